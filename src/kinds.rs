@@ -1,0 +1,294 @@
+//! The Kubernetes kinds k3am watches, one file per kind.
+//!
+//! A row **is** the part of the object we read: partial structs under Kubernetes' own field names, decoded straight from the
+//! wire JSON (unknown fields are skipped, missing and `null` ones default), so that a rule's field path is the evidence's
+//! field path. Strings that repeat are interned by [`Pool`]. To add a kind: one file here, one line in [`for_each_kind!`].
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::text::Text;
+
+pub mod autoscaling;
+pub mod config;
+pub mod events;
+pub mod jobs;
+pub mod meta;
+pub mod namespaces;
+pub mod network;
+pub mod nodes;
+pub mod pod_spec;
+pub mod pods;
+pub mod policy;
+pub mod storage;
+pub mod workloads;
+
+pub use meta::{Meta, ObjectRef, OwnerReference, Writer};
+
+/// The one list of watched kinds: `variant, table field, row type`. Every per-kind table in the program is generated from it.
+#[macro_export]
+macro_rules! for_each_kind {
+    ($macro:path) => {
+        $macro! {
+            Pod, pods, $crate::kinds::pods::Pod;
+            Event, events, $crate::kinds::events::Event;
+            Node, nodes, $crate::kinds::nodes::Node;
+            Namespace, namespaces, $crate::kinds::namespaces::Namespace;
+            Deployment, deployments, $crate::kinds::workloads::Deployment;
+            ReplicaSet, replica_sets, $crate::kinds::workloads::ReplicaSet;
+            StatefulSet, stateful_sets, $crate::kinds::workloads::StatefulSet;
+            DaemonSet, daemon_sets, $crate::kinds::workloads::DaemonSet;
+            ControllerRevision, controller_revisions, $crate::kinds::workloads::ControllerRevision;
+            Job, jobs, $crate::kinds::jobs::Job;
+            CronJob, cron_jobs, $crate::kinds::jobs::CronJob;
+            Service, services, $crate::kinds::network::Service;
+            EndpointSlice, endpoint_slices, $crate::kinds::network::EndpointSlice;
+            Ingress, ingresses, $crate::kinds::network::Ingress;
+            ConfigMap, config_maps, $crate::kinds::config::ConfigMap;
+            Secret, secrets, $crate::kinds::config::Secret;
+            HorizontalPodAutoscaler, autoscalers, $crate::kinds::autoscaling::HorizontalPodAutoscaler;
+            PersistentVolumeClaim, volume_claims, $crate::kinds::storage::PersistentVolumeClaim;
+            ResourceQuota, resource_quotas, $crate::kinds::policy::ResourceQuota;
+            PodDisruptionBudget, disruption_budgets, $crate::kinds::policy::PodDisruptionBudget;
+        }
+    };
+}
+
+macro_rules! define_kind_id {
+    ($($variant:ident, $field:ident, $row:ty;)*) => {
+        /// Which kind a row is of.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum KindId { $(#[doc = concat!("The kind `", stringify!($variant), "`.")] $variant,)* }
+
+        impl KindId {
+            /// Every watched kind, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Where the API serves this kind.
+            pub fn info(self) -> &'static KindInfo {
+                match self { $(Self::$variant => &<$row as Kind>::INFO,)* }
+            }
+        }
+
+        /// A row of any watched kind.
+        #[derive(Debug, Clone)]
+        pub enum Row { $(#[doc = concat!("A `", stringify!($variant), "`.")] $variant(Arc<$row>),)* }
+
+        impl Row {
+            /// The kind of this row.
+            pub fn kind(&self) -> KindId { match self { $(Self::$variant(_) => KindId::$variant,)* } }
+
+            /// The object's metadata.
+            pub fn meta(&self) -> &Meta { match self { $(Self::$variant(row) => &row.meta,)* } }
+
+            /// Decodes one object of `kind` from its JSON text.
+            ///
+            /// # Errors
+            /// The JSON is malformed, or a field k3am reads has another type than Kubernetes gives it.
+            pub fn decode(kind: KindId, json: &str, pool: &mut Pool) -> Result<Self, serde_json::Error> {
+                match kind { $(KindId::$variant => {
+                    let mut row: $row = serde_json::from_str(json)?;
+                    row.intern(pool);
+                    Ok(Self::$variant(Arc::new(row)))
+                })* }
+            }
+
+            /// Decodes one object of `kind` from a parsed JSON value (for bundles).
+            ///
+            /// # Errors
+            /// As [`Row::decode`].
+            pub fn from_value(kind: KindId, json: serde_json::Value, pool: &mut Pool) -> Result<Self, serde_json::Error> {
+                match kind { $(KindId::$variant => {
+                    let mut row: $row = serde_json::from_value(json)?;
+                    row.intern(pool);
+                    Ok(Self::$variant(Arc::new(row)))
+                })* }
+            }
+        }
+
+        $(impl From<Arc<$row>> for Row { fn from(row: Arc<$row>) -> Self { Self::$variant(row) } })*
+        $(impl IsKind for $row {
+            const ID: KindId = KindId::$variant;
+        })*
+    };
+}
+for_each_kind!(define_kind_id);
+
+impl KindId {
+    /// The kind's name as Kubernetes spells it, e.g. `Deployment`.
+    pub fn name(self) -> &'static str {
+        self.info().kind
+    }
+
+    /// The kind of that name (`Pod`, `ReplicaSet`, ...), as `involvedObject.kind` and `ownerReferences[].kind` give it.
+    pub fn from_name(kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|k| k.name() == kind)
+    }
+}
+
+impl fmt::Display for KindId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Ties a row type to its [`KindId`].
+pub trait IsKind {
+    /// The kind of the rows.
+    const ID: KindId;
+}
+
+/// Where the API serves a kind.
+#[derive(Debug)]
+pub struct KindInfo {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// API version within the group, e.g. `v1`.
+    pub version: &'static str,
+    /// `Pod`.
+    pub kind: &'static str,
+    /// `pods`.
+    pub plural: &'static str,
+    /// False for Nodes and Namespaces.
+    pub namespaced: bool,
+    /// True when only metadata is ever listed (ConfigMaps and Secrets: their data never enters k3am's memory).
+    pub metadata_only: bool,
+}
+
+/// A kind whose rows k3am keeps.
+pub trait Kind: IsKind + DeserializeOwned + fmt::Debug + Clone + Send + Sync + 'static {
+    /// Where the API serves it.
+    const INFO: KindInfo;
+
+    /// The object's metadata.
+    fn meta(&self) -> &Meta;
+
+    /// Replaces repeating strings and templates by shared ones.
+    fn intern(&mut self, pool: &mut Pool);
+}
+
+/// Shares equal strings and pod specs among rows. One per watch task; dropping it never invalidates rows.
+#[derive(Debug, Default)]
+pub struct Pool {
+    texts: HashSet<Text>,
+    specs: HashSet<Arc<pod_spec::PodSpec>>,
+}
+
+impl Pool {
+    /// Replaces `text` by the shared copy of the same content.
+    pub fn text(&mut self, text: &mut Text) {
+        if let Some(known) = self.texts.get(text) {
+            *text = Text::clone(known);
+        } else {
+            self.texts.insert(Text::clone(text));
+        }
+    }
+
+    /// As [`Pool::text`], for an optional field.
+    pub fn optional(&mut self, text: &mut Option<Text>) {
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+
+    /// Replaces `spec` by the shared copy of an equal one: pods of one template share one spec.
+    pub fn spec(&mut self, spec: &mut Arc<pod_spec::PodSpec>) {
+        if let Some(known) = self.specs.get(spec) {
+            *spec = Arc::clone(known);
+        } else {
+            self.specs.insert(Arc::clone(spec));
+        }
+    }
+}
+
+/// `#[serde(deserialize_with)]` for collections that some servers and clients write as `null`.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A status condition, of any object that has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Condition {
+    /// `Ready`, `Progressing`, ...
+    #[serde(rename = "type")]
+    pub kind: Text,
+    /// `True`, `False` or `Unknown`.
+    #[serde(deserialize_with = "nullable")]
+    pub status: Text,
+    /// CamelCase reason.
+    pub reason: Option<Text>,
+    /// Human-readable text, untruncated.
+    pub message: Option<Text>,
+    /// When `status` last changed.
+    pub last_transition_time: Option<crate::text::Time>,
+    /// When a Deployment controller last touched it.
+    pub last_update_time: Option<crate::text::Time>,
+}
+
+impl Condition {
+    /// The condition of type `kind` in `conditions`.
+    pub fn find<'a>(conditions: &'a [Self], kind: &str) -> Option<&'a Self> {
+        conditions.iter().find(|c| &*c.kind == kind)
+    }
+
+    /// True when `status` is `True`.
+    pub fn is_true(&self) -> bool {
+        &*self.status == "True"
+    }
+
+    /// The reason, or the empty string.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+
+    /// The message, or the empty string.
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn intern(conditions: &mut [Self], pool: &mut Pool) {
+        for c in conditions {
+            pool.text(&mut c.kind);
+            pool.text(&mut c.status);
+            pool.optional(&mut c.reason);
+            pool.optional(&mut c.message);
+        }
+    }
+}
+
+/// Implements [`Kind`] for a row struct with a `meta` field; the closure-like body interns the rest.
+macro_rules! kind {
+    ($row:ty, $group:literal / $version:literal, $kind:literal, $plural:literal, namespaced: $namespaced:literal,
+     metadata_only: $metadata_only:literal, |$this:ident, $pool:ident| $intern:block) => {
+        impl $crate::kinds::Kind for $row {
+            const INFO: $crate::kinds::KindInfo = $crate::kinds::KindInfo {
+                group: $group,
+                version: $version,
+                kind: $kind,
+                plural: $plural,
+                namespaced: $namespaced,
+                metadata_only: $metadata_only,
+            };
+
+            fn meta(&self) -> &$crate::kinds::Meta {
+                &self.meta
+            }
+
+            fn intern(&mut self, $pool: &mut $crate::kinds::Pool) {
+                self.meta.intern($pool);
+                let $this = self;
+                $intern
+            }
+        }
+    };
+}
+pub(crate) use kind;

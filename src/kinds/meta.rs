@@ -1,0 +1,166 @@
+//! Object metadata: what k3am keeps of `metadata`, who wrote the object, and references between objects.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pool, nullable};
+use crate::text::{Text, Time};
+
+/// The part of `ObjectMeta` k3am reads. `managedFields` is reduced to [`Writer`]s while decoding.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// Object name, unique per kind and namespace.
+    pub name: Text,
+    /// Empty for cluster-scoped objects.
+    #[serde(deserialize_with = "nullable")]
+    pub namespace: Text,
+    /// Unique in time and space; a recreated object of the same name has another.
+    pub uid: Text,
+    /// Opaque version for watches and preconditions.
+    pub resource_version: Text,
+    /// Counts spec changes; compare with `status.observedGeneration`.
+    pub generation: Option<i64>,
+    /// When it was created.
+    pub creation_timestamp: Option<Time>,
+    /// When it may be removed: request time **plus** grace period, so it lies in the future while the grace period runs.
+    pub deletion_timestamp: Option<Time>,
+    /// Grace period of the deletion, in seconds.
+    pub deletion_grace_period_seconds: Option<i64>,
+    /// What must be cleared before the object can go.
+    #[serde(deserialize_with = "nullable")]
+    pub finalizers: Vec<Text>,
+    /// Labels.
+    #[serde(deserialize_with = "nullable")]
+    pub labels: BTreeMap<Text, Text>,
+    /// Annotations k3am reads (all but `last-applied-configuration`).
+    #[serde(deserialize_with = "annotations")]
+    pub annotations: BTreeMap<Text, Text>,
+    /// Owners; at most one has `controller: true`.
+    #[serde(deserialize_with = "nullable")]
+    pub owner_references: Vec<OwnerReference>,
+    /// Who wrote the object and when, newest last (from `managedFields`, fields themselves dropped).
+    #[serde(rename = "managedFields", deserialize_with = "nullable")]
+    pub writers: Vec<Writer>,
+}
+
+/// One entry of `managedFields` without its field set.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Writer {
+    /// The client that wrote: `kubectl-set`, `argocd-controller`, `helm`, `kube-controller-manager`, ...
+    pub manager: Text,
+    /// `Update` or `Apply`.
+    pub operation: Text,
+    /// When it last wrote.
+    pub time: Option<Time>,
+    /// `status`, `scale`, ... or `None` for the main resource.
+    pub subresource: Option<Text>,
+}
+
+/// A link to an owning object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference {
+    /// `apps/v1`.
+    pub api_version: Text,
+    /// `ReplicaSet`.
+    pub kind: Text,
+    /// Owner's name.
+    pub name: Text,
+    /// Owner's uid.
+    pub uid: Text,
+    /// True for the managing controller.
+    pub controller: Option<bool>,
+}
+
+/// Kind, namespace and name: how reports, incidents and actions point at an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ObjectRef {
+    /// `Deployment`, `Pod`, ... any kind, watched or not.
+    pub kind: Text,
+    /// Empty for cluster-scoped kinds.
+    pub namespace: Text,
+    /// Object name.
+    pub name: Text,
+}
+
+impl ObjectRef {
+    /// A reference from its three parts.
+    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
+        Self { kind: kind.into(), namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    /// `deployment/name` as kubectl writes it (no namespace).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.to_lowercase(), self.name)
+    }
+}
+
+impl Meta {
+    /// The controlling owner, if any.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|o| o.controller == Some(true))
+    }
+
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(|v| &**v)
+    }
+
+    /// An annotation's value.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(|v| &**v)
+    }
+
+    /// The newest writer of the main resource (spec, data), not of `status` or another subresource.
+    pub fn last_writer(&self) -> Option<&Writer> {
+        self.writers.iter().filter(|w| w.subresource.is_none()).max_by_key(|w| w.time)
+    }
+
+    pub(crate) fn intern(&mut self, pool: &mut Pool) {
+        pool.text(&mut self.namespace);
+        for o in &mut self.owner_references {
+            pool.text(&mut o.api_version);
+            pool.text(&mut o.kind);
+            pool.text(&mut o.name);
+            pool.text(&mut o.uid);
+        }
+        for w in &mut self.writers {
+            pool.text(&mut w.manager);
+            pool.text(&mut w.operation);
+            pool.optional(&mut w.subresource);
+        }
+        for f in &mut self.finalizers {
+            pool.text(f);
+        }
+        intern_map(&mut self.labels, pool);
+        intern_map(&mut self.annotations, pool);
+    }
+}
+
+/// Interns keys and values of a label-like map.
+pub(crate) fn intern_map(map: &mut BTreeMap<Text, Text>, pool: &mut Pool) {
+    if map.is_empty() {
+        return;
+    }
+    *map = std::mem::take(map)
+        .into_iter()
+        .map(|(mut k, mut v)| {
+            pool.text(&mut k);
+            pool.text(&mut v);
+            (k, v)
+        })
+        .collect();
+}
+
+/// Drops the annotation that repeats the whole object (and, for Secrets applied by kubectl, would repeat their data).
+fn annotations<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Text, Text>, D::Error> {
+    let mut map: BTreeMap<Text, Text> = nullable(deserializer)?;
+    map.remove("kubectl.kubernetes.io/last-applied-configuration");
+    Ok(map)
+}

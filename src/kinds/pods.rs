@@ -1,0 +1,259 @@
+//! Pods: the row most rules read.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::pod_spec::PodSpec;
+use super::{Condition, Meta, Pool, kind, nullable};
+use crate::text::{Text, Time};
+
+/// A Pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, from = "PodWire")]
+pub struct Pod {
+    /// `metadata`.
+    pub meta: Meta,
+    /// `spec` without `nodeName`, shared among pods of one template.
+    pub spec: Arc<PodSpec>,
+    /// `spec.nodeName`; `None` until scheduled.
+    pub node_name: Option<Text>,
+    /// `status`.
+    pub status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodWire {
+    metadata: Meta,
+    spec: PodSpec,
+    #[serde(deserialize_with = "nullable")]
+    status: PodStatus,
+}
+
+impl From<PodWire> for Pod {
+    fn from(mut wire: PodWire) -> Self {
+        let node_name = wire.spec.node_name.take();
+        Self { meta: wire.metadata, node_name, spec: Arc::new(wire.spec), status: wire.status }
+    }
+}
+
+/// Part of `PodStatus`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. Stays `Running` during CrashLoopBackOff.
+    pub phase: Text,
+    /// `Evicted`, `OutOfcpu`, `NodeLost`, ...
+    pub reason: Option<Text>,
+    /// Text of `reason`.
+    pub message: Option<Text>,
+    /// Conditions.
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
+    /// Containers.
+    #[serde(deserialize_with = "nullable")]
+    pub container_statuses: Vec<ContainerStatus>,
+    /// Init containers and sidecars.
+    #[serde(deserialize_with = "nullable")]
+    pub init_container_statuses: Vec<ContainerStatus>,
+    /// Debug containers.
+    #[serde(deserialize_with = "nullable")]
+    pub ephemeral_container_statuses: Vec<ContainerStatus>,
+    /// The pod's address.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<Text>,
+    /// When the kubelet accepted it.
+    pub start_time: Option<Time>,
+    /// `Guaranteed`, `Burstable`, `BestEffort`.
+    pub qos_class: Option<Text>,
+}
+
+/// Part of `ContainerStatus`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    /// Container name.
+    pub name: Text,
+    /// Image as resolved.
+    pub image: Text,
+    /// Passed its readiness probe.
+    pub ready: bool,
+    /// Passed its startup probe.
+    pub started: Option<bool>,
+    /// Restarts since the pod was created.
+    pub restart_count: i32,
+    /// Current state.
+    #[serde(deserialize_with = "nullable")]
+    pub state: ContainerState,
+    /// The run before the current one.
+    #[serde(deserialize_with = "nullable")]
+    pub last_state: ContainerState,
+}
+
+/// Exactly one is set, or none when the runtime has not said yet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// Not started.
+    pub waiting: Option<Waiting>,
+    /// Running.
+    pub running: Option<Running>,
+    /// Ended.
+    pub terminated: Option<Box<Terminated>>,
+}
+
+/// Why a container is not running.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Waiting {
+    /// The waiting reason: `CrashLoopBackOff`, `ImagePullBackOff`, ...
+    pub reason: Option<Text>,
+    /// Its text.
+    pub message: Option<Text>,
+}
+
+/// Since when a container runs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Running {
+    /// Start of this run.
+    pub started_at: Option<Time>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Terminated {
+    /// 128 + signal when killed.
+    pub exit_code: i32,
+    /// Usually 0 from containerd: do not rely on it.
+    pub signal: Option<i32>,
+    /// `Completed`, `Error`, `OOMKilled`, `StartError`, ...
+    pub reason: Option<Text>,
+    /// Termination message, or the runtime's start error.
+    pub message: Option<Text>,
+    /// Start.
+    pub started_at: Option<Time>,
+    /// End.
+    pub finished_at: Option<Time>,
+}
+
+/// Which of the three status lists a container is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContainerRole {
+    /// `spec.initContainers` without `restartPolicy: Always`.
+    Init,
+    /// `spec.initContainers` with `restartPolicy: Always`.
+    Sidecar,
+    /// `spec.containers`.
+    Main,
+    /// `spec.ephemeralContainers`.
+    Ephemeral,
+}
+
+/// A container's status with its place in the pod, for evidence paths.
+#[derive(Debug, Clone, Copy)]
+pub struct ContainerView<'a> {
+    /// Its status.
+    pub status: &'a ContainerStatus,
+    /// Its role.
+    pub role: ContainerRole,
+    /// Its index in its status list.
+    pub index: usize,
+}
+
+impl ContainerView<'_> {
+    /// `status.initContainerStatuses[1]`, the prefix of a field path.
+    pub fn path(&self) -> String {
+        let list = match self.role {
+            ContainerRole::Init | ContainerRole::Sidecar => "initContainerStatuses",
+            ContainerRole::Main => "containerStatuses",
+            ContainerRole::Ephemeral => "ephemeralContainerStatuses",
+        };
+        format!("status.{list}[{}]", self.index)
+    }
+
+    /// The current waiting reason, or the empty string.
+    pub fn waiting_reason(&self) -> &str {
+        self.status.state.waiting.as_ref().and_then(|w| w.reason.as_deref()).unwrap_or_default()
+    }
+
+    /// The current waiting message, or the empty string.
+    pub fn waiting_message(&self) -> &str {
+        self.status.state.waiting.as_ref().and_then(|w| w.message.as_deref()).unwrap_or_default()
+    }
+
+    /// The newest ended run with its field path: the current state's, else the last state's.
+    pub fn last_terminated(&self) -> Option<(&Terminated, String)> {
+        let current = self.status.state.terminated.as_deref().map(|t| (t, format!("{}.state.terminated", self.path())));
+        let last = || self.status.last_state.terminated.as_deref().map(|t| (t, format!("{}.lastState.terminated", self.path())));
+        current.or_else(last)
+    }
+}
+
+impl Pod {
+    /// Every container status of the pod: init, sidecar, main, ephemeral.
+    pub fn containers(&self) -> impl Iterator<Item = ContainerView<'_>> {
+        let init = self.status.init_container_statuses.iter().enumerate().map(|(index, status)| {
+            let sidecar = self
+                .spec
+                .init_containers
+                .iter()
+                .any(|c| c.name == status.name && c.restart_policy.as_deref() == Some("Always"));
+            let role = if sidecar { ContainerRole::Sidecar } else { ContainerRole::Init };
+            ContainerView { status, role, index }
+        });
+        let of = |role| move |(index, status)| ContainerView { status, role, index };
+        init.chain(self.status.container_statuses.iter().enumerate().map(of(ContainerRole::Main)))
+            .chain(self.status.ephemeral_container_statuses.iter().enumerate().map(of(ContainerRole::Ephemeral)))
+    }
+
+    /// The condition of that type.
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        Condition::find(&self.status.conditions, kind)
+    }
+
+    /// True when the `Ready` condition is true.
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(Condition::is_true)
+    }
+
+    /// True in phase `Succeeded` or `Failed`: it will not run again.
+    pub fn is_finished(&self) -> bool {
+        matches!(&*self.status.phase, "Succeeded" | "Failed")
+    }
+
+    /// Restarts over all containers.
+    pub fn restarts(&self) -> i32 {
+        self.containers().map(|c| c.status.restart_count).sum()
+    }
+}
+
+fn intern_statuses(statuses: &mut [ContainerStatus], pool: &mut Pool) {
+    for status in statuses {
+        pool.text(&mut status.name);
+        pool.text(&mut status.image);
+        for state in [&mut status.state, &mut status.last_state] {
+            if let Some(waiting) = &mut state.waiting {
+                pool.optional(&mut waiting.reason);
+            }
+            if let Some(terminated) = &mut state.terminated {
+                pool.optional(&mut terminated.reason);
+                pool.optional(&mut terminated.message);
+            }
+        }
+    }
+}
+
+kind!(Pod, "" / "v1", "Pod", "pods", namespaced: true, metadata_only: false, |this, pool| {
+    pool.spec(&mut this.spec);
+    pool.optional(&mut this.node_name);
+    pool.text(&mut this.status.phase);
+    pool.optional(&mut this.status.reason);
+    pool.optional(&mut this.status.qos_class);
+    Condition::intern(&mut this.status.conditions, pool);
+    intern_statuses(&mut this.status.container_statuses, pool);
+    intern_statuses(&mut this.status.init_container_statuses, pool);
+    intern_statuses(&mut this.status.ephemeral_container_statuses, pool);
+});

@@ -1,0 +1,1 @@
+//! The one integration test binary: one module an area, so that there is one link.
