@@ -206,7 +206,9 @@ impl Snapshot {
     /// Events about this very incarnation of an object, oldest first.
     pub fn events_of(&self, kind: KindId, meta: &Meta) -> Vec<&crate::kinds::events::Event> {
         let mut events = self.events_about(&ObjectRef::new(kind.name(), &meta.namespace, &meta.name));
-        events.retain(|e| e.involved_object.uid.is_empty() || meta.uid.is_empty() || e.involved_object.uid == meta.uid || kind == KindId::Node);
+        events.retain(|e| {
+            e.involved_object.uid.is_empty() || meta.uid.is_empty() || e.involved_object.uid == meta.uid || kind == KindId::Node
+        });
         events
     }
 

@@ -258,12 +258,12 @@ pub struct IngressTls {
 
 kind!(Service, "" / "v1", "Service", "services", namespaced: true, metadata_only: false, |_this, _pool| {});
 kind!(EndpointSlice, "discovery.k8s.io" / "v1", "EndpointSlice", "endpointslices", namespaced: true, metadata_only: false,
-    |this, pool| {
-        for endpoint in &mut this.endpoints {
-            pool.optional(&mut endpoint.node_name);
-            if let Some(target) = &mut endpoint.target_ref {
-                pool.text(&mut target.kind);
-            }
+|this, pool| {
+    for endpoint in &mut this.endpoints {
+        pool.optional(&mut endpoint.node_name);
+        if let Some(target) = &mut endpoint.target_ref {
+            pool.text(&mut target.kind);
         }
-    });
+    }
+});
 kind!(Ingress, "networking.k8s.io" / "v1", "Ingress", "ingresses", namespaced: true, metadata_only: false, |_this, _pool| {});

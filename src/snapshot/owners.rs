@@ -53,11 +53,8 @@ impl Snapshot {
         let uid = &row.meta().uid;
         match row {
             Row::Deployment(_) => {
-                let mut pods: Vec<_> = self
-                    .replica_sets
-                    .controlled_by(uid)
-                    .flat_map(|rs| self.pods.controlled_by(&rs.meta.uid))
-                    .collect();
+                let mut pods: Vec<_> =
+                    self.replica_sets.controlled_by(uid).flat_map(|rs| self.pods.controlled_by(&rs.meta.uid)).collect();
                 pods.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
                 pods
             }
