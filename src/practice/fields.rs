@@ -113,7 +113,9 @@ impl FieldSet {
     fn covers(&self, value: Option<&Value>) -> bool {
         match value {
             Some(Value::Object(map)) if !map.is_empty() => map.iter().all(|(name, below)| {
-                self.children.get(&format!("f:{name}")).is_some_and(|child| child.children.is_empty() || child.covers(Some(below)))
+                self.children
+                    .get(&format!("f:{name}"))
+                    .is_some_and(|child| child.children.is_empty() || child.covers(Some(below)))
             }),
             Some(Value::Array(items)) => items.len() <= self.children.len(),
             _ => true,

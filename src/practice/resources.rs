@@ -109,9 +109,20 @@ impl ResourceType {
     pub fn has_generation(&self) -> bool {
         matches!(
             self.plural,
-            "pods" | "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" | "cronjobs" | "ingresses"
-                | "networkpolicies" | "poddisruptionbudgets" | "endpointslices" | "replicationcontrollers"
-                | "priorityclasses" | "ingressclasses"
+            "pods"
+                | "deployments"
+                | "replicasets"
+                | "statefulsets"
+                | "daemonsets"
+                | "jobs"
+                | "cronjobs"
+                | "ingresses"
+                | "networkpolicies"
+                | "poddisruptionbudgets"
+                | "endpointslices"
+                | "replicationcontrollers"
+                | "priorityclasses"
+                | "ingressclasses"
         )
     }
 }

@@ -139,11 +139,7 @@ impl Runtime {
     }
 }
 
-fn entry<'a>(
-    pods: &'a mut HashMap<String, HashMap<String, Container>>,
-    pod_uid: &str,
-    container: &str,
-) -> &'a mut Container {
+fn entry<'a>(pods: &'a mut HashMap<String, HashMap<String, Container>>, pod_uid: &str, container: &str) -> &'a mut Container {
     pods.entry(pod_uid.to_owned()).or_default().entry(container.to_owned()).or_default()
 }
 

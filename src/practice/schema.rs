@@ -10,9 +10,7 @@ pub fn list_map_keys(field: &str, items: &[Value]) -> Option<&'static [&'static 
     let first = items.first();
     let has = |key: &str| first.is_some_and(|item| item.get(key).is_some());
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" => {
-            Some(&["name"])
-        }
+        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
         "ports" if has("containerPort") => Some(&["containerPort", "protocol"]),
         "ports" if has("port") && !has("addressType") => Some(&["port", "protocol"]),
         "volumeMounts" => Some(&["mountPath"]),
@@ -54,8 +52,20 @@ pub fn is_set(field: &str) -> bool {
 pub fn is_atomic_map(field: &str) -> bool {
     matches!(
         field,
-        "selector" | "nodeSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef" | "labelSelector"
-            | "namespaceSelector" | "podSelector" | "involvedObject" | "scaleTargetRef" | "targetRef" | "claimRef" | "roleRef"
+        "selector"
+            | "nodeSelector"
+            | "secretKeyRef"
+            | "configMapKeyRef"
+            | "fieldRef"
+            | "resourceFieldRef"
+            | "labelSelector"
+            | "namespaceSelector"
+            | "podSelector"
+            | "involvedObject"
+            | "scaleTargetRef"
+            | "targetRef"
+            | "claimRef"
+            | "roleRef"
     )
 }
 

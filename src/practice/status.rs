@@ -133,10 +133,8 @@ impl Status {
             many => format!("[{}]", many.join(", ")),
         };
         let kind = resource.qualified_kind();
-        let listed: Vec<Value> = causes
-            .iter()
-            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
-            .collect();
+        let listed: Vec<Value> =
+            causes.iter().map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field})).collect();
         let mut details = json!({"kind": resource.kind, "causes": listed});
         if !name.is_empty() {
             details["name"] = json!(name);
@@ -149,8 +147,7 @@ impl Status {
 
     /// 403 with the authoriser's sentence for a user, see `access`.
     pub fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
-        let subject =
-            if name.is_empty() { resource.qualified() } else { format!("{} \"{name}\"", resource.qualified()) };
+        let subject = if name.is_empty() { resource.qualified() } else { format!("{} \"{name}\"", resource.qualified()) };
         let mut details = details_of(resource, name);
         if name.is_empty()
             && let Some(map) = details.as_object_mut()

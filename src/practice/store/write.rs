@@ -198,9 +198,10 @@ impl Store {
 
 impl Inner {
     fn find(&self, resource: &'static ResourceType, namespace: &str, name: &str) -> Result<Arc<Stored>, Status> {
-        let found = self.tables.get(&key_of(resource)).and_then(|table| {
-            table.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
-        });
+        let found = self
+            .tables
+            .get(&key_of(resource))
+            .and_then(|table| table.objects.get(&(namespace.to_owned(), name.to_owned())).cloned());
         found.ok_or_else(|| Status::not_found(resource, name))
     }
 
@@ -268,9 +269,10 @@ impl Inner {
         if resource.plural != "services" {
             return defaults::Addresses::default();
         }
-        let taken = self.tables.get(&key_of(resource)).map(|table| {
-            table.objects.values().map(|stored| text(&stored.object(), "spec.clusterIP").to_owned()).collect()
-        });
+        let taken = self
+            .tables
+            .get(&key_of(resource))
+            .map(|table| table.objects.values().map(|stored| text(&stored.object(), "spec.clusterIP").to_owned()).collect());
         defaults::Addresses { taken: taken.unwrap_or_default(), random: self.next_random() }
     }
 }
@@ -281,8 +283,16 @@ fn key_in(object: &Value) -> (String, String) {
 
 /// Writers cannot change what the server owns.
 fn keep_server_fields(old: &Value, new: &mut Value) {
-    let keep = ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp",
-        "deletionGracePeriodSeconds"];
+    let keep = [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ];
     for field in keep {
         let path = format!("metadata.{field}");
         match at(old, &path) {
