@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::io::{BufRead, BufReader, Read};
+use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -169,7 +170,8 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let mut child = pty.slave.spawn_command(command)?;
     drop(pty.slave);
-    let screen = Screen(Arc::new(Mutex::new(vt100::Parser::new(40, 120, 0))));
+    let size = NonZero::new(40_u16).zip(NonZero::new(120_u16)).context("size")?;
+    let screen = Screen(Arc::new(Mutex::new(vt100::Parser::new(size.0, size.1, 0))));
     let mut reader = pty.master.try_clone_reader()?;
     let parser = Arc::clone(&screen.0);
     std::thread::spawn(move || {
