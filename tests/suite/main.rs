@@ -1,2 +1,3 @@
 //! The one integration test binary: one module an area, so that there is one link.
+mod snapshot;
 mod tidy;
