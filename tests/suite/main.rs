@@ -1,3 +1,4 @@
 //! The one integration test binary: one module an area, so that there is one link.
+mod rules;
 mod snapshot;
 mod tidy;
