@@ -28,7 +28,6 @@ mod logs;
 pub mod managed;
 mod metrics;
 mod patches;
-pub mod quantity;
 mod query;
 mod reply;
 mod request;

@@ -10,6 +10,7 @@ use super::selectors;
 use super::status::{Cause, Status};
 
 mod pods;
+mod quantity;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
     start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \

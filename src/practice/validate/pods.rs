@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use super::quantity;
 use super::{LABEL, is_label};
 use crate::practice::json::{at, items, remove, set, text};
-use crate::practice::quantity;
 use crate::practice::status::Cause;
 
 /// Checks the pod spec at a dotted path.
