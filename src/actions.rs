@@ -1,1 +1,124 @@
-//! To be written.
+//! Actions: pure planners from an [`Intent`] and the objects it needs to a [`Plan`], which is data with its kubectl equivalent.
+//!
+//! Nothing here talks to a cluster: `cluster::door` executes plans, one file an action plans them. To add an action: one file
+//! here, one line in [`Intent`], one in the keymap.
+
+use serde_json::Value;
+
+use crate::kinds::ObjectRef;
+
+/// What a person asks for, before it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// Put a workload back to an earlier revision; `None`: the last that was ready.
+    Undo {
+        /// Deployment, StatefulSet or DaemonSet.
+        workload: ObjectRef,
+        /// Revision to go back to.
+        to_revision: Option<i64>,
+    },
+    /// Set the number of replicas.
+    Scale {
+        /// Deployment, StatefulSet or ReplicaSet.
+        workload: ObjectRef,
+        /// Wanted pods.
+        replicas: i32,
+    },
+    /// `kubectl rollout restart`.
+    Restart {
+        /// Deployment, StatefulSet or DaemonSet.
+        workload: ObjectRef,
+    },
+    /// Delete an object; `force` is grace period 0.
+    Delete {
+        /// What.
+        object: ObjectRef,
+        /// Without waiting for the kubelet.
+        force: bool,
+    },
+    /// Remove one finalizer of an object.
+    RemoveFinalizer {
+        /// From what.
+        object: ObjectRef,
+        /// Which.
+        finalizer: String,
+    },
+    /// Set a container's memory limit.
+    SetMemoryLimit {
+        /// Deployment, StatefulSet or DaemonSet.
+        workload: ObjectRef,
+        /// Container name.
+        container: String,
+        /// Quantity, e.g. `256Mi`.
+        limit: String,
+    },
+    /// Set a container's image.
+    SetImage {
+        /// Deployment, StatefulSet or DaemonSet.
+        workload: ObjectRef,
+        /// Container name.
+        container: String,
+        /// Image reference.
+        image: String,
+    },
+}
+
+/// One write to the API server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// What it writes to.
+    pub target: ObjectRef,
+    /// `scale`, `status`, ... or `None`.
+    pub subresource: Option<&'static str>,
+    /// How.
+    pub verb: WriteVerb,
+}
+
+/// How a [`Write`] writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WriteVerb {
+    /// `application/merge-patch+json`.
+    MergePatch(Value),
+    /// `application/strategic-merge-patch+json`.
+    StrategicPatch(Value),
+    /// `application/json-patch+json`.
+    JsonPatch(Value),
+    /// DELETE with a grace period.
+    Delete {
+        /// Seconds; `None` is the object's own.
+        grace_seconds: Option<u32>,
+        /// Only this incarnation.
+        uid: Option<String>,
+    },
+}
+
+/// What will be done: shown in full before anything happens, executed only by `cluster::door`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What was asked.
+    pub intent: Intent,
+    /// `Undo rollout  deployment/fastapi-deployment`.
+    pub title: String,
+    /// The writes, in order (all of one intent; usually one).
+    pub writes: Vec<Write>,
+    /// The equivalent command.
+    pub kubectl: String,
+    /// What changes, for the preview.
+    pub diff: Vec<crate::changes::DiffLine>,
+    /// `managed by Argo CD: it will put revision 5 back at its next sync`.
+    pub warnings: Vec<String>,
+}
+
+/// Why an intent cannot be planned, as a sentence for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// What the server said to a plan before it is applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Access review: `Ok(())`, or why not.
+    pub access: Result<(), String>,
+    /// Server dry run: `Ok(())`, or the server's words.
+    pub dry_run: Result<(), String>,
+}

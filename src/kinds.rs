@@ -24,7 +24,9 @@ pub mod nodes;
 pub mod pod_spec;
 pub mod pods;
 pub mod policy;
+pub mod probes;
 pub mod storage;
+pub mod volumes;
 pub mod workloads;
 
 pub use meta::{Meta, ObjectRef, OwnerReference, Writer};

@@ -1,1 +1,16 @@
-//! To be written.
+//! The practice cluster: a Kubernetes API server on loopback with controllers and a kubelet model behind it.
+//!
+//! Invariant: shares no code with the rest of the crate (no `kinds`, no `text`), or both could be wrong alike. The API half
+//! ([`store`], `http` and what it calls) knows objects but no behaviour; the simulation half knows behaviour but no HTTP.
+
+pub mod base64;
+pub mod clock;
+pub mod defaults;
+pub mod fields;
+pub mod json;
+pub mod managed;
+pub mod resources;
+pub mod runtime;
+pub mod schema;
+pub mod status;
+pub mod store;

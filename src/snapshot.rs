@@ -1,1 +1,229 @@
-//! To be written.
+//! The cluster as k3am knows it now: rows by key, indexes between them, coverage per kind, fetched evidence.
+//!
+//! Invariant: a `Snapshot` changes only through [`Snapshot::apply`], whose result says which objects changed, so that cost
+//! follows change. It holds no clock and does no I/O.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::for_each_kind;
+use crate::kinds::{Kind, KindId, Meta, ObjectRef, Row};
+use crate::text::Text;
+
+pub mod coverage;
+pub mod delta;
+pub mod evidence;
+pub mod owners;
+pub mod table;
+
+pub use coverage::{Coverage, CoverageState, Scope};
+pub use delta::{Changed, Delta};
+pub use evidence::{LogExcerpt, LogKey, LogLine, Usage, UsageKey};
+pub use table::{Key, Table};
+
+macro_rules! define_snapshot {
+    ($($variant:ident, $field:ident, $row:ty;)*) => {
+        /// Everything known about the cluster. See the module docs.
+        #[derive(Debug, Clone, Default)]
+        pub struct Snapshot {
+            $(#[doc = concat!("Rows of kind `", stringify!($variant), "`.")] pub $field: Table<$row>,)*
+            /// What has been listed, what was denied, what fails.
+            pub coverage: Coverage,
+            /// Log excerpts fetched as evidence.
+            pub logs: BTreeMap<LogKey, LogExcerpt>,
+            /// Latest and recent usage of containers.
+            pub usage: HashMap<UsageKey, Usage>,
+            /// Context name, server version, time of the bundle.
+            pub identity: Identity,
+            pods_by_node: HashMap<Text, BTreeSet<Key>>,
+            events_by_object: HashMap<ObjectRef, BTreeSet<Key>>,
+        }
+
+        impl Snapshot {
+            fn insert(&mut self, row: Row) -> Option<Row> {
+                match row { $(Row::$variant(row) => self.$field.insert(row).map(Row::from),)* }
+            }
+
+            fn take(&mut self, kind: KindId, key: &Key) -> Option<Row> {
+                match kind { $(KindId::$variant => self.$field.remove(key).map(Row::from),)* }
+            }
+
+            /// The row of that kind and key.
+            pub fn row(&self, kind: KindId, key: &Key) -> Option<Row> {
+                match kind { $(KindId::$variant => self.$field.get_arc(key).map(|row| Row::from(Arc::clone(row))),)* }
+            }
+
+            /// Keys of every row of `kind`, sorted by namespace and name.
+            pub fn keys(&self, kind: KindId) -> Vec<Key> {
+                match kind { $(KindId::$variant => self.$field.keys().cloned().collect(),)* }
+            }
+
+            /// How many rows of `kind` there are.
+            pub fn count(&self, kind: KindId) -> usize {
+                match kind { $(KindId::$variant => self.$field.len(),)* }
+            }
+
+            /// Keys of rows of `kind` that `uid` controls.
+            pub fn controlled_by(&self, kind: KindId, uid: &str) -> Vec<Key> {
+                match kind { $(KindId::$variant => self.$field.controlled_by(uid).map(|row| Key::of(row.meta())).collect(),)* }
+            }
+        }
+    };
+}
+for_each_kind!(define_snapshot);
+
+/// What the cluster calls itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Context name, or the bundle's name.
+    pub name: String,
+    /// `v1.36.2`, when the server told.
+    pub server_version: Option<String>,
+}
+
+impl Snapshot {
+    /// Folds one delta in and says which object, if any, changed by it.
+    pub fn apply(&mut self, delta: Delta) -> Vec<Changed> {
+        match delta {
+            Delta::Upsert { scope, row } => self.upsert(&scope, row).into_iter().collect(),
+            Delta::Remove { kind, key } => self.remove(kind, &key).into_iter().collect(),
+            Delta::ListStarted { kind, scope } => {
+                self.coverage.start_list(kind, scope);
+                Vec::new()
+            }
+            Delta::Listed { kind, scope, at } => self.finish_list(kind, &scope, at),
+            Delta::Heard { kind, scope, at } => {
+                self.coverage.heard(kind, &scope, at);
+                Vec::new()
+            }
+            Delta::Denied { kind, scope, why } => {
+                self.coverage.set(kind, scope, CoverageState::Denied { why });
+                vec![Changed::Coverage(kind)]
+            }
+            Delta::Failing { kind, scope, since, error } => {
+                self.coverage.fail(kind, scope, since, error);
+                vec![Changed::Coverage(kind)]
+            }
+            Delta::Log { key, excerpt } => {
+                let object = ObjectRef::new("Pod", &key.namespace, &key.pod);
+                self.logs.insert(key, excerpt);
+                vec![Changed::Evidence(object)]
+            }
+            Delta::Usage { samples, at } => self.record_usage(samples, at),
+            Delta::Identity(identity) => {
+                self.identity = identity;
+                Vec::new()
+            }
+        }
+    }
+
+    fn upsert(&mut self, scope: &Scope, row: Row) -> Option<Changed> {
+        let kind = row.kind();
+        let key = Key::of(row.meta());
+        self.coverage.seen(kind, scope, &key);
+        let old = self.insert(row.clone());
+        if let Some(old) = &old {
+            if old.meta().resource_version == row.meta().resource_version
+                && old.meta().uid == row.meta().uid
+                && !row.meta().resource_version.is_empty()
+            {
+                return None;
+            }
+            self.unindex(old);
+        }
+        self.index(&row);
+        Some(Changed::Object { kind, key, before: old })
+    }
+
+    fn remove(&mut self, kind: KindId, key: &Key) -> Option<Changed> {
+        let old = self.take(kind, key)?;
+        self.unindex(&old);
+        if kind == KindId::Pod {
+            self.logs.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
+            self.usage.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
+        }
+        Some(Changed::Object { kind, key: key.clone(), before: Some(old) })
+    }
+
+    /// A completed list is the truth: what it did not name is gone (watch deletions can be missed).
+    fn finish_list(&mut self, kind: KindId, scope: &Scope, at: crate::text::Time) -> Vec<Changed> {
+        let listed = self.coverage.finish_list(kind, scope, at);
+        let gone: Vec<Key> =
+            self.keys(kind).into_iter().filter(|key| scope.contains(&key.namespace) && !listed.contains(key)).collect();
+        let mut changed: Vec<Changed> = gone.iter().filter_map(|key| self.remove(kind, key)).collect();
+        changed.push(Changed::Coverage(kind));
+        changed
+    }
+
+    fn record_usage(&mut self, samples: Vec<(UsageKey, f64, f64)>, at: crate::text::Time) -> Vec<Changed> {
+        let mut pods = BTreeSet::new();
+        for (key, cpu, memory) in samples {
+            pods.insert(ObjectRef::new("Pod", &key.namespace, &key.pod));
+            self.usage.entry(key).or_default().push(at, cpu, memory);
+        }
+        pods.into_iter().map(Changed::Evidence).collect()
+    }
+
+    fn index(&mut self, row: &Row) {
+        match row {
+            Row::Pod(pod) => {
+                if let Some(node) = &pod.node_name {
+                    self.pods_by_node.entry(node.clone()).or_default().insert(Key::of(&pod.meta));
+                }
+            }
+            Row::Event(event) => {
+                self.events_by_object.entry(event.object()).or_default().insert(Key::of(&event.meta));
+            }
+            _ => {}
+        }
+    }
+
+    fn unindex(&mut self, row: &Row) {
+        match row {
+            Row::Pod(pod) => {
+                if let Some(node) = &pod.node_name {
+                    remove_from(&mut self.pods_by_node, node, &Key::of(&pod.meta));
+                }
+            }
+            Row::Event(event) => remove_from(&mut self.events_by_object, &event.object(), &Key::of(&event.meta)),
+            _ => {}
+        }
+    }
+
+    /// Pods on that node, sorted by key.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &crate::kinds::pods::Pod> {
+        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// Events about that object, of any incarnation, oldest first. Compare `involved_object.uid` where names are reused.
+    pub fn events_about(&self, object: &ObjectRef) -> Vec<&crate::kinds::events::Event> {
+        let mut events: Vec<_> =
+            self.events_by_object.get(object).into_iter().flatten().filter_map(|key| self.events.get(key)).collect();
+        events.sort_by_key(|e| (e.last_seen(), e.meta.name.clone()));
+        events
+    }
+
+    /// Events about this very incarnation of an object, oldest first.
+    pub fn events_of(&self, kind: KindId, meta: &Meta) -> Vec<&crate::kinds::events::Event> {
+        let mut events = self.events_about(&ObjectRef::new(kind.name(), &meta.namespace, &meta.name));
+        events.retain(|e| {
+            e.involved_object.uid.is_empty() || meta.uid.is_empty() || e.involved_object.uid == meta.uid || kind == KindId::Node
+        });
+        events
+    }
+
+    /// The row an [`ObjectRef`] points to, when its kind is watched and it is known.
+    pub fn find(&self, object: &ObjectRef) -> Option<Row> {
+        let kind = KindId::from_name(&object.kind)?;
+        self.row(kind, &Key::new(&object.namespace, &object.name))
+    }
+}
+
+fn remove_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<Key>>, at: &K, key: &Key) {
+    if let Some(set) = index.get_mut(at) {
+        set.remove(key);
+        if set.is_empty() {
+            index.remove(at);
+        }
+    }
+}

@@ -196,11 +196,8 @@ impl Pod {
     /// Every container status of the pod: init, sidecar, main, ephemeral.
     pub fn containers(&self) -> impl Iterator<Item = ContainerView<'_>> {
         let init = self.status.init_container_statuses.iter().enumerate().map(|(index, status)| {
-            let sidecar = self
-                .spec
-                .init_containers
-                .iter()
-                .any(|c| c.name == status.name && c.restart_policy.as_deref() == Some("Always"));
+            let sidecar =
+                self.spec.init_containers.iter().any(|c| c.name == status.name && c.restart_policy.as_deref() == Some("Always"));
             let role = if sidecar { ContainerRole::Sidecar } else { ContainerRole::Init };
             ContainerView { status, role, index }
         });

@@ -1,1 +1,2 @@
 //! The one integration test binary: one module an area, so that there is one link.
+mod tidy;

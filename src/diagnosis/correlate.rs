@@ -1,0 +1,1 @@
+//! Grouping, suppression and ranking of findings. To be written.

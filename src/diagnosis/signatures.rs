@@ -1,0 +1,1 @@
+//! Log signatures (data in assets/signatures.toml). To be written.

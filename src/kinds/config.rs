@@ -1,0 +1,69 @@
+//! ConfigMaps and Secrets: metadata, and the names of their keys where a bundle shows them. **Never their values.**
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{Meta, kind, nullable};
+use crate::text::Text;
+
+/// A ConfigMap's metadata.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, from = "Wire")]
+pub struct ConfigMap {
+    /// `metadata`.
+    pub meta: Meta,
+    /// Key names of `data` and `binaryData`; `None` when only metadata was listed (live).
+    pub keys: Option<Vec<Text>>,
+}
+
+/// A Secret's metadata.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, from = "Wire")]
+pub struct Secret {
+    /// `metadata`.
+    pub meta: Meta,
+    /// Key names of `data`; `None` when only metadata was listed (live).
+    pub keys: Option<Vec<Text>>,
+    /// `Opaque`, `kubernetes.io/tls`, ...; `None` when only metadata was listed.
+    pub kind: Option<Text>,
+}
+
+/// Values are skipped while parsing: they never exist in memory as strings of ours.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Wire {
+    metadata: Meta,
+    kind: Text,
+    #[serde(rename = "type")]
+    secret_type: Option<Text>,
+    #[serde(deserialize_with = "nullable")]
+    data: BTreeMap<Text, IgnoredAny>,
+    #[serde(deserialize_with = "nullable")]
+    binary_data: BTreeMap<Text, IgnoredAny>,
+}
+
+impl Wire {
+    fn keys(&self) -> Option<Vec<Text>> {
+        (&*self.kind != "PartialObjectMetadata").then(|| self.data.keys().chain(self.binary_data.keys()).cloned().collect())
+    }
+}
+
+impl From<Wire> for ConfigMap {
+    fn from(wire: Wire) -> Self {
+        Self { keys: wire.keys(), meta: wire.metadata }
+    }
+}
+
+impl From<Wire> for Secret {
+    fn from(wire: Wire) -> Self {
+        Self { keys: wire.keys(), meta: wire.metadata, kind: wire.secret_type }
+    }
+}
+
+kind!(ConfigMap, "" / "v1", "ConfigMap", "configmaps", namespaced: true, metadata_only: true, |_this, _pool| {});
+kind!(Secret, "" / "v1", "Secret", "secrets", namespaced: true, metadata_only: true, |this, _pool| {
+    // Annotations of Secrets may repeat their data (kubectl apply and other tools): keep none.
+    this.meta.annotations.clear();
+});

@@ -1,0 +1,45 @@
+//! PersistentVolumeClaims.
+
+use serde::Deserialize;
+
+use super::{Condition, Meta, kind, nullable};
+use crate::text::Text;
+
+/// A PersistentVolumeClaim.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PersistentVolumeClaim {
+    /// `metadata`.
+    #[serde(rename = "metadata")]
+    pub meta: Meta,
+    /// `spec`.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: ClaimSpec,
+    /// `status`.
+    #[serde(deserialize_with = "nullable")]
+    pub status: ClaimStatus,
+}
+
+/// Part of its spec.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimSpec {
+    /// Storage class; absent means the default one.
+    pub storage_class_name: Option<Text>,
+    /// The bound volume.
+    pub volume_name: Option<Text>,
+}
+
+/// Part of its status.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimStatus {
+    /// `Pending`, `Bound`, `Lost`.
+    pub phase: Text,
+    /// Resize conditions.
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
+}
+
+kind!(PersistentVolumeClaim, "" / "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced: true,
+    metadata_only: false, |this, pool| { Condition::intern(&mut this.status.conditions, pool); });

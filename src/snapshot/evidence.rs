@@ -1,0 +1,77 @@
+//! Evidence fetched on request: log excerpts of containers, and usage series.
+
+use std::collections::VecDeque;
+
+use crate::text::{Text, Time};
+
+/// Whose log, and which run of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogKey {
+    /// Pod's namespace.
+    pub namespace: Text,
+    /// Pod name.
+    pub pod: Text,
+    /// Container name.
+    pub container: Text,
+    /// True for the run before the current one (`logs --previous`).
+    pub previous: bool,
+}
+
+/// The end of a container's log, fetched once as evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogExcerpt {
+    /// Lines, oldest first, cleaned of control characters, without the time stamp.
+    pub lines: Vec<LogLine>,
+    /// Why there are none: the kubelet's words (`unable to retrieve ...` is not the application's), or denied.
+    pub unavailable: Option<String>,
+    /// Restart count of the container when it was fetched: an older one is stale.
+    pub restart_count: i32,
+}
+
+/// One log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Time stamp of the kubelet, when known.
+    pub at: Option<Time>,
+    /// The line as the application wrote it, cleaned.
+    pub text: Text,
+}
+
+/// Which container's usage.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UsageKey {
+    /// Pod's namespace.
+    pub namespace: Text,
+    /// Pod name.
+    pub pod: Text,
+    /// Container name.
+    pub container: Text,
+}
+
+/// Recent usage of a container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usage {
+    /// Samples, oldest first: when, CPU in cores, memory working set in bytes.
+    pub samples: VecDeque<(Time, f64, f64)>,
+}
+
+impl Usage {
+    /// How many samples are kept: an hour at one in fifteen seconds.
+    pub const KEEP: usize = 240;
+
+    /// Adds a sample; one with the time of the last is ignored.
+    pub fn push(&mut self, at: Time, cpu: f64, memory: f64) {
+        if self.samples.back().is_some_and(|(last, ..)| *last >= at) {
+            return;
+        }
+        if self.samples.len() == Self::KEEP {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((at, cpu, memory));
+    }
+
+    /// The newest sample.
+    pub fn last(&self) -> Option<(Time, f64, f64)> {
+        self.samples.back().copied()
+    }
+}
