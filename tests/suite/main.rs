@@ -1,2 +1,5 @@
 //! The one integration test binary: one module an area, so that there is one link.
+mod changes;
+mod rules;
+mod snapshot;
 mod tidy;
