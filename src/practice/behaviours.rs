@@ -72,5 +72,8 @@ pub static BEHAVIOURS: &[&Behaviour] =
 
 /// The plan for a container.
 pub fn plan(start: &Start<'_>, random: &mut Random) -> Program {
-    BEHAVIOURS.iter().find(|behaviour| (behaviour.fits)(start)).map_or_else(Program::quiet, |behaviour| (behaviour.run)(start, random))
+    BEHAVIOURS
+        .iter()
+        .find(|behaviour| (behaviour.fits)(start))
+        .map_or_else(Program::quiet, |behaviour| (behaviour.run)(start, random))
 }

@@ -18,8 +18,8 @@ use super::store::{ChangeKind, Store};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::stream::select_all;
-use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -98,7 +98,8 @@ impl Queue {
 
 /// Runs a controller until its task is aborted.
 pub async fn drive(mut controller: impl Controller, store: Store, clock: Clock) {
-    let mut changes = select_all(controller.watches().into_iter().map(|kind| UnboundedReceiverStream::new(store.subscribe(kind))));
+    let mut changes =
+        select_all(controller.watches().into_iter().map(|kind| UnboundedReceiverStream::new(store.subscribe(kind))));
     let mut queue = Queue::default();
     for kind in controller.watches() {
         for object in store.list(kind, None) {
@@ -127,12 +128,16 @@ pub async fn drive(mut controller: impl Controller, store: Store, clock: Clock) 
         }
         // Everything that has arrived is noted before anything is served: one reconcile then covers a burst.
         while let Some(Some(change)) = futures::FutureExt::now_or_never(changes.next()) {
-            note(&mut controller, &mut queue, &clock, &change);
+            note(&mut controller, &mut queue, &clock, &seen(&change));
         }
     }
 }
 
-fn note(controller: &mut impl Controller, queue: &mut Queue, clock: &Clock, change: &Arc<Change>) {
+fn seen(change: &super::store::Change) -> Change {
+    Change { resource: change.resource, object: change.object.clone(), kind: change.kind }
+}
+
+fn note(controller: &mut impl Controller, queue: &mut Queue, clock: &Clock, change: &Change) {
     for key in controller.keys(change) {
         queue.add(key, clock.now());
     }

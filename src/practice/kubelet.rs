@@ -178,7 +178,8 @@ impl Controller for Kubelets {
         match change.resource.kind {
             "Node" => {
                 self.learn_nodes();
-                let here: Vec<Key> = self.workers.iter().filter(|(_, worker)| worker.node == key.1).map(|(key, _)| key.clone()).collect();
+                let here: Vec<Key> =
+                    self.workers.iter().filter(|(_, worker)| worker.node == key.1).map(|(key, _)| key.clone()).collect();
                 if std::mem::replace(&mut self.measured, true) { here } else { vec![(ROUND.0.to_owned(), ROUND.1.to_owned())] }
             }
             "Pod" => {

@@ -56,6 +56,7 @@ pub struct Recorder {
     store: Store,
     clock: Clock,
     memory: Arc<Mutex<Memory>>,
+    silent: bool,
 }
 
 #[derive(Default)]
@@ -72,7 +73,13 @@ struct Memory {
 impl Recorder {
     /// A recorder over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, memory: Arc::default() }
+        Self { store, clock, memory: Arc::default(), silent: false }
+    }
+
+    /// A recorder that writes nothing: the events of history have expired.
+    pub fn silent(store: Store) -> Self {
+        let clock = store.clock().clone();
+        Self { store, clock, memory: Arc::default(), silent: true }
     }
 
     /// Records an event about a whole object.
@@ -82,6 +89,9 @@ impl Recorder {
 
     /// Records an event about a part of an object, such as `spec.containers{app}`.
     pub fn record_field(&self, source: Source<'_>, about: &Value, field: &str, said: Said<'_>) {
+        if self.silent {
+            return;
+        }
         let now = self.clock.now();
         let spoken = format!("{}|{}|{}|{field}", source.component, source.host, object::uid(about));
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,12 +117,19 @@ impl Recorder {
         }
         if allowed {
             let event = old_style(source, about, field, &Said { message: &message, ..said }, &fresh, now);
-            let _ = self.store.create(&EVENTS, event, Writer { manager: manager_of(source), operation: Operation::Update, subresource: None });
+            let _ = self.store.create(
+                &EVENTS,
+                event,
+                Writer { manager: manager_of(source), operation: Operation::Update, subresource: None },
+            );
         }
     }
 
     /// Records an event through `events.k8s.io`, as the scheduler and the node lifecycle's eviction do.
     pub fn record_new_style(&self, component: &str, about: &Value, action: &str, said: Said<'_>) {
+        if self.silent {
+            return;
+        }
         let now = self.clock.now();
         let serial = {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! The life behind the API: controllers, scheduler, kubelets, and the scenario that upsets them.
 
+use super::clock::Clock;
 use super::controllers::deployment::DeploymentController;
 use super::controllers::endpoint_slice::EndpointSliceController;
 use super::controllers::event_expiry::EventExpiry;
@@ -8,7 +9,6 @@ use super::controllers::namespace::NamespaceController;
 use super::controllers::node_lifecycle::NodeLifecycle;
 use super::controllers::replica_set::ReplicaSetController;
 use super::controllers::{Controller, drive};
-use super::clock::Clock;
 use super::kubelet::Kubelets;
 use super::kubelet::node::{DeadNodes, NodeReports};
 use super::recorder::Recorder;

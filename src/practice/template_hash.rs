@@ -23,7 +23,12 @@ pub fn bare(template: &Value) -> Value {
 pub fn of(template: &Value) -> String {
     let mut hash = Fnv(0x811c_9dc5);
     hash.value(&bare(template));
-    hash.0.to_string().bytes().filter_map(|digit| ALPHABET.get(usize::from(digit) % ALPHABET.len())).map(|byte| char::from(*byte)).collect()
+    hash.0
+        .to_string()
+        .bytes()
+        .filter_map(|digit| ALPHABET.get(usize::from(digit) % ALPHABET.len()))
+        .map(|byte| char::from(*byte))
+        .collect()
 }
 
 struct Fnv(u32);

@@ -1,5 +1,6 @@
 //! The one integration test binary: one module an area, so that there is one link.
 mod changes;
+mod practice_sim;
 mod rules;
 mod snapshot;
 mod tidy;

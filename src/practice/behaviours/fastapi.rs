@@ -49,9 +49,14 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
         on_stop: Some(Stop {
             after: after(650),
             code: 0,
-            lines: ["Shutting down", "Waiting for application shutdown.", "Application shutdown complete.", "Finished server process [1]"]
-                .map(|line| format!("INFO:     {line}"))
-                .to_vec(),
+            lines: [
+                "Shutting down",
+                "Waiting for application shutdown.",
+                "Application shutdown complete.",
+                "Finished server process [1]",
+            ]
+            .map(|line| format!("INFO:     {line}"))
+            .to_vec(),
         }),
         traffic: Some(traffic),
         ..Program::quiet()

@@ -15,7 +15,11 @@ pub static GENERIC: Behaviour = Behaviour {
         listens_after: Duration::from_millis(400),
         memory: Curve::steady(random.between(18.0, 40.0)),
         cpu: (0.01, 0.003),
-        on_stop: Some(Stop { after: Duration::from_millis(400), code: 0, lines: vec!["received SIGTERM, shutting down".to_owned()] }),
+        on_stop: Some(Stop {
+            after: Duration::from_millis(400),
+            code: 0,
+            lines: vec!["received SIGTERM, shutting down".to_owned()],
+        }),
         ..Program::quiet()
     },
 };

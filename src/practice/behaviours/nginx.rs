@@ -27,7 +27,11 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
         answers: |path| if path.contains("missing") { 404 } else { 200 },
         memory: Curve::steady(9.0),
         cpu: (0.008, 0.001),
-        on_stop: Some(Stop { after: Duration::from_millis(200), code: 0, lines: vec!["[notice] 1#1: signal 15 (SIGTERM) received, exiting".to_owned()] }),
+        on_stop: Some(Stop {
+            after: Duration::from_millis(200),
+            code: 0,
+            lines: vec!["[notice] 1#1: signal 15 (SIGTERM) received, exiting".to_owned()],
+        }),
         traffic: Some(|random| {
             let path = random.pick(&["/", "/assets/app.js", "/assets/app.css", "/favicon.ico", "/cart"]).copied().unwrap_or("/");
             let line = format!("10.88.0.1 - - \"GET {path} HTTP/1.1\" 200 {} \"-\" \"Mozilla/5.0\"", 300 + random.below(9000));

@@ -18,7 +18,10 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
     Program {
         lines: vec![
             after(400, "PostgreSQL Database directory appears to contain a database; Skipping initialization"),
-            after(600, "LOG:  starting PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14+deb12u1) 12.2.0, 64-bit"),
+            after(
+                600,
+                "LOG:  starting PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14+deb12u1) 12.2.0, 64-bit",
+            ),
             after(610, "LOG:  listening on IPv4 address \"0.0.0.0\", port 5432"),
             after(612, "LOG:  listening on Unix socket \"/var/run/postgresql/.s.PGSQL.5432\""),
             after(900, "LOG:  database system is ready to accept connections"),

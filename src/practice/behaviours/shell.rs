@@ -26,7 +26,13 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
         );
         return Program { start_error: Some(error), ..Program::quiet() };
     }
-    let script = line.trim_start_matches("/bin/").trim_start_matches("ba").trim_start_matches("sh").trim_start().trim_start_matches("-c").trim();
+    let script = line
+        .trim_start_matches("/bin/")
+        .trim_start_matches("ba")
+        .trim_start_matches("sh")
+        .trim_start()
+        .trim_start_matches("-c")
+        .trim();
     let mut clock = Duration::from_millis(50);
     let mut lines = Vec::new();
     let mut code = 0;

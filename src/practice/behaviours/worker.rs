@@ -11,7 +11,8 @@ use std::time::Duration;
 pub static WORKER: Behaviour = Behaviour { name: "memory-hungry worker", fits, run };
 
 fn fits(start: &Start<'_>) -> bool {
-    ["worker", "thumbnails", "resizer", "batch"].iter().any(|word| start.image.short().contains(word)) || start.environment.contains_key("LEAK_PER_MINUTE")
+    ["worker", "thumbnails", "resizer", "batch"].iter().any(|word| start.image.short().contains(word))
+        || start.environment.contains_key("LEAK_PER_MINUTE")
 }
 
 fn run(start: &Start<'_>, _: &mut Random) -> Program {
@@ -32,7 +33,11 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
             leak: start.quantity("LEAK_PER_MINUTE").unwrap_or(0.0) / 60.0,
         },
         cpu: (0.18, 0.12),
-        on_stop: Some(Stop { after: Duration::from_millis(900), code: 0, lines: vec!["INFO     thumbnails.worker stopping".to_owned()] }),
+        on_stop: Some(Stop {
+            after: Duration::from_millis(900),
+            code: 0,
+            lines: vec!["INFO     thumbnails.worker stopping".to_owned()],
+        }),
         traffic: Some(|random| {
             let line = format!("INFO     thumbnails.worker job {} done in {:.2}s", random.hex(8), random.between(0.2, 1.9));
             (random.seconds(3.0, 9.0), vec![line])

@@ -70,7 +70,9 @@ impl Controller for EndpointSliceController {
         let named = |name: &str| vec![(namespace.to_owned(), name.to_owned())];
         match change.resource.kind {
             "Service" => named(object::name(&change.object)),
-            "EndpointSlice" if change.is_deleted() => object::controller(&change.object).map(|owner| named(object::text(owner, "/name"))).unwrap_or_default(),
+            "EndpointSlice" if change.is_deleted() => {
+                object::controller(&change.object).map(|owner| named(object::text(owner, "/name"))).unwrap_or_default()
+            }
             "Pod" => {
                 let labels = object::at(&change.object, "/metadata/labels");
                 let selects = |service: &Arc<Value>| {

@@ -34,7 +34,9 @@ impl GarbageCollector {
         let mut found = Vec::new();
         for kind in DEPENDENTS.iter().copied() {
             let owned = |object: &Arc<Value>| {
-                object::items(object, "/metadata/ownerReferences").iter().any(|reference| object::text(reference, "/uid") == owner)
+                object::items(object, "/metadata/ownerReferences")
+                    .iter()
+                    .any(|reference| object::text(reference, "/uid") == owner)
             };
             found.extend(self.store.list(kind, Some(namespace)).into_iter().filter(owned).map(|object| (kind, object)));
         }
@@ -50,13 +52,15 @@ impl GarbageCollector {
 
     fn has_other_owner(&self, dependent: &Value, gone: &str) -> bool {
         let namespace = object::namespace(dependent);
-        object::items(dependent, "/metadata/ownerReferences").iter().filter(|owner| object::text(owner, "/uid") != gone).any(|owner| {
-            let kept = OWNERS.iter().copied().find(|kind| kind.kind == object::text(owner, "/kind"));
-            kept.is_none_or(|kind| {
-                let present = self.store.get(kind, namespace, object::text(owner, "/name"));
-                present.is_some_and(|present| object::uid(&present) == object::text(owner, "/uid"))
-            })
-        })
+        object::items(dependent, "/metadata/ownerReferences").iter().filter(|owner| object::text(owner, "/uid") != gone).any(
+            |owner| {
+                let kept = OWNERS.iter().copied().find(|kind| kind.kind == object::text(owner, "/kind"));
+                kept.is_none_or(|kind| {
+                    let present = self.store.get(kind, namespace, object::text(owner, "/name"));
+                    present.is_some_and(|present| object::uid(&present) == object::text(owner, "/uid"))
+                })
+            },
+        )
     }
 
     /// Foreground deletion waits for the dependents; orphaning cuts them loose.
@@ -79,11 +83,17 @@ impl GarbageCollector {
     }
 
     fn disown(&self, kind: &'static ResourceType, dependent: &Value, owner: &str) {
-        let _ = self.store.modify(kind, object::namespace(dependent), object::name(dependent), Writer::update(MANAGER), |dependent| {
-            let mut references = object::items(dependent, "/metadata/ownerReferences").to_vec();
-            references.retain(|reference| object::text(reference, "/uid") != owner);
-            object::put(dependent, &["metadata", "ownerReferences"], json!(references));
-        });
+        let _ = self.store.modify(
+            kind,
+            object::namespace(dependent),
+            object::name(dependent),
+            Writer::update(MANAGER),
+            |dependent| {
+                let mut references = object::items(dependent, "/metadata/ownerReferences").to_vec();
+                references.retain(|reference| object::text(reference, "/uid") != owner);
+                object::put(dependent, &["metadata", "ownerReferences"], json!(references));
+            },
+        );
     }
 
     fn take_off(&self, kind: &'static ResourceType, owner: &Value, finalizer: &str) {

@@ -94,9 +94,14 @@ impl NodeLifecycle {
                 _ => false,
             };
             taints.retain(|taint| !ours(taint));
-            let wanted = [(unreachable, UNREACHABLE, "NoSchedule"), (unreachable, UNREACHABLE, "NoExecute"), (cordoned, UNSCHEDULABLE, "NoSchedule")];
+            let wanted = [
+                (unreachable, UNREACHABLE, "NoSchedule"),
+                (unreachable, UNREACHABLE, "NoExecute"),
+                (cordoned, UNSCHEDULABLE, "NoSchedule"),
+            ];
             for (wanted, key, effect) in wanted {
-                let has = taints.iter().any(|taint| object::text(taint, "/key") == key && object::text(taint, "/effect") == effect);
+                let has =
+                    taints.iter().any(|taint| object::text(taint, "/key") == key && object::text(taint, "/effect") == effect);
                 if wanted && !has {
                     taints.push(json!({"key": key, "effect": effect, "timeAdded": now}));
                 }
@@ -112,7 +117,8 @@ impl NodeLifecycle {
     /// Deletes pods whose toleration of a `NoExecute` taint has run out; answers when the next one does.
     fn evict(&self, node: &Value) -> Option<Duration> {
         let now = self.clock.now();
-        let executing: Vec<_> = object::items(node, "/spec/taints").iter().filter(|taint| object::text(taint, "/effect") == "NoExecute").collect();
+        let executing: Vec<_> =
+            object::items(node, "/spec/taints").iter().filter(|taint| object::text(taint, "/effect") == "NoExecute").collect();
         let mut next = None;
         if executing.is_empty() {
             return None;
@@ -133,7 +139,11 @@ impl NodeLifecycle {
     fn delete_by_taint(&self, pod: &Value) {
         let (namespace, name) = (object::namespace(pod), object::name(pod));
         let message = format!("Marking for deletion Pod {namespace}/{name}");
-        self.recorder.record(Source { component: "taint-eviction-controller", host: "" }, pod, Said::normal("TaintManagerEviction", &message));
+        self.recorder.record(
+            Source { component: "taint-eviction-controller", host: "" },
+            pod,
+            Said::normal("TaintManagerEviction", &message),
+        );
         let now = object::stamp(self.clock.now());
         let _ = self.store.modify(&PODS, namespace, name, Writer::status(MANAGER), |pod| {
             let mut conditions = object::items(pod, "/status/conditions").to_vec();
@@ -176,7 +186,8 @@ impl Controller for NodeLifecycle {
 /// When this taint ends the pod's stay; `None` when it is tolerated for ever.
 fn eviction_time(pod: &Value, taint: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let since = object::time(taint, "/timeAdded").unwrap_or(now);
-    let tolerations = object::items(pod, "/spec/tolerations").iter().filter(|toleration| super::super::scheduler::tolerates(toleration, taint));
+    let tolerations =
+        object::items(pod, "/spec/tolerations").iter().filter(|toleration| super::super::scheduler::tolerates(toleration, taint));
     let mut shortest: Option<Option<i64>> = None;
     for toleration in tolerations {
         let seconds = object::int(toleration, "/tolerationSeconds");

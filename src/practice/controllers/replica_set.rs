@@ -78,7 +78,8 @@ impl ReplicaSetController {
         let waits: Vec<i64> = ready.iter().map(|pod| minimum - ready_seconds(pod, now)).filter(|wait| *wait > 0).collect();
         let terminating = pods.iter().filter(|pod| object::is_deleting(pod) && !object::is_finished_pod(pod)).count();
         let labels = object::at(set, "/spec/template/metadata/labels");
-        let labelled = active.iter().filter(|pod| object::selects(&json!({"matchLabels": labels}), object::at(pod, "/metadata/labels")));
+        let labelled =
+            active.iter().filter(|pod| object::selects(&json!({"matchLabels": labels}), object::at(pod, "/metadata/labels")));
         let mut status = json!({
             "observedGeneration": object::at(set, "/metadata/generation"),
             "replicas": active.len(), "terminatingReplicas": terminating,
@@ -169,10 +170,13 @@ fn usefulness(pod: &Value) -> (bool, u8, bool, i64) {
 
 /// Among equals: more restarts first, then the youngest.
 fn age_rank(pod: &Value) -> (Reverse<i64>, Reverse<String>) {
-    let restarts = object::items(pod, "/status/containerStatuses").iter().filter_map(|status| object::int(status, "/restartCount")).max();
+    let restarts =
+        object::items(pod, "/status/containerStatuses").iter().filter_map(|status| object::int(status, "/restartCount")).max();
     (Reverse(restarts.unwrap_or(0)), Reverse(object::text(pod, "/metadata/creationTimestamp").to_owned()))
 }
 
 fn ready_seconds(pod: &Value, now: DateTime<Utc>) -> i64 {
-    object::condition(pod, "Ready").and_then(|ready| object::time(ready, "/lastTransitionTime")).map_or(0, |since| (now - since).num_seconds())
+    object::condition(pod, "Ready")
+        .and_then(|ready| object::time(ready, "/lastTransitionTime"))
+        .map_or(0, |since| (now - since).num_seconds())
 }

@@ -37,6 +37,8 @@ pub struct Container {
     pub started: bool,
     /// The runtime's names for it, once created.
     pub identity: Option<Identity>,
+    /// Its status as last composed; shown again while it is on the way to another run.
+    pub shown: Value,
     spec: Value,
     restart_policy: String,
     probes: Vec<Probe>,
@@ -78,19 +80,55 @@ pub enum State {
     /// Not begun: `ContainerCreating` or `PodInitializing`.
     Idle,
     /// Refused for a reason that may pass.
-    Refused { reason: &'static str, message: String, retry: DateTime<Utc> },
+    Refused {
+        /// The waiting reason.
+        reason: &'static str,
+        /// The waiting message.
+        message: String,
+        /// When it is tried again.
+        retry: DateTime<Utc>,
+    },
     /// Its image is on the way.
-    Pulling { done: DateTime<Utc> },
+    Pulling {
+        /// When the registry has answered.
+        done: DateTime<Utc>,
+    },
     /// Its image could not be had: first shown as `ErrImagePull`, then as `ImagePullBackOff`.
-    PullFailed { error: String, shown_as_back_off: DateTime<Utc>, next_event: DateTime<Utc>, retry: DateTime<Utc> },
+    PullFailed {
+        /// The runtime's error.
+        error: String,
+        /// When the shown reason changes; the earliest time there is, once it has.
+        shown_as_back_off: DateTime<Utc>,
+        /// When the next `BackOff` event is due.
+        next_event: DateTime<Utc>,
+        /// When it is pulled again.
+        retry: DateTime<Utc>,
+    },
     /// Created, about to start.
-    Creating { done: DateTime<Utc>, program: Box<Program> },
+    Creating {
+        /// When it runs.
+        done: DateTime<Utc>,
+        /// What it will do.
+        program: Box<Program>,
+    },
     /// Running.
     Running(Box<Run>),
     /// Ended; the kubelet has not looked yet.
-    Ended { exit: Exit, seen: DateTime<Utc> },
+    Ended {
+        /// How.
+        exit: Exit,
+        /// When the kubelet looks.
+        seen: DateTime<Utc>,
+    },
     /// Ended too often: `CrashLoopBackOff`.
-    BackingOff { delay: Duration, until: DateTime<Utc>, next_event: DateTime<Utc> },
+    BackingOff {
+        /// The delay in force.
+        delay: Duration,
+        /// When it runs again.
+        until: DateTime<Utc>,
+        /// When the next `BackOff` event is due.
+        next_event: DateTime<Utc>,
+    },
     /// Ended for good.
     Done(Exit),
 }
@@ -144,6 +182,7 @@ impl Container {
             ready: false,
             started: false,
             identity: None,
+            shown: Value::Null,
             spec: spec.clone(),
             restart_policy: object::text(pod, "/spec/restartPolicy").to_owned(),
             probes: Vec::new(),
@@ -278,7 +317,8 @@ impl Container {
     /// How long the preStop hook takes: `sleep`, or an exec of `sleep N`.
     fn pre_stop(&self) -> Duration {
         let seconds = object::int(&self.spec, "/lifecycle/preStop/sleep/seconds").or_else(|| {
-            let words: Vec<_> = object::items(&self.spec, "/lifecycle/preStop/exec/command").iter().filter_map(Value::as_str).collect();
+            let words: Vec<_> =
+                object::items(&self.spec, "/lifecycle/preStop/exec/command").iter().filter_map(Value::as_str).collect();
             let line = words.join(" ");
             line.split("sleep ").nth(1)?.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
         });

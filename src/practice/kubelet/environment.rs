@@ -13,7 +13,9 @@ pub fn resolve(store: &Store, pod: &Value, container: &Value) -> Result<BTreeMap
     let mut variables = BTreeMap::new();
     for source in object::items(container, "/envFrom") {
         let prefix = object::text(source, "/prefix");
-        for (kind, reference) in [(Kind::ConfigMap, object::at(source, "/configMapRef")), (Kind::Secret, object::at(source, "/secretRef"))] {
+        for (kind, reference) in
+            [(Kind::ConfigMap, object::at(source, "/configMapRef")), (Kind::Secret, object::at(source, "/secretRef"))]
+        {
             if !reference.is_object() {
                 continue;
             }
@@ -71,7 +73,10 @@ pub fn missing_volume(store: &Store, pod: &Value) -> Option<String> {
             let optional = object::at(source, "/optional") == &Value::Bool(true);
             if source.is_object() && !optional && all_of(store, kind, namespace, object::text(source, field)).is_none() {
                 let name = object::text(volume, "/name");
-                return Some(format!("MountVolume.SetUp failed for volume \"{name}\" : {}", missing(kind, object::text(source, field))));
+                return Some(format!(
+                    "MountVolume.SetUp failed for volume \"{name}\" : {}",
+                    missing(kind, object::text(source, field))
+                ));
             }
         }
         None
@@ -108,7 +113,9 @@ fn all_of(store: &Store, kind: Kind, namespace: &str, name: &str) -> Option<BTre
     for (key, value) in object::fields(&object, "/data") {
         let text = match kind {
             Kind::ConfigMap => plain(value),
-            Kind::Secret => base64::decode(&plain(value)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default(),
+            Kind::Secret => {
+                base64::decode(&plain(value)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+            }
         };
         found.insert(key.clone(), text);
     }

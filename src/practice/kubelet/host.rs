@@ -61,7 +61,12 @@ impl Host<'_> {
 
     /// The address the kubelet probes from: the first of the pod's range.
     pub fn gateway(&self) -> String {
-        self.ip.map(|ip| { let [first, second, third, _] = ip.octets(); format!("{first}.{second}.{third}.1") }).unwrap_or_default()
+        self.ip
+            .map(|ip| {
+                let [first, second, third, _] = ip.octets();
+                format!("{first}.{second}.{third}.1")
+            })
+            .unwrap_or_default()
     }
 
     /// `name_namespace(uid)`, as the kubelet names pods in its messages.

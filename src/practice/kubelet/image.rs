@@ -26,7 +26,8 @@ impl Reference {
         let (host, rest) = if has_host { (first.to_owned(), rest) } else { ("docker.io".to_owned(), image) };
         let rest = rest.split_once('@').map_or(rest, |(name, _)| name);
         let (path, tag) = rest.rsplit_once(':').unwrap_or((rest, "latest"));
-        let usable = |text: &str| !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-/".contains(letter));
+        let usable =
+            |text: &str| !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-/".contains(letter));
         if path.chars().any(|letter| letter.is_ascii_uppercase()) {
             let name = path.split(':').next().unwrap_or(path);
             return Err(format!("invalid reference format: repository name ({name}) must be lowercase"));
@@ -63,12 +64,20 @@ pub fn pull(reference: &Reference) -> Result<Pulled, String> {
     let full = reference.full();
     let resolving = format!("failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\"");
     let missing = || Err(format!("rpc error: code = NotFound desc = {resolving}: {full}: not found"));
-    let request = format!("failed to do request: Head \"https://{}/v2/{}/manifests/{}\"", reference.host, reference.path, reference.tag);
+    let request =
+        format!("failed to do request: Head \"https://{}/v2/{}/manifests/{}\"", reference.host, reference.path, reference.tag);
     match rule.map(|rule| &rule.answer) {
-        Some(Answer::Status(status)) => Err(format!("{resolving}: pulling from host {} failed with status code [manifests {}]: {status}", reference.host, reference.tag)),
+        Some(Answer::Status(status)) => Err(format!(
+            "{resolving}: pulling from host {} failed with status code [manifests {}]: {status}",
+            reference.host, reference.tag
+        )),
         Some(Answer::Refused) => Err(format!("{resolving}: {request}: dial tcp {}: connect: connection refused", reference.host)),
-        Some(Answer::NoHost) => Err(format!("{resolving}: {request}: dial tcp: lookup {} on 10.0.0.2:53: no such host", reference.host)),
-        Some(Answer::Tags(tags, bytes)) if tags.iter().any(|tag| matches_tag(tag, &reference.tag)) => Ok(Pulled { bytes: *bytes }),
+        Some(Answer::NoHost) => {
+            Err(format!("{resolving}: {request}: dial tcp: lookup {} on 10.0.0.2:53: no such host", reference.host))
+        }
+        Some(Answer::Tags(tags, bytes)) if tags.iter().any(|tag| matches_tag(tag, &reference.tag)) => {
+            Ok(Pulled { bytes: *bytes })
+        }
         Some(Answer::Tags(..)) => missing(),
         None if ["typo", "nonexistent", "does-not-exist"].iter().any(|word| reference.tag.contains(word)) => missing(),
         None => Ok(Pulled { bytes: 48_230_117 }),

@@ -24,7 +24,11 @@ pub struct Exhausted(pub String);
 impl Addresses {
     /// Makes a node's range known (`10.88.3.0/28`); the first address is the gateway.
     pub fn learn(&mut self, node: &str, cidr: &str) {
-        let Some((base, bits)) = cidr.split_once('/').and_then(|(base, bits)| Some((base.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?))) else { return };
+        let Some((base, bits)) =
+            cidr.split_once('/').and_then(|(base, bits)| Some((base.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?)))
+        else {
+            return;
+        };
         let size = 1_u32.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(u32::MAX);
         let first = u32::from(base) + 1;
         let last = u32::from(base) + size.saturating_sub(2);

@@ -109,7 +109,14 @@ impl Probe {
         Attempt { verdict, complaint, access_log }
     }
 
-    fn attempt(&self, host: &Host<'_>, run: &Run, container: &Value, elapsed: Duration, random: &mut Random) -> (Option<String>, Option<String>) {
+    fn attempt(
+        &self,
+        host: &Host<'_>,
+        run: &Run,
+        container: &Value,
+        elapsed: Duration,
+        random: &mut Random,
+    ) -> (Option<String>, Option<String>) {
         let program = &run.program;
         let address = host.address();
         if let Some(get) = self.spec.get("httpGet") {
@@ -127,7 +134,8 @@ impl Probe {
         for field in ["tcpSocket", "grpc"] {
             if let Some(socket) = self.spec.get(field) {
                 let port = port_number(object::at(socket, "/port"), container);
-                let complaint = (!program.listens(port, elapsed)).then(|| format!("dial tcp {address}:{port}: connect: connection refused"));
+                let complaint =
+                    (!program.listens(port, elapsed)).then(|| format!("dial tcp {address}:{port}: connect: connection refused"));
                 return (complaint, None);
             }
         }

@@ -60,7 +60,9 @@ pub fn connect(store: &Store, namespace: &str, url: &DatabaseUrl) -> Result<(), 
     let Some(pod) = ready_pod(store, &service, url.port) else { return Err(refused(&address)) };
     let container = object::containers(&pod, "containers").first().cloned().unwrap_or_default();
     let settings = environment::resolve(store, &pod, &container).unwrap_or_default();
-    let fatal = |text: String| Err(format!("connection to server at \"{}\" ({address}), port {} failed: FATAL:  {text}", url.host, url.port));
+    let fatal = |text: String| {
+        Err(format!("connection to server at \"{}\" ({address}), port {} failed: FATAL:  {text}", url.host, url.port))
+    };
     let owner = settings.get("POSTGRES_USER").map_or("postgres", String::as_str);
     if settings.get("POSTGRES_PASSWORD").is_some_and(|password| *password != url.password) || url.user != owner {
         return fatal(format!("password authentication failed for user \"{}\"", url.user));
@@ -101,7 +103,8 @@ fn ready_pod(store: &Store, service: &Value, port: i64) -> Option<Arc<Value>> {
 pub fn has_service(store: &Store, pod: &Value) -> bool {
     store.list(&SERVICES, Some(object::namespace(pod))).iter().any(|service| {
         let selector = object::at(service, "/spec/selector");
-        selector.is_object() && object::selects(&serde_json::json!({"matchLabels": selector}), object::at(pod, "/metadata/labels"))
+        selector.is_object()
+            && object::selects(&serde_json::json!({"matchLabels": selector}), object::at(pod, "/metadata/labels"))
     })
 }
 

@@ -61,7 +61,9 @@ fn phase(init: &[Container], main: &[Container]) -> &'static str {
         let failed = main.iter().filter_map(Container::done).any(|exit| exit.code != 0);
         return if failed { "Failed" } else { "Succeeded" };
     }
-    let begun = |container: &Container| container.last.is_some() || matches!(container.state, State::Running(_) | State::Ended { .. } | State::Done(_));
+    let begun = |container: &Container| {
+        container.last.is_some() || matches!(container.state, State::Running(_) | State::Ended { .. } | State::Done(_))
+    };
     if main.iter().all(begun) { "Running" } else { "Pending" }
 }
 
@@ -70,12 +72,20 @@ type Row = (&'static str, bool, &'static str, String);
 
 fn conditions(facts: &Facts<'_>, init: &[Container], main: &[Container], phase: &str) -> Vec<Value> {
     let unready: Vec<_> = main.iter().filter(|container| !container.ready).map(|container| container.name.as_str()).collect();
-    let incomplete: Vec<_> =
-        init.iter().filter(|container| container.done().is_none_or(|exit| exit.code != 0) && !(container.is_sidecar() && container.started)).map(|container| container.name.as_str()).collect();
+    let incomplete: Vec<_> = init
+        .iter()
+        .filter(|container| container.done().is_none_or(|exit| exit.code != 0) && !(container.is_sidecar() && container.started))
+        .map(|container| container.name.as_str())
+        .collect();
     let initialized = if incomplete.is_empty() || facts.ended.is_some() {
         ("Initialized", true, "", String::new())
     } else {
-        ("Initialized", false, "ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" ")))
+        (
+            "Initialized",
+            false,
+            "ContainersNotInitialized",
+            format!("containers with incomplete status: [{}]", incomplete.join(" ")),
+        )
     };
     let readiness = |kind: &'static str| match phase {
         "Failed" => (kind, false, "PodFailed", String::new()),
@@ -85,8 +95,10 @@ fn conditions(facts: &Facts<'_>, init: &[Container], main: &[Container], phase: 
     };
     let initialized = if phase == "Succeeded" { ("Initialized", true, "PodCompleted", String::new()) } else { initialized };
     let sandbox = ("PodReadyToStartContainers", facts.sandbox && facts.ended.is_none(), "", String::new());
-    let mut rows: Vec<Value> =
-        [sandbox, initialized, readiness("Ready"), readiness("ContainersReady")].into_iter().map(|row| condition(facts, row)).collect();
+    let mut rows: Vec<Value> = [sandbox, initialized, readiness("Ready"), readiness("ContainersReady")]
+        .into_iter()
+        .map(|row| condition(facts, row))
+        .collect();
     let generation = object::at(facts.pod, "/metadata/generation");
     for kept in ["PodScheduled", "DisruptionTarget"] {
         if let Some(present) = object::condition(facts.pod, kept) {
@@ -173,7 +185,10 @@ fn state_of(container: &Container, waiting: &str, pod: &Value) -> Value {
         State::Ended { exit, .. } | State::Done(exit) => terminated(exit),
         State::BackingOff { delay, .. } => {
             let whole = format!("{}_{}({})", object::name(pod), object::namespace(pod), object::uid(pod));
-            said("CrashLoopBackOff", &format!("back-off {} restarting failed container={} pod={whole}", go_seconds(*delay), container.name))
+            said(
+                "CrashLoopBackOff",
+                &format!("back-off {} restarting failed container={} pod={whole}", go_seconds(*delay), container.name),
+            )
         }
     }
 }
@@ -209,7 +224,8 @@ fn totals(main: &[Container], _pod: &Value) -> Value {
     for list in ["limits", "requests"] {
         let mut sums = Map::new();
         for what in ["cpu", "memory"] {
-            let present: Vec<_> = main.iter().filter_map(|container| container.spec().pointer(&format!("/resources/{list}/{what}"))).collect();
+            let present: Vec<_> =
+                main.iter().filter_map(|container| container.spec().pointer(&format!("/resources/{list}/{what}"))).collect();
             let sum = match present.as_slice() {
                 [] => continue,
                 [one] => (*one).clone(),

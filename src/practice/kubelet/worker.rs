@@ -44,9 +44,14 @@ enum Sandbox {
 
 enum Stage {
     Alive,
-    Stopping { grace: i64 },
+    Stopping {
+        grace: i64,
+    },
     /// Everything has stopped; the API object goes at that time.
-    Gone { phase: &'static str, at: DateTime<Utc> },
+    Gone {
+        phase: &'static str,
+        at: DateTime<Utc>,
+    },
 }
 
 impl Worker {
@@ -79,7 +84,9 @@ impl Worker {
         self.start = since;
         self.sandbox = Sandbox::Ready;
         for container in self.init.iter_mut().chain(&mut self.main) {
-            let reported = object::items(host.pod, "/status/containerStatuses").iter().find(|status| object::text(status, "/name") == container.name);
+            let reported = object::items(host.pod, "/status/containerStatuses")
+                .iter()
+                .find(|status| object::text(status, "/name") == container.name);
             container.restarts = reported.and_then(|status| object::int(status, "/restartCount")).unwrap_or(0).max(0) as u32;
             container.resume(host, since + chrono::Duration::seconds(2));
         }
@@ -169,7 +176,11 @@ impl Worker {
             self.stage = Stage::Stopping { grace };
             for container in self.init.iter_mut().chain(&mut self.main) {
                 if container.is_running() && first {
-                    let field = if container.init { format!("spec.initContainers{{{}}}", container.name) } else { format!("spec.containers{{{}}}", container.name) };
+                    let field = if container.init {
+                        format!("spec.initContainers{{{}}}", container.name)
+                    } else {
+                        format!("spec.containers{{{}}}", container.name)
+                    };
                     host.say(&field, "Killing", &format!("Stopping container {}", container.name));
                 }
                 container.stop(host, Duration::from_secs(grace.max(1) as u64));

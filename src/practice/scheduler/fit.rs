@@ -25,9 +25,14 @@ impl Requests {
 
     /// The sum over containers, or the largest init container if that is more.
     fn of(pod: &Value) -> Self {
-        let request = |container: &Value, what: &str| quantity::parse(object::at(container, "/resources/requests").get(what).unwrap_or(&Value::Null));
-        let sum = |what: &str| object::containers(pod, "containers").iter().map(|container| request(container, what)).sum::<f64>();
-        let init = |what: &str| object::containers(pod, "initContainers").iter().map(|container| request(container, what)).fold(0.0, f64::max);
+        let request = |container: &Value, what: &str| {
+            quantity::parse(object::at(container, "/resources/requests").get(what).unwrap_or(&Value::Null))
+        };
+        let sum =
+            |what: &str| object::containers(pod, "containers").iter().map(|container| request(container, what)).sum::<f64>();
+        let init = |what: &str| {
+            object::containers(pod, "initContainers").iter().map(|container| request(container, what)).fold(0.0, f64::max)
+        };
         Self { cpu: sum("cpu").max(init("cpu")), memory: sum("memory").max(init("memory")), pods: 1.0 }
     }
 }
@@ -115,8 +120,11 @@ fn obstacles(pod: &Value, node: &Value, taken: Requests) -> Vec<Obstacle> {
 fn selected(pod: &Value, node: &Value) -> bool {
     let labels = object::at(node, "/metadata/labels");
     let by_selector = object::fields(pod, "/spec/nodeSelector").all(|(key, want)| labels.get(key) == Some(want));
-    let terms = object::items(pod, "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
-    let holds = |term: &Value| object::items(term, "/matchExpressions").iter().all(|expression| object::expression_holds(expression, labels));
+    let terms =
+        object::items(pod, "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
+    let holds = |term: &Value| {
+        object::items(term, "/matchExpressions").iter().all(|expression| object::expression_holds(expression, labels))
+    };
     by_selector && (terms.is_empty() || terms.iter().any(holds))
 }
 
@@ -174,8 +182,14 @@ mod tests {
         full.add(&pod("900m"));
         used.insert("a".to_owned(), full);
         let message = choose(&pod("500m"), &nodes, &used).unwrap_err();
-        assert!(message.starts_with("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."), "{message}");
-        assert!(message.ends_with("1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling."), "{message}");
+        assert!(
+            message.starts_with("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling."),
+            "{message}"
+        );
     }
 
     #[test]

@@ -58,7 +58,10 @@ pub fn note_pause(controller: &DeploymentController, rollout: &Rollout, paused: 
     };
     let now = controller.clock.now();
     let (namespace, name) = (object::namespace(deployment), object::name(deployment));
-    controller.store.modify(&DEPLOYMENTS, namespace, name, STATUS_WRITER, |deployment| set(deployment, "Progressing", "Unknown", said, now)).is_ok()
+    controller
+        .store
+        .modify(&DEPLOYMENTS, namespace, name, STATUS_WRITER, |deployment| set(deployment, "Progressing", "Unknown", said, now))
+        .is_ok()
 }
 
 /// Writes counts and conditions; answers when to look again because a deadline runs.
@@ -119,16 +122,17 @@ fn set_available(deployment: &mut Value, now: DateTime<Utc>) {
 
 fn set_progressing(deployment: &mut Value, rollout: &Rollout, before: &Value, now: DateTime<Utc>) {
     let Some(seconds) = deadline(deployment) else { return };
-    let reason = object::condition(deployment, "Progressing").map_or("", |condition| object::text(condition, "/reason")).to_owned();
+    let reason =
+        object::condition(deployment, "Progressing").map_or("", |condition| object::text(condition, "/reason")).to_owned();
     let status = object::at(deployment, "/status").clone();
     let count = |status: &Value, field: &str| status.get(field).and_then(Value::as_i64).unwrap_or(0);
     if reason == "NewReplicaSetAvailable" && count(&status, "replicas") == count(&status, "updatedReplicas") {
         return;
     }
-    let subject = rollout
-        .new
-        .as_ref()
-        .map_or_else(|| format!("Deployment \"{}\"", object::name(deployment)), |new| format!("ReplicaSet \"{}\"", object::name(new)));
+    let subject = rollout.new.as_ref().map_or_else(
+        || format!("Deployment \"{}\"", object::name(deployment)),
+        |new| format!("ReplicaSet \"{}\"", object::name(new)),
+    );
     if is_complete(deployment, &status) {
         let message = format!("{subject} has successfully progressed.");
         set(deployment, "Progressing", "True", ("NewReplicaSetAvailable", &message), now);
@@ -143,7 +147,8 @@ fn set_progressing(deployment: &mut Value, rollout: &Rollout, before: &Value, no
 
 /// Progress restarts the deadline even when the reason stays the same.
 fn renew(deployment: &mut Value, said: (&str, &str), now: DateTime<Utc>) {
-    let unchanged = object::condition(deployment, "Progressing").is_some_and(|present| object::text(present, "/reason") == said.0);
+    let unchanged =
+        object::condition(deployment, "Progressing").is_some_and(|present| object::text(present, "/reason") == said.0);
     set(deployment, "Progressing", "True", said, now);
     if unchanged && let Some(conditions) = deployment.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
         for condition in conditions.iter_mut().filter(|condition| object::text(condition, "/type") == "Progressing") {

@@ -24,7 +24,11 @@ impl Container {
         let present = host.images.contains(&reference.full());
         match (object::text(&self.spec, "/imagePullPolicy"), present) {
             ("IfNotPresent" | "Never" | "", true) => {
-                host.say(&self.field(), "Pulled", &format!("Container image \"{image}\" already present on machine and can be accessed by the pod"));
+                host.say(
+                    &self.field(),
+                    "Pulled",
+                    &format!("Container image \"{image}\" already present on machine and can be accessed by the pod"),
+                );
                 self.create(host, &reference)
             }
             ("Never", false) => {
@@ -35,7 +39,8 @@ impl Container {
             }
             _ => {
                 host.say(&self.field(), "Pulling", &format!("Pulling image \"{image}\""));
-                let done = host.now + if image::pull(&reference).is_ok() { self.random.seconds(0.9, 2.4) } else { self.random.seconds(0.3, 0.9) };
+                let done = host.now
+                    + if image::pull(&reference).is_ok() { self.random.seconds(0.9, 2.4) } else { self.random.seconds(0.3, 0.9) };
                 // A retry keeps showing why the last pull failed until it has an answer.
                 self.state = State::Pulling { done };
                 done
@@ -44,7 +49,8 @@ impl Container {
     }
 
     fn refuse_name(&mut self, host: &mut Host<'_>, image: &str, complaint: &str) -> DateTime<Utc> {
-        let message = format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {complaint}");
+        let message =
+            format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {complaint}");
         host.warn(&self.field(), "InspectFailed", &message);
         host.warn(&self.field(), "Failed", "Error: InvalidImageName");
         self.refuse(host, "InvalidImageName", message)
@@ -65,7 +71,10 @@ impl Container {
         match image::pull(&reference) {
             Ok(pulled) => {
                 let took = self.random.between(0.9, 2.4);
-                let message = format!("Successfully pulled image \"{image}\" in {took:.3}s ({took:.3}s including waiting). Image size: {} bytes.", pulled.bytes);
+                let message = format!(
+                    "Successfully pulled image \"{image}\" in {took:.3}s ({took:.3}s including waiting). Image size: {} bytes.",
+                    pulled.bytes
+                );
                 host.say(&self.field(), "Pulled", &message);
                 host.images.insert(reference.full());
                 self.create(host, &reference)
@@ -112,12 +121,18 @@ impl Container {
                 return self.refuse(host, "CreateContainerConfigError", complaint);
             }
         };
-        let start = Start { store: host.store, pod: host.pod, container: &self.spec, image: reference, environment: &environment };
+        let start =
+            Start { store: host.store, pod: host.pod, container: &self.spec, image: reference, environment: &environment };
         let program = behaviours::plan(&start, &mut self.random);
         self.identity = Some(Identity {
             id: format!("containerd://{}", self.random.hex(64)),
             image: reference.full(),
-            image_id: format!("{}/{}@sha256:{}", reference.host, reference.path, super::super::super::random::Random::of(7, &reference.full()).hex(64)),
+            image_id: format!(
+                "{}/{}@sha256:{}",
+                reference.host,
+                reference.path,
+                super::super::super::random::Random::of(7, &reference.full()).hex(64)
+            ),
         });
         host.say(&self.field(), "Created", "Container created");
         if let Some(error) = program.start_error.clone() {

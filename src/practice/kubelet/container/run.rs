@@ -45,7 +45,8 @@ impl Container {
         self.started = !has(Kind::Startup);
         self.ready = self.started && !has(Kind::Readiness);
         let traffic_at = program.traffic.map(|_| since + program.listens_after + Duration::from_secs(3));
-        self.state = State::Running(Box::new(Run { since, program, written: 0, traffic_at, end, killed_at: None, stop_lines: None }));
+        self.state =
+            State::Running(Box::new(Run { since, program, written: 0, traffic_at, end, killed_at: None, stop_lines: None }));
     }
 
     /// Does what a running container has due; answers when something is due next.
