@@ -72,6 +72,7 @@ impl FieldSet {
     }
 
     /// The paths in both sets.
+    #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let children = self.children.iter().filter_map(|(key, ours)| {
             let both = ours.intersection(other.children.get(key)?);
@@ -99,9 +100,7 @@ impl FieldSet {
     /// Removes every path of this set from `value`.
     pub fn remove_from(&self, value: &mut Value) {
         for (key, child) in &self.children {
-            if child.children.is_empty() {
-                remove_element(value, key);
-            } else if child.member && child.covers(descend(value, key)) {
+            if child.children.is_empty() || (child.member && child.covers(descend(value, key))) {
                 remove_element(value, key);
             } else if let Some(below) = descend_mut(value, key) {
                 child.remove_from(below);

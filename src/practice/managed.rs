@@ -64,7 +64,7 @@ impl Entry {
             "manager": self.manager, "operation": self.operation, "time": self.time,
         });
         if !self.subresource.is_empty() {
-            entry["subresource"] = json!(self.subresource);
+            set(&mut entry, "subresource", self.subresource.as_str());
         }
         entry
     }

@@ -25,10 +25,21 @@ static FILES: &[(&str, &str)] = &[
 pub struct Scenario(Value);
 
 impl Scenario {
-    /// The scenario of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        let (_, file) = FILES.iter().find(|(known, _)| *known == name)?;
-        Self::read(file).ok()
+    /// The scenario of that name; the error names those there are.
+    pub fn find(name: &str) -> anyhow::Result<Self> {
+        let Some((_, file)) = FILES.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = Self::names().collect();
+            anyhow::bail!("there is no scenario {name:?}; there are {}", known.join(", "));
+        };
+        Self::read(file)
+    }
+
+    /// The namespace a client should look at first.
+    pub fn namespace(&self) -> &str {
+        match object::text(&self.0, "/namespace") {
+            "" => "default",
+            namespace => namespace,
+        }
     }
 
     /// The names there are.
@@ -96,7 +107,7 @@ mod tests {
     #[test]
     fn every_scenario_reads_and_has_nodes() {
         for name in Scenario::names() {
-            let scenario = Scenario::find(name).unwrap_or_else(|| panic!("{name} does not read"));
+            let scenario = Scenario::find(name).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(!scenario.nodes().is_empty(), "{name}");
         }
     }

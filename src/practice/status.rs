@@ -137,10 +137,10 @@ impl Status {
             causes.iter().map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field})).collect();
         let mut details = json!({"kind": resource.kind, "causes": listed});
         if !name.is_empty() {
-            details["name"] = json!(name);
+            super::json::set(&mut details, "name", json!(name));
         }
         if !resource.group.is_empty() {
-            details["group"] = json!(resource.group);
+            super::json::set(&mut details, "group", json!(resource.group));
         }
         Self::new(422, "Invalid", format!("{kind} {shown} is invalid: {list}"), details)
     }
@@ -212,7 +212,7 @@ impl Status {
             "message": self.message, "reason": self.reason, "code": self.code,
         });
         if !self.details.is_null() {
-            value["details"] = self.details.clone();
+            super::json::set(&mut value, "details", self.details.clone());
         }
         value
     }
@@ -221,7 +221,7 @@ impl Status {
 fn details_of(resource: &ResourceType, name: &str) -> Value {
     let mut details = json!({"name": name, "kind": resource.plural});
     if !resource.group.is_empty() {
-        details["group"] = json!(resource.group);
+        super::json::set(&mut details, "group", json!(resource.group));
     }
     details
 }

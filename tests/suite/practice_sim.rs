@@ -23,7 +23,7 @@ impl Cluster {
         let clock = Clock::new(speed);
         let store = Store::new(clock.clone(), 7);
         let runtime = Runtime::new();
-        let scenario = scenario.and_then(Scenario::find);
+        let scenario = scenario.map(|name| Scenario::find(name).unwrap());
         let handle = simulation::start_with(store.clone(), runtime.clone(), clock, 7, scenario);
         Self { store, runtime, _handle: handle }
     }

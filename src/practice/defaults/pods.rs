@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::practice::json::{at, items, object_mut, set, set_default, text};
 
-/// A pod: spec defaults, admission, QoS class.
+/// A pod: spec defaults, admission, quality of service.
 pub fn pod(object: &mut Value) {
     spec_defaults(object, "spec");
     object_mut(object, "spec");
@@ -151,7 +151,7 @@ fn token_volume(name: &str) -> Value {
     ]}})
 }
 
-/// Guaranteed when every container limits CPU and memory to its requests, BestEffort when none says anything.
+/// Guaranteed when every container limits CPU and memory to its requests, `BestEffort` when none says anything.
 fn qos_class(object: &Value) -> &'static str {
     let containers = [items(object, "spec.initContainers"), items(object, "spec.containers")].concat();
     let said = |container: &Value, kind: &str, name: &str| container.pointer(&format!("/resources/{kind}/{name}")).cloned();

@@ -28,7 +28,7 @@ pub fn lay(store: &Store, scenario: Option<&Scenario>) {
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]},
     });
     let _ = past.create(&SERVICES, service, Writer::update("kube-apiserver"));
-    let quiet = Scenario::find("quiet");
+    let quiet = Scenario::find("quiet").ok();
     let nodes = scenario.or(quiet.as_ref()).map(Scenario::nodes).unwrap_or_default();
     for (index, spec) in nodes.iter().enumerate() {
         let node = node(spec, index, past.clock().now(), now);
