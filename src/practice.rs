@@ -28,6 +28,7 @@ mod logs;
 pub mod managed;
 mod metrics;
 mod patches;
+mod protobuf;
 mod query;
 mod reply;
 mod request;
