@@ -193,7 +193,8 @@ fn changed_items(keys: &[&str], old: Option<&Value>, items: &[Value]) -> FieldSe
     let children = items.iter().filter_map(|item| {
         let key = schema::item_key(keys, item);
         let old_item = before.and_then(|before| before.iter().find(|old| schema::item_key(keys, old) == key));
-        let child = changed("", old_item, item);
+        // An owner reference is written as a whole.
+        let child = if keys == ["uid"] { leaf(old_item != Some(item)) } else { changed("", old_item, item) };
         (!child.is_empty()).then(|| (format!("k:{key}"), child))
     });
     FieldSet { member: before.is_none(), children: children.collect() }

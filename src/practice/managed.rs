@@ -97,6 +97,10 @@ pub fn store_entries(object: &mut Value, mut entries: Vec<Entry>) {
 
 /// Brings the managedFields of `new` up to date after an Update from `old` (none for a create) by `writer`.
 pub fn record_update(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>, now: DateTime<Utc>) {
+    // A binding leaves no entry: its writer has no name.
+    if writer.manager.is_empty() {
+        return;
+    }
     let visible = |object: &Value| {
         let mut bare = bare(object);
         if writer.subresource.is_none() {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -157,6 +158,12 @@ impl Store {
     pub fn new(clock: Clock, seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
         Self { inner: Arc::new(Mutex::new(Inner { version: 100, tables: HashMap::new(), random })), clock }
+    }
+
+    /// The same objects, with every write through this handle dated at a moment: how scenarios lay down history.
+    #[must_use]
+    pub fn dated(&self, moment: DateTime<Utc>) -> Self {
+        Self { inner: self.inner.clone(), clock: Clock::stopped_at(moment) }
     }
 
     /// The clock objects are stamped with.
