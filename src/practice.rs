@@ -31,6 +31,7 @@ pub mod managed;
 mod metrics;
 pub mod object;
 mod patches;
+mod protobuf;
 pub mod quantity;
 mod query;
 pub mod random;
@@ -89,22 +90,35 @@ pub struct PracticeCluster {
     server: http::Server,
     namespace: String,
     simulation: simulation::Handle,
+    life: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for PracticeCluster {
+    fn drop(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.shutdown_background();
+        }
+    }
 }
 
 impl PracticeCluster {
     /// Starts a cluster: its nodes and namespaces, the scenario's history, controllers and kubelets, the load, the server.
-    /// Needs a tokio runtime; an unknown scenario is an error that names those there are.
+    /// Both halves run on threads of their own. An unknown scenario is an error that names those there are.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let clock = Clock::new(options.speed);
         let store = Store::new(clock.clone(), options.seed);
         let runtime = Runtime::new();
         let scenario = options.scenario.as_deref().map(Scenario::find).transpose()?;
         let namespace = scenario.as_ref().map_or("default", Scenario::namespace).to_owned();
+        let life =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("practice-life").enable_all().build()?;
+        let guard = life.enter();
         let simulation = simulation::start_with(store.clone(), runtime.clone(), clock.clone(), options.seed, scenario);
+        drop(guard);
         load::fill(&store, options.pods)?;
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
-        Ok(Self { api, server, namespace, simulation })
+        Ok(Self { api, server, namespace, simulation, life: Some(life) })
     }
 
     /// Where it listens.

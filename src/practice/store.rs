@@ -94,13 +94,15 @@ impl Change {
 pub struct Stored {
     /// The resourceVersion of this state.
     pub version: u64,
+    /// Namespace (empty for cluster-scoped objects) and name.
+    pub key: (String, String),
     live: Option<Arc<Value>>,
     bytes: OnceLock<Bytes>,
 }
 
 impl Stored {
-    fn live(version: u64, object: Arc<Value>) -> Self {
-        Self { version, live: Some(object), bytes: OnceLock::new() }
+    fn live(version: u64, key: Key, object: Arc<Value>) -> Self {
+        Self { version, key, live: Some(object), bytes: OnceLock::new() }
     }
 
     /// The JSON of the object.
@@ -261,7 +263,7 @@ impl Store {
         inner.version += 1;
         let version = inner.version;
         let bytes = OnceLock::from(Bytes::from(json(version)));
-        let stored = Arc::new(Stored { version, live: None, bytes });
+        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
         inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
     }
 
