@@ -138,8 +138,8 @@ impl FromStr for Chord {
         }
         let code = code_of(key).ok_or_else(|| NotAChord(format!("`{text}` is not a key: write {GRAMMAR}")))?;
         let same = match code {
-            KeyCode::Char('i') => Some("tab"),
-            KeyCode::Char('m') => Some("enter"),
+            KeyCode::Char('i' | 'I') => Some("tab"),
+            KeyCode::Char('m' | 'M') => Some("enter"),
             KeyCode::Char('[') => Some("esc"),
             _ => None,
         };

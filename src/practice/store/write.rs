@@ -218,7 +218,7 @@ impl Inner {
         set(&mut object, "metadata.resourceVersion", version.to_string());
         let key = key_in(&object);
         let object = Arc::new(object);
-        let stored = Arc::new(Stored::live(version, object.clone()));
+        let stored = Arc::new(Stored::live(version, key.clone(), object.clone()));
         let table = self.tables.entry(key_of(resource)).or_default();
         if kind == ChangeKind::Deleted {
             table.objects.remove(&key);
