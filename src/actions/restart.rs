@@ -53,11 +53,7 @@ fn build(intent: &Intent, facts: &Facts<'_>, object: &Value, workload: &ObjectRe
             old: (!before.is_empty()).then(|| before.to_owned()),
             new: Some(at.clone()),
         }],
-        warnings: warnings::owners(object, "the old template")
-            .filter(|w| w.starts_with("managed"))
-            .into_iter()
-            .chain(notes)
-            .collect(),
+        warnings: notes,
         way_back: None,
     })
 }
