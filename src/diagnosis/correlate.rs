@@ -68,7 +68,7 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         }
         groups.extend(group(&alone));
     }
-    let mut incidents: Vec<Incident> = groups.iter().map(|group| incident(facts, group)).collect();
+    let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group))).collect();
     judge::rank(facts, &mut incidents);
     incidents
 }

@@ -1,6 +1,8 @@
 //! Titles and sentences out of findings. Nothing is claimed here that a finding's evidence does not carry.
 
+use crate::changes::redact;
 use crate::diagnosis::finding::Finding;
+use crate::diagnosis::incident::Incident;
 use crate::kinds::ObjectRef;
 
 /// `fastapi-deployment: the registry has no tag v1.0.1 of you/your-app`, with ` and 2 more` for a shared root.
@@ -37,4 +39,23 @@ pub(super) fn symptom(finding: &Finding, workloads: &[ObjectRef]) -> String {
     } else {
         format!("{}: {}", name(&finding.workload), finding.summary)
     }
+}
+
+/// Hides passwords in everything an incident says, so that no screen, report or clipboard has to.
+pub(super) fn redacted(mut incident: Incident) -> Incident {
+    let lines = incident.symptoms.iter_mut().chain(&mut incident.ruled_out);
+    for text in lines.chain([&mut incident.title, &mut incident.summary]) {
+        hide(text);
+    }
+    incident.evidence.iter_mut().for_each(|quote| hide(&mut quote.text));
+    for fix in &mut incident.fixes {
+        hide(&mut fix.title);
+        hide(&mut fix.command);
+        hide(&mut fix.why);
+    }
+    incident
+}
+
+fn hide(text: &mut String) {
+    *text = redact::text(text);
 }
