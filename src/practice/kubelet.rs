@@ -109,6 +109,9 @@ impl Kubelets {
     fn learn_nodes(&mut self) {
         for node in self.store.list(&NODES, None) {
             self.addresses.learn(object::name(&node), object::text(&node, "/spec/podCIDR"));
+            let present = self.images.entry(object::name(&node).to_owned()).or_default();
+            let names = object::items(&node, "/status/images").iter().flat_map(|image| object::items(image, "/names"));
+            present.extend(names.filter_map(Value::as_str).map(str::to_owned));
         }
     }
 
