@@ -175,7 +175,7 @@ fn main() -> Result<()> {
     let mut reader = pty.master.try_clone_reader()?;
     let parser = Arc::clone(&screen.0);
     std::thread::spawn(move || {
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         while let Ok(n @ 1..) = reader.read(&mut buffer) {
             if let (Ok(mut parser), Some(bytes)) = (parser.lock(), buffer.get(..n)) {
                 parser.process(bytes);

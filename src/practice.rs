@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use serde_json::json;
 
 pub mod access;
 pub mod api;
 mod apply;
 pub mod base64;
+pub mod behaviours;
 pub mod clock;
+pub mod controllers;
 pub mod defaults;
 mod discovery;
 pub mod faults;
@@ -22,24 +23,34 @@ pub mod fields;
 mod http;
 pub mod json;
 pub mod kubeconfig;
+pub mod kubelet;
 mod list;
 mod load;
 mod logs;
 pub mod managed;
 mod metrics;
+pub mod object;
 mod patches;
+mod protobuf;
+pub mod quantity;
 mod query;
+pub mod random;
+pub mod recorder;
 mod reply;
 mod request;
 pub mod resources;
 pub mod runtime;
 mod scale;
+pub mod scenario;
+pub mod scheduler;
 pub mod schema;
 mod selectors;
+pub mod simulation;
 pub mod status;
 pub mod store;
 mod strategic;
 mod table;
+pub mod template_hash;
 mod validate;
 mod watch;
 mod writes;
@@ -49,7 +60,8 @@ use api::Api;
 use clock::Clock;
 use faults::Faults;
 use runtime::Runtime;
-use store::{Store, Writer};
+use scenario::Scenario;
+use store::Store;
 
 /// What cluster to start.
 #[derive(Clone, Debug)]
@@ -77,21 +89,36 @@ pub struct PracticeCluster {
     api: Arc<Api>,
     server: http::Server,
     namespace: String,
+    simulation: simulation::Handle,
+    life: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for PracticeCluster {
+    fn drop(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.shutdown_background();
+        }
+    }
 }
 
 impl PracticeCluster {
-    /// Starts a cluster: the system namespaces, the load, the server.
+    /// Starts a cluster: its nodes and namespaces, the scenario's history, controllers and kubelets, the load, the server.
+    /// Both halves run on threads of their own. An unknown scenario is an error that names those there are.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let clock = Clock::new(options.speed);
         let store = Store::new(clock.clone(), options.seed);
         let runtime = Runtime::new();
-        for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-            bootstrap_namespace(&store, name)?;
-        }
+        let scenario = options.scenario.as_deref().map(Scenario::find).transpose()?;
+        let namespace = scenario.as_ref().map_or("default", Scenario::namespace).to_owned();
+        let life =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("practice-life").enable_all().build()?;
+        let guard = life.enter();
+        let simulation = simulation::start_with(store.clone(), runtime.clone(), clock.clone(), options.seed, scenario);
+        drop(guard);
         load::fill(&store, options.pods)?;
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
-        Ok(Self { api, server, namespace: "default".to_owned() })
+        Ok(Self { api, server, namespace, simulation, life: Some(life) })
     }
 
     /// Where it listens.
@@ -117,6 +144,11 @@ impl PracticeCluster {
     /// The faults a test can switch on.
     pub fn faults(&self) -> &Faults {
         &self.api.faults
+    }
+
+    /// The life behind the objects: nodes can be failed through it.
+    pub fn simulation(&self) -> &simulation::Handle {
+        &self.simulation
     }
 
     /// A kubeconfig of the cluster admin, as YAML.
@@ -160,12 +192,4 @@ impl PracticeCluster {
     pub fn expire_versions(&self) {
         self.api.store.expire_history();
     }
-}
-
-fn bootstrap_namespace(store: &Store, name: &str) -> anyhow::Result<()> {
-    let writer = Writer::update("kube-apiserver");
-    store.create(&resources::NAMESPACES, json!({"metadata": {"name": name}}), writer)?;
-    let account = json!({"metadata": {"name": "default", "namespace": name}});
-    store.create(&resources::SERVICE_ACCOUNTS, account, Writer::update("kube-controller-manager"))?;
-    Ok(())
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use super::access::{Access, Identity};
+use super::access::{self, Access, Identity};
 use super::clock::Clock;
 use super::faults::{Answer, Faults};
 use super::query::Query;
@@ -86,10 +86,10 @@ fn fault(answer: Answer) -> Response {
 
 async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let (parts, body) = request.into_parts();
-    let identity = api.access.identify(&parts.headers)?;
+    let (path_token, path) = access::split_path_token(parts.uri.path());
+    let identity = api.access.identify(&parts.headers, path_token)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let path = parts.uri.path();
-    let Some(target) = Target::parse(path) else { return fixed_path(api, path, &parts.headers) };
+    let Some(target) = Target::parse(path) else { return fixed_path(path, &parts.headers) };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
     identity.authorise(verb, &target)?;
@@ -111,8 +111,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 }
 
 /// Paths outside the resources: health, version, discovery, OpenAPI.
-fn fixed_path(api: &Api, path: &str, headers: &HeaderMap) -> Result<Response, Status> {
-    let _ = api;
+fn fixed_path(path: &str, headers: &HeaderMap) -> Result<Response, Status> {
     match path.trim_end_matches('/') {
         "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),
         "/version" => Ok(reply::json_value(200, &discovery::version())),

@@ -26,6 +26,11 @@ impl Clock {
         Self(Arc::new(Origin { real: Instant::now(), simulated: Utc::now(), speed }))
     }
 
+    /// A clock that stands still at a moment: for writing history.
+    pub fn stopped_at(moment: DateTime<Utc>) -> Self {
+        Self(Arc::new(Origin { real: Instant::now(), simulated: moment, speed: f64::MIN_POSITIVE }))
+    }
+
     /// The simulated time.
     pub fn now(&self) -> DateTime<Utc> {
         let passed = self.0.real.elapsed().as_secs_f64() * self.0.speed;

@@ -48,8 +48,20 @@ impl FieldSet {
     /// Every path of `config`, as server-side apply owns them.
     pub fn of(config: &Value) -> Self {
         let mut set = changed("", Some(&skeleton()), config);
-        set.member = false;
+        set.drop_containers();
         set
+    }
+
+    /// Server-side apply owns leaves and list items, not the maps and lists they are in.
+    fn drop_containers(&mut self) {
+        self.member = false;
+        for (key, child) in &mut self.children {
+            if !child.children.is_empty() {
+                let item = key.starts_with("k:");
+                child.drop_containers();
+                child.member = item;
+            }
+        }
     }
 
     /// Adds the paths of `other`.
@@ -133,10 +145,10 @@ impl FieldSet {
 
 /// What a new object is compared with: the structs that exist in Go even when nothing was set.
 fn skeleton() -> Value {
-    let template = json!({"metadata": {}, "spec": {}});
+    let template = json!({"metadata": {}, "spec": {"containers": []}});
     json!({
         "metadata": {},
-        "spec": {"template": template, "strategy": {}, "updateStrategy": {},
+        "spec": {"containers": [], "template": template, "strategy": {}, "updateStrategy": {},
                  "jobTemplate": {"metadata": {}, "spec": {"template": template}}},
         "status": {"loadBalancer": {}},
     })
@@ -156,6 +168,7 @@ fn changed(field: &str, old: Option<&Value>, new: &Value) -> FieldSet {
             });
             FieldSet { member: !old.is_some_and(Value::is_object), children: children.collect() }
         }
+        Value::Object(map) if map.is_empty() => leaf(!old.is_some_and(Value::is_object)),
         Value::Array(items) if schema::is_set(field) => changed_set(old, items),
         Value::Array(items) => match schema::list_map_keys(field, items) {
             Some(keys) if !items.is_empty() => changed_items(keys, old, items),
@@ -180,7 +193,8 @@ fn changed_items(keys: &[&str], old: Option<&Value>, items: &[Value]) -> FieldSe
     let children = items.iter().filter_map(|item| {
         let key = schema::item_key(keys, item);
         let old_item = before.and_then(|before| before.iter().find(|old| schema::item_key(keys, old) == key));
-        let child = changed("", old_item, item);
+        // An owner reference is written as a whole.
+        let child = if keys == ["uid"] { leaf(old_item != Some(item)) } else { changed("", old_item, item) };
         (!child.is_empty()).then(|| (format!("k:{key}"), child))
     });
     FieldSet { member: before.is_none(), children: children.collect() }

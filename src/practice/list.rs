@@ -45,14 +45,14 @@ pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Resu
     check_version(query, version)?;
     let mut matching = matching(target, &selector, stored);
     if let Some(token) = &token {
-        matching.retain(|stored| key_of(stored) > token.after);
+        matching.retain(|stored| stored.key > token.after);
     }
     let limit = query.number("limit").filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if matching.len() > limit {
         let remaining = matching.len() - limit;
         matching.truncate(limit);
-        let after = matching.last().map(|stored| key_of(stored)).unwrap_or_default();
+        let after = matching.last().map(|stored| stored.key.clone()).unwrap_or_default();
         set(&mut metadata, "continue", encode_token(&Continue { version, after }));
         if selector.is_everything() {
             set(&mut metadata, "remainingItemCount", remaining);
@@ -117,11 +117,6 @@ fn check_version(query: &Query, version: u64) -> Result<(), Status> {
         return Err(status);
     }
     Ok(())
-}
-
-fn key_of(stored: &Stored) -> (String, String) {
-    let object = stored.object();
-    (text(&object, "metadata.namespace").to_owned(), text(&object, "metadata.name").to_owned())
 }
 
 fn encode_token(token: &Continue) -> String {

@@ -97,9 +97,24 @@ pub fn store_entries(object: &mut Value, mut entries: Vec<Entry>) {
 
 /// Brings the managedFields of `new` up to date after an Update from `old` (none for a create) by `writer`.
 pub fn record_update(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>, now: DateTime<Utc>) {
-    let bare_new = bare(new);
+    // A binding leaves no entry: its writer has no name.
+    if writer.manager.is_empty() {
+        return;
+    }
+    let visible = |object: &Value| {
+        let mut bare = bare(object);
+        if writer.subresource.is_none() {
+            // Writes of the object leave its status alone, and own nothing of it.
+            json::remove(&mut bare, "status");
+            if writer.manager != "kubelet" {
+                drop_admitted(text(object, "kind"), &mut bare);
+            }
+        }
+        bare
+    };
+    let bare_new = visible(new);
     let changed = match old {
-        Some(old) => FieldSet::changed(Some(&bare(old)), &bare_new),
+        Some(old) => FieldSet::changed(Some(&visible(old)), &bare_new),
         None => fields::created(&bare_new),
     };
     let mut known = old.map(entries).unwrap_or_default();
@@ -117,6 +132,44 @@ pub fn record_update(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>, 
         }
     }
     store_entries(new, known);
+}
+
+/// Takes out what admission and allocation fill in after the writer's fields were counted.
+fn drop_admitted(kind: &str, bare: &mut Value) {
+    match kind {
+        "Service" => {
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                json::remove(bare, &format!("spec.{field}"));
+            }
+        }
+        "Pod" => {
+            for field in ["priority", "preemptionPolicy", "serviceAccount", "tolerations"] {
+                json::remove(bare, &format!("spec.{field}"));
+            }
+            if text(bare, "spec.serviceAccountName") == "default" {
+                json::remove(bare, "spec.serviceAccountName");
+            }
+            drop_token_volume(bare.get_mut("spec"), "volumes");
+            for list in ["containers", "initContainers"] {
+                let containers = bare.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+                for container in containers.into_iter().flatten() {
+                    drop_token_volume(Some(container), "volumeMounts");
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn drop_token_volume(holder: Option<&mut Value>, list: &str) {
+    let Some(holder) = holder else { return };
+    let mut kept = json::items(holder, list).to_vec();
+    kept.retain(|item| !text(item, "name").starts_with("kube-api-access-"));
+    if kept.is_empty() {
+        json::remove(holder, list);
+    } else {
+        set(holder, list, kept);
+    }
 }
 
 /// A fresh entry for a writer.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -93,13 +94,15 @@ impl Change {
 pub struct Stored {
     /// The resourceVersion of this state.
     pub version: u64,
+    /// Namespace (empty for cluster-scoped objects) and name.
+    pub key: (String, String),
     live: Option<Arc<Value>>,
     bytes: OnceLock<Bytes>,
 }
 
 impl Stored {
-    fn live(version: u64, object: Arc<Value>) -> Self {
-        Self { version, live: Some(object), bytes: OnceLock::new() }
+    fn live(version: u64, key: Key, object: Arc<Value>) -> Self {
+        Self { version, key, live: Some(object), bytes: OnceLock::new() }
     }
 
     /// The JSON of the object.
@@ -155,6 +158,12 @@ impl Store {
     pub fn new(clock: Clock, seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
         Self { inner: Arc::new(Mutex::new(Inner { version: 100, tables: HashMap::new(), random })), clock }
+    }
+
+    /// The same objects, with every write through this handle dated at a moment: how scenarios lay down history.
+    #[must_use]
+    pub fn dated(&self, moment: DateTime<Utc>) -> Self {
+        Self { inner: self.inner.clone(), clock: Clock::stopped_at(moment) }
     }
 
     /// The clock objects are stamped with.
@@ -254,7 +263,7 @@ impl Store {
         inner.version += 1;
         let version = inner.version;
         let bytes = OnceLock::from(Bytes::from(json(version)));
-        let stored = Arc::new(Stored { version, live: None, bytes });
+        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
         inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
     }
 

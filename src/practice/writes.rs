@@ -19,6 +19,9 @@ use super::validate;
 /// Decodes a body: JSON, or YAML where the client says so (or sends an apply patch).
 pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
     let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(value) = super::protobuf::decode(body) {
+        return Ok(value);
+    }
     if content_type.contains("protobuf") {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json, \
                        application/yaml";

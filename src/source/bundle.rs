@@ -29,6 +29,8 @@ pub struct Skipped {
     pub path: String,
     /// One line for a person.
     pub why: String,
+    /// True when it looked like one of ours and is damaged, so that something is missing; false when it is of no use here.
+    pub broken: bool,
 }
 
 /// What a bundle holds, ready to be folded into a [`Snapshot`].

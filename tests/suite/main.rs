@@ -1,5 +1,15 @@
 //! The one integration test binary: one module an area, so that there is one link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::too_many_lines
+)]
 mod changes;
+mod config;
+mod practice_sim;
 mod rules;
 mod snapshot;
 mod tidy;

@@ -24,7 +24,9 @@ pub fn pod(object: &mut Value) {
 /// A pod template at `path`: the spec defaults only.
 pub fn template(object: &mut Value, path: &str) {
     if at(object, path).is_some() {
-        object_mut(object, &format!("{path}.metadata"));
+        let metadata = object_mut(object, &format!("{path}.metadata"));
+        // What a Go client writes for a time that is not set.
+        metadata.retain(|_, value| !value.is_null());
         spec_defaults(object, &format!("{path}.spec"));
     }
 }

@@ -218,7 +218,7 @@ impl Inner {
         set(&mut object, "metadata.resourceVersion", version.to_string());
         let key = key_in(&object);
         let object = Arc::new(object);
-        let stored = Arc::new(Stored::live(version, object.clone()));
+        let stored = Arc::new(Stored::live(version, key.clone(), object.clone()));
         let table = self.tables.entry(key_of(resource)).or_default();
         if kind == ChangeKind::Deleted {
             table.objects.remove(&key);
@@ -326,8 +326,16 @@ fn same(old: &Value, new: &Value) -> bool {
 fn desired_changed(resource: &ResourceType, old: &Value, new: &Value) -> bool {
     match resource.plural {
         "endpointslices" => old.get("endpoints") != new.get("endpoints") || old.get("ports") != new.get("ports"),
+        // A binding is no change of what was asked for.
+        "pods" => without_node(old) != without_node(new),
         _ => old.get("spec") != new.get("spec"),
     }
+}
+
+fn without_node(pod: &Value) -> Option<Value> {
+    let mut spec = pod.get("spec").cloned();
+    spec.as_mut().and_then(Value::as_object_mut).map(|spec| spec.remove("nodeName"));
+    spec
 }
 
 fn may_go(object: &Value) -> bool {

@@ -64,7 +64,7 @@ pub(super) fn collect(path: &Path) -> Result<(Vec<File>, Vec<Skipped>), BundleEr
 }
 
 fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<File>, skipped: &mut Vec<Skipped>) {
-    let mut skip = |path: &str, why: String| skipped.push(Skipped { path: path.to_owned(), why });
+    let mut skip = |path: &str, why: String| skipped.push(Skipped { path: path.to_owned(), why, broken: true });
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => return skip(prefix, error.to_string()),
@@ -95,7 +95,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<File>, skippe
         if depth < DEEPEST {
             walk(&folder, &path, depth + 1, files, skipped);
         } else {
-            skipped.push(Skipped { path, why: "nested too deep".to_owned() });
+            skipped.push(Skipped { path, why: "nested too deep".to_owned(), broken: true });
         }
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn attach(bundle: &mut Bundle, texts: &[TextFile]) {
     for file in texts {
         let found = logs_in(file, &pods);
         if found.is_empty() {
-            bundle.skipped.push(Skipped { path: file.path.clone(), why: "neither objects nor a log of a pod in it".to_owned() });
+            let why = "neither objects nor a log of a pod in it".to_owned();
+            bundle.skipped.push(Skipped { path: file.path.clone(), why, broken: false });
             continue;
         }
         bundle.used += 1;

@@ -55,18 +55,22 @@ impl<'a> Reader<'a> {
         };
         match documents {
             Ok(documents) => self.documents(&path, documents),
-            Err(why) => self.skip(&path, format!("not readable: {}", why.lines().next().unwrap_or_default())),
+            Err(why) => self.broken(&path, format!("not readable: {}", why.lines().next().unwrap_or_default())),
         }
         None
     }
 
-    fn skip(&mut self, path: &str, why: String) {
-        self.bundle.skipped.push(Skipped { path: path.to_owned(), why });
+    fn unknown(&mut self, path: &str, why: &str) {
+        self.bundle.skipped.push(Skipped { path: path.to_owned(), why: why.to_owned(), broken: false });
+    }
+
+    fn broken(&mut self, path: &str, why: String) {
+        self.bundle.skipped.push(Skipped { path: path.to_owned(), why, broken: true });
     }
 
     fn documents(&mut self, path: &str, documents: Vec<Value>) {
         if documents.iter().any(|d| d.get("type").is_some() && d.get("object").is_some()) {
-            return self.skip(path, "a recorded watch: its objects are older than the lists".to_owned());
+            return self.unknown(path, "a recorded watch: its objects are older than the lists");
         }
         let mut known = false;
         for document in documents {
@@ -75,7 +79,7 @@ impl<'a> Reader<'a> {
         if known {
             self.bundle.used += 1;
         } else {
-            self.skip(path, "holds nothing k3am reads".to_owned());
+            self.unknown(path, "holds nothing k3am reads");
         }
     }
 
@@ -147,10 +151,10 @@ impl<'a> Reader<'a> {
         let newest = times::newest(&value);
         let row = match Row::from_value(kind, value, &mut self.pool) {
             Ok(row) => row,
-            Err(error) => return self.skip(path, format!("a {kind} in it is not as Kubernetes writes it: {error}")),
+            Err(error) => return self.broken(path, format!("a {kind} in it is not as Kubernetes writes it: {error}")),
         };
         if row.meta().name.is_empty() {
-            return self.skip(path, format!("a {kind} in it has no name"));
+            return self.broken(path, format!("a {kind} in it has no name"));
         }
         self.bundle.newest = self.bundle.newest.max(newest);
         let at = (kind, Key::of(row.meta()));
