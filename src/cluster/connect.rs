@@ -76,8 +76,7 @@ pub fn contexts(options: &ConnectOptions) -> Result<Vec<kubeconfig::ContextEntry
 
 fn find_kubeconfig(options: &ConnectOptions) -> Result<(Option<Kubeconfig>, String), Error> {
     let home = etcetera::home_dir().ok();
-    let paths =
-        kubeconfig::paths(options.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG").as_deref(), home.as_deref());
+    let paths = kubeconfig::paths(options.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG").as_deref(), home.as_deref());
     let looked = paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
     Ok((kubeconfig::read(&paths, options.kubeconfig.is_some())?, looked))
 }

@@ -165,7 +165,8 @@ impl Error {
     pub(crate) fn from_client(host: &str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => {
-                let own = Status { message: Some(status.message.clone()), reason: Some(status.reason.clone()), code: status.code };
+                let own =
+                    Status { message: Some(status.message.clone()), reason: Some(status.reason.clone()), code: status.code };
                 Self::from_status(status.code, None, own)
             }
             kube::Error::Auth(auth) => Self::from_auth(auth),
@@ -201,10 +202,9 @@ impl Error {
                 },
             },
             AuthError::AuthExecStart(error) => Self::AuthPlugin { command: "exec".to_owned(), said: error.to_string() },
-            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => Self::AuthPlugin {
-                command: "exec".to_owned(),
-                said: "it did not print an ExecCredential".to_owned(),
-            },
+            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
+                Self::AuthPlugin { command: "exec".to_owned(), said: "it did not print an ExecCredential".to_owned() }
+            }
             AuthError::ReadTokenFile(error, path) => {
                 Self::Credentials(format!("cannot read the token file {}: {error}", path.display()))
             }

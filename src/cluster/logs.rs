@@ -87,7 +87,8 @@ fn excerpt_of(body: &[u8], restart_count: i32) -> LogExcerpt {
 }
 
 fn is_kubelets(line: &LogLine) -> bool {
-    const WORDS: &[&str] = &["unable to retrieve container logs for", "failed to try resolving symlinks in path", "failed to open log file"];
+    const WORDS: &[&str] =
+        &["unable to retrieve container logs for", "failed to try resolving symlinks in path", "failed to open log file"];
     line.at.is_none() && WORDS.iter().any(|words| line.text.starts_with(words))
 }
 
@@ -172,7 +173,12 @@ impl Stream {
         let running = pod.containers().any(|c| c.status.name == self.spec.container && c.status.state.running.is_some());
         // A run that ended between two looks left lines behind that were not read yet.
         let ended_since = pod.containers().filter(|c| c.status.name == self.spec.container).any(|c| {
-            c.status.state.terminated.as_ref().and_then(|t| t.finished_at).is_some_and(|at| self.last.is_none_or(|last| at > last))
+            c.status
+                .state
+                .terminated
+                .as_ref()
+                .and_then(|t| t.finished_at)
+                .is_some_and(|at| self.last.is_none_or(|last| at > last))
         });
         Ok(if running || ended_since { Life::Running } else { Life::Waiting })
     }

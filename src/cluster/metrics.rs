@@ -134,8 +134,11 @@ impl Poller {
     async fn kubelets(&mut self) -> Result<Samples, Error> {
         let nodes = self.nodes().await?;
         let this = &*self;
-        let answers: Vec<Result<Vec<Sample>, Error>> =
-            stream::iter(nodes).map(|node| async move { this.kubelet(&node).await }).buffer_unordered(KUBELETS_AT_ONCE).collect().await;
+        let answers: Vec<Result<Vec<Sample>, Error>> = stream::iter(nodes)
+            .map(|node| async move { this.kubelet(&node).await })
+            .buffer_unordered(KUBELETS_AT_ONCE)
+            .collect()
+            .await;
         let (read, mut failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
         if read.is_empty()
             && let Some(Err(error)) = failures.pop()

@@ -13,9 +13,9 @@ use futures::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Connection;
 use super::error::Error;
 use super::http::{BodyStream, Call, collection, encode};
-use super::Connection;
 use crate::kinds::{Kind, Pool, Row};
 use crate::snapshot::{Delta, Key, Scope};
 use crate::text::Time;

@@ -235,7 +235,9 @@ mod tests {
         let first = r#"{"a":"]}\\\"{","n":[1,{"x":null}]}"#;
         let bodies = [
             format!(r#"{{"kind":"L","metadata":{{"resourceVersion":"7","continue":"t\"o"}},"items":[{first}, {{}}]}}"#),
-            format!("{{ \"items\" : [ {first} ,\n{{}} ],\"n\":12,\"metadata\":{{\"continue\":\"t\\\"o\",\"resourceVersion\":\"7\"}}}}\n"),
+            format!(
+                "{{ \"items\" : [ {first} ,\n{{}} ],\"n\":12,\"metadata\":{{\"continue\":\"t\\\"o\",\"resourceVersion\":\"7\"}}}}\n"
+            ),
         ];
         for body in bodies {
             for chunk in 1..body.len() {
