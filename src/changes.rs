@@ -1,9 +1,27 @@
 //! What changed, read from the cluster itself: revisions and template diffs, config edits, scaling, node transitions.
 //!
 //! Pure over a [`crate::snapshot::Snapshot`]; needs no history of our own (ReplicaSets hold past templates,
-//! `managedFields` who wrote when, events the scaling).
+//! `managedFields` who wrote when, events the scaling). To add a sort of change: a variant of [`ChangeKind`], a file that finds
+//! it, one line in [`before::changes_of`].
 
-use crate::kinds::ObjectRef;
+pub mod before;
+pub mod managers;
+pub mod redact;
+pub mod references;
+pub mod regression;
+pub mod revisions;
+pub mod scaling;
+pub mod template;
+pub mod timeline;
+
+pub use before::before;
+pub use managers::{Manager, autoscaler_of, managed_by};
+pub use regression::is_regression;
+pub use revisions::{Revision, revisions, undo_target};
+pub use template::diff;
+pub use timeline::{TimelineEntry, TimelineFilter, TimelineKind, timeline};
+
+use crate::kinds::{ObjectRef, Row};
 use crate::text::Time;
 
 /// What sort of change.
@@ -59,4 +77,26 @@ pub struct DiffLine {
     pub old: Option<String>,
     /// New value; `None` when removed.
     pub new: Option<String>,
+}
+
+/// `spec.replicas` of a workload that has them (default 1).
+pub fn replicas(workload: &Row) -> Option<i32> {
+    match workload {
+        Row::Deployment(d) => Some(d.spec.replicas.unwrap_or(1)),
+        Row::StatefulSet(s) => Some(s.spec.replicas.unwrap_or(1)),
+        Row::ReplicaSet(r) => Some(r.spec.replicas.unwrap_or(1)),
+        _ => None,
+    }
+}
+
+impl DiffLine {
+    /// On one line: `image a → b`, `env X added`, `env X removed`.
+    pub fn short(&self) -> String {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => format!("{} {old} → {new}", self.field),
+            (None, Some(new)) => format!("{} {new}", self.field),
+            (Some(old), None) => format!("{} {old} removed", self.field),
+            (None, None) => self.field.clone(),
+        }
+    }
 }

@@ -24,7 +24,9 @@ pub mod nodes;
 pub mod pod_spec;
 pub mod pods;
 pub mod policy;
+pub mod probes;
 pub mod storage;
+pub mod volumes;
 pub mod workloads;
 
 pub use meta::{Meta, ObjectRef, OwnerReference, Writer};
@@ -186,6 +188,12 @@ impl Pool {
         } else {
             self.texts.insert(Text::clone(text));
         }
+    }
+
+    /// Drops what no row uses any more, so that a pool that lives for weeks stays as small as what it serves.
+    pub fn forget_unused(&mut self) {
+        self.specs.retain(|spec| Arc::strong_count(spec) > 1);
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
     }
 
     /// As [`Pool::text`], for an optional field.

@@ -19,6 +19,7 @@ pub mod app;
 pub mod changes;
 pub mod cli;
 pub mod cluster;
+pub mod commands;
 pub mod config;
 pub mod diagnosis;
 pub mod kinds;

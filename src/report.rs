@@ -1,1 +1,154 @@
-//! To be written.
+//! The report of `k3am diagnose`: the same incidents as the cockpit's, as text, JSON (`k3am.dev/report/v1`) or Markdown.
+//!
+//! Pure: the same incidents give the same bytes. What was not seen is part of the report, never left out.
+
+use crate::diagnosis::engine::NotEvaluated;
+use crate::diagnosis::{Incident, Severity};
+use crate::kinds::KindId;
+use crate::snapshot::{CoverageState, Scope, Snapshot};
+use crate::text::{Time, clean};
+
+pub mod json;
+pub mod markdown;
+pub mod text;
+
+/// Where the facts came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A live cluster.
+    Cluster,
+    /// Files.
+    Bundle,
+    /// A recorded session.
+    Recording,
+}
+
+impl SourceKind {
+    /// `cluster`, `bundle`, `recording`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Bundle => "bundle",
+            Self::Recording => "recording",
+        }
+    }
+}
+
+/// Something that could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// `pods in namespace x`.
+    pub what: String,
+    /// `forbidden: ...`.
+    pub why: String,
+}
+
+/// A finished diagnosis.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The time ages were judged by.
+    pub observed_at: Time,
+    /// What sort of source.
+    pub source: SourceKind,
+    /// Context or bundle name.
+    pub name: String,
+    /// Version of the server, when known.
+    pub server_version: Option<String>,
+    /// What could not be seen, sorted.
+    pub missing: Vec<Missing>,
+    /// Worst first.
+    pub incidents: Vec<Incident>,
+}
+
+impl Report {
+    /// A report on what `diagnosis` said about a snapshot at `now`.
+    pub fn new(source: SourceKind, snapshot: &Snapshot, diagnosis: (Vec<Incident>, Vec<NotEvaluated>), now: Time) -> Self {
+        let (incidents, not_evaluated) = diagnosis;
+        Self {
+            observed_at: now,
+            source,
+            name: snapshot.identity.name.clone(),
+            server_version: snapshot.identity.server_version.clone(),
+            missing: missing(source, snapshot, &not_evaluated),
+            incidents,
+        }
+    }
+
+    /// Keeps what concerns these namespaces; cluster-scoped objects (Nodes, ...) concern all of them.
+    pub fn keep_namespaces(&mut self, namespaces: &[String]) {
+        let wanted = |namespace: &str| namespace.is_empty() || namespaces.iter().any(|n| n == namespace);
+        self.incidents.retain(|i| i.workloads.iter().chain(&i.objects).any(|o| wanted(&o.namespace)));
+    }
+
+    /// Adds something that could not be seen.
+    pub fn add_missing(&mut self, what: String, why: String) {
+        self.missing.push(Missing { what: clean(&what), why: clean(&why) });
+        self.missing.sort();
+    }
+
+    /// True when everything the rules read was there.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// True when an incident is at least as bad as `threshold`.
+    pub fn fails(&self, threshold: Option<Severity>) -> bool {
+        threshold.is_some_and(|least| self.incidents.iter().any(|i| i.severity >= least))
+    }
+
+    /// How many incidents are of `severity`.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.incidents.iter().filter(|i| i.severity == severity).count()
+    }
+}
+
+/// Kinds that rules read and that are not completely known, with the rules that did not run for it.
+fn missing(source: SourceKind, snapshot: &Snapshot, not_evaluated: &[NotEvaluated]) -> Vec<Missing> {
+    let mut found = Vec::new();
+    for &kind in KindId::ALL {
+        let plural = kind.info().plural;
+        let concerned: Vec<&str> = not_evaluated
+            .iter()
+            .filter(|n| n.why.strip_prefix(plural).is_some_and(|rest| rest.starts_with([':', ' '])))
+            .map(|n| n.rule)
+            .collect();
+        if concerned.is_empty() {
+            continue;
+        }
+        let rules = format!("not evaluated: {}", few(&concerned));
+        let states: Vec<_> = snapshot.coverage.iter().filter(|(k, _, _)| *k == kind).collect();
+        if states.is_empty() {
+            let why = if source == SourceKind::Bundle { "not in the bundle" } else { "not listed" };
+            found.push(Missing { what: plural.to_owned(), why: format!("{why} ({rules})") });
+        }
+        for (_, scope, state) in states {
+            let Some(why) = reason(state) else { continue };
+            let what = match scope {
+                Scope::Cluster => plural.to_owned(),
+                Scope::Namespace(namespace) => format!("{plural} in namespace {namespace}"),
+            };
+            found.push(Missing { what: clean(&what), why: format!("{} ({rules})", clean(&why)) });
+        }
+    }
+    found.sort();
+    found
+}
+
+fn few(rules: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    let mut names = rules.to_vec();
+    names.dedup();
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more rules", names.get(..SHOWN).unwrap_or_default().join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+fn reason(state: &CoverageState) -> Option<String> {
+    match state {
+        CoverageState::Synced { .. } | CoverageState::Failing { last_heard: Some(_), .. } => None,
+        CoverageState::Syncing { so_far } => Some(format!("still listing, {so_far} so far")),
+        CoverageState::Denied { why } => Some(why.clone()),
+        CoverageState::Failing { error, .. } => Some(error.clone()),
+    }
+}

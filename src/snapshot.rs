@@ -18,7 +18,7 @@ pub mod table;
 
 pub use coverage::{Coverage, CoverageState, Scope};
 pub use delta::{Changed, Delta};
-pub use evidence::{LogExcerpt, LogKey, Usage, UsageKey};
+pub use evidence::{LogExcerpt, LogKey, LogLine, Usage, UsageKey};
 pub use table::{Key, Table};
 
 macro_rules! define_snapshot {
@@ -85,7 +85,7 @@ impl Snapshot {
     /// Folds one delta in and says which object, if any, changed by it.
     pub fn apply(&mut self, delta: Delta) -> Vec<Changed> {
         match delta {
-            Delta::Upsert { scope, row } => self.upsert(&scope, row).into_iter().collect(),
+            Delta::Upsert { scope, row } => self.upsert(&scope, &row).into_iter().collect(),
             Delta::Remove { kind, key } => self.remove(kind, &key).into_iter().collect(),
             Delta::ListStarted { kind, scope } => {
                 self.coverage.start_list(kind, scope);
@@ -117,7 +117,7 @@ impl Snapshot {
         }
     }
 
-    fn upsert(&mut self, scope: &Scope, row: Row) -> Option<Changed> {
+    fn upsert(&mut self, scope: &Scope, row: &Row) -> Option<Changed> {
         let kind = row.kind();
         let key = Key::of(row.meta());
         self.coverage.seen(kind, scope, &key);
@@ -131,7 +131,7 @@ impl Snapshot {
             }
             self.unindex(old);
         }
-        self.index(&row);
+        self.index(row);
         Some(Changed::Object { kind, key, before: old })
     }
 

@@ -1,1 +1,215 @@
-//! Grouping, suppression and ranking of findings. To be written.
+//! Grouping, suppression and ranking: many findings in, few incidents out, one fault one incident.
+//!
+//! Order of the steps (`failures.md`, part C): drop what a stronger finding on the same subject explains
+//! (`correlate/suppress.rs`), fold what a dead node explains, give every workload one root a cause, group by cause and root,
+//! fold symptoms under the cause they follow from, measure who feels it (`correlate/blast.rs`), judge, order.
+//! Invariant: the result depends on the set of findings only, not on their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cause::{CauseId, Severity};
+use super::finding::{Confidence, Evidence, Finding, Root};
+use super::incident::{Incident, IncidentId};
+use super::rule::{Facts, Rule};
+use crate::kinds::ObjectRef;
+
+mod blast;
+mod fixes;
+mod judge;
+mod suppress;
+mod words;
+
+pub use blast::backends;
+
+/// A finding with the rule that found it.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// What it found.
+    pub finding: &'a Finding,
+}
+
+/// Findings of one cause and root, with the symptoms folded under them.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    id: IncidentId,
+    /// Strongest first.
+    members: Vec<Found<'a>>,
+    /// Folded under it, strongest first.
+    symptoms: Vec<Found<'a>>,
+}
+
+/// Quotes shown with an incident.
+const QUOTES: usize = 6;
+
+/// Merges findings into incidents, worst first. See the module docs.
+pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
+    let mut found = found.to_vec();
+    found.sort_by(|a, b| strength(b).cmp(&strength(a)).then_with(|| order(a.finding).cmp(&order(b.finding))));
+    found.dedup_by(|a, b| a.finding == b.finding);
+    let kept = suppress::explained_on_the_same_subject(&found);
+    let (kept, by_node) = suppress::on_dead_nodes(facts.snapshot, kept);
+    let (derived, own): (Vec<_>, Vec<_>) = kept.into_iter().partition(|f| f.finding.derived);
+    let mut groups = group(&own);
+    for found in by_node {
+        fold(&mut groups, found, |group, found| suppress::is_on_node_of(facts.snapshot, group, found.finding));
+    }
+    suppress::generic_under_specific(&mut groups);
+    // Symptoms of workloads first: a Service may then fold under what they became.
+    let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
+    for symptoms in [of_workloads, of_routes] {
+        let mut alone = Vec::new();
+        for found in symptoms {
+            let related = blast::related(facts.snapshot, &found.finding.workload);
+            if !fold(&mut groups, found, |group, _| group.takes_things_down() && group.workloads().any(|w| related.contains(w))) {
+                alone.push(found);
+            }
+        }
+        groups.extend(group(&alone));
+    }
+    let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group))).collect();
+    judge::rank(facts, &mut incidents);
+    incidents
+}
+
+/// Puts a finding under the group that best explains it: most certain, then worst, then earliest. False when there is none.
+fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group<'a>, &Found<'a>) -> bool) -> bool {
+    let best = groups
+        .iter_mut()
+        .filter(|group| explains(group, &found))
+        .max_by(|a, b| a.weight().cmp(&b.weight()).then_with(|| b.id.cmp(&a.id)));
+    match best {
+        Some(group) => group.symptoms.push(found),
+        None => return false,
+    }
+    true
+}
+
+impl Group<'_> {
+    fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.members.iter().map(|f| &f.finding.workload)
+    }
+
+    /// False for remarks on cost or capacity: they explain no symptom.
+    fn takes_things_down(&self) -> bool {
+        self.members.iter().any(|f| suppress::severe_enough(f.finding) && severity(f.finding) > Severity::Info)
+    }
+
+    /// How well it explains symptoms.
+    fn weight(&self) -> (Confidence, Severity) {
+        let confidence = self.members.iter().map(|f| f.finding.confidence).max().unwrap_or(Confidence::Possible);
+        let severity = self.members.iter().map(|f| severity(f.finding)).max().unwrap_or(Severity::Info);
+        (confidence, severity)
+    }
+}
+
+/// Groups by cause and root. A workload has one root a cause: the one most of its peers share.
+fn group<'a>(found: &[Found<'a>]) -> Vec<Group<'a>> {
+    let mut peers: BTreeMap<(CauseId, &Root), BTreeSet<&ObjectRef>> = BTreeMap::new();
+    for f in found {
+        peers.entry((f.finding.cause, &f.finding.root)).or_default().insert(&f.finding.workload);
+    }
+    let mut root_of: BTreeMap<(CauseId, &ObjectRef), &Root> = BTreeMap::new();
+    for f in found {
+        let size = |root: &Root| peers.get(&(f.finding.cause, root)).map_or(0, BTreeSet::len);
+        let root = root_of.entry((f.finding.cause, &f.finding.workload)).or_insert(&f.finding.root);
+        let better = size(&f.finding.root).cmp(&size(root)).then_with(|| (*root).cmp(&f.finding.root));
+        if better.is_gt() {
+            *root = &f.finding.root;
+        }
+    }
+    let mut groups: BTreeMap<IncidentId, Vec<Found<'a>>> = BTreeMap::new();
+    for f in found {
+        let root = root_of.get(&(f.finding.cause, &f.finding.workload)).map_or(&f.finding.root, |root| *root);
+        groups.entry(IncidentId { cause: f.finding.cause, root: root.clone() }).or_default().push(*f);
+    }
+    groups.into_iter().map(|(id, members)| Group { id, members, symptoms: Vec::new() }).collect()
+}
+
+/// A finding's own severity, else its cause's.
+fn severity(finding: &Finding) -> Severity {
+    finding.severity.or_else(|| finding.cause.cause().map(|c| c.severity)).unwrap_or(Severity::Warning)
+}
+
+fn is_generic(finding: &Finding) -> bool {
+    finding.cause.cause().is_some_and(|cause| cause.generic)
+}
+
+fn strength(found: &Found<'_>) -> (bool, Confidence, Severity, usize) {
+    let f = found.finding;
+    (!is_generic(f), f.confidence, severity(f), f.evidence.len())
+}
+
+/// A total order that does not depend on where findings came from.
+fn order(finding: &Finding) -> (CauseId, &ObjectRef, Option<&str>, &str) {
+    (finding.cause, &finding.subject, finding.container.as_deref(), &finding.summary)
+}
+
+fn incident(facts: &Facts<'_>, group: &Group<'_>) -> Incident {
+    let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
+    let folded = || group.symptoms.iter().map(|f| f.finding);
+    let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    let objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
+    let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
+    let objects: Vec<ObjectRef> = objects.into_iter().collect();
+    let blast = blast::measure(facts.snapshot, &workloads, &objects);
+    let since = members.iter().filter_map(|f| f.since).min();
+    let (change, regression) = fixes::change_before(facts, group.id.cause, &workloads, &objects, since);
+    let base = members.iter().map(|f| severity(f)).max().unwrap_or(Severity::Warning);
+    let mut symptoms: Vec<String> = folded().map(|f| words::symptom(f, &workloads)).collect();
+    symptoms.sort();
+    symptoms.dedup();
+    Incident {
+        id: group.id.clone(),
+        cause: group.id.cause,
+        severity: judge::severity(facts.snapshot, group, base, &blast, regression.is_some()),
+        confidence: members.iter().map(|f| f.confidence).max().unwrap_or(Confidence::Possible),
+        title: words::title(&members, &workloads),
+        summary: members.first().map(|f| words::sentence(&f.summary)).unwrap_or_default(),
+        since,
+        evidence: evidence(&members, folded().collect()),
+        change,
+        regression: regression.is_some(),
+        fixes: fixes::fixes(facts, group, regression.as_ref()),
+        ruled_out: ruled_out(&members),
+        workloads,
+        objects,
+        blast,
+        symptoms,
+    }
+}
+
+/// The strongest finding's quotes in full, then what others add: at most [`QUOTES`], no two alike.
+fn evidence(members: &[&Finding], symptoms: Vec<&Finding>) -> Vec<Evidence> {
+    let mut quotes: Vec<Evidence> = Vec::new();
+    for (rank, finding) in members.iter().copied().chain(symptoms).enumerate() {
+        for quote in &finding.evidence {
+            let known = quotes.iter().any(|q| q.from == quote.from && alike(&q.text, &quote.text));
+            if (rank == 0 || !known) && quotes.len() < QUOTES {
+                quotes.push(quote.clone());
+            }
+        }
+    }
+    quotes
+}
+
+/// True when two quotes differ at most in what makes pods differ: digits and hexadecimal hashes.
+fn alike(a: &str, b: &str) -> bool {
+    let shape = |text: &str| {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.contains(|c: char| c.is_ascii_digit()));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    a == b || shape(a) == shape(b)
+}
+
+fn ruled_out(members: &[&Finding]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for line in members.iter().flat_map(|f| &f.ruled_out) {
+        if !out.contains(line) {
+            out.push(line.clone());
+        }
+    }
+    out.truncate(QUOTES);
+    out
+}

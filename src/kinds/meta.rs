@@ -58,6 +58,37 @@ pub struct Writer {
     pub time: Option<Time>,
     /// `status`, `scale`, ... or `None` for the main resource.
     pub subresource: Option<Text>,
+    /// Which parts it owns; all false when the field set was stripped.
+    #[serde(rename = "fieldsV1", deserialize_with = "nullable")]
+    pub owns: Owned,
+}
+
+/// What of an object a [`Writer`] owns, as far as k3am asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, from = "OwnedWire")]
+pub struct Owned {
+    /// Something in `spec.template`.
+    pub template: bool,
+    /// `spec.replicas`.
+    pub replicas: bool,
+    /// Something in `data`.
+    pub data: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnedWire {
+    #[serde(rename = "f:spec", deserialize_with = "nullable")]
+    spec: BTreeMap<Text, serde::de::IgnoredAny>,
+    #[serde(rename = "f:data")]
+    data: Option<serde::de::IgnoredAny>,
+}
+
+impl From<OwnedWire> for Owned {
+    fn from(wire: OwnedWire) -> Self {
+        let has = |field| wire.spec.contains_key(field);
+        Self { template: has("f:template"), replicas: has("f:replicas"), data: wire.data.is_some() }
+    }
 }
 
 /// A link to an owning object.

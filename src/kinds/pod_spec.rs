@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::nullable;
+pub use super::probes::{Exec, Grpc, Handler, HttpGet, Lifecycle, Probe, Sleep, TcpSocket};
+pub use super::volumes::{ClaimRef, EmptyDir, HostPath, Projected, ProjectedSource, Volume, VolumeMount};
+use super::volumes::{mounts, volumes};
 use crate::text::Text;
 
 /// Part of `PodSpec`. Equal specs are shared among pods ([`super::Pool::spec`]); `nodeName` is kept outside for that reason.
@@ -254,181 +257,6 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// A probe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Probe {
-    /// HTTP GET.
-    pub http_get: Option<HttpGet>,
-    /// TCP connect.
-    pub tcp_socket: Option<TcpSocket>,
-    /// Command in the container.
-    pub exec: Option<Exec>,
-    /// gRPC health check.
-    pub grpc: Option<Grpc>,
-    /// Seconds before the first probe.
-    pub initial_delay_seconds: Option<i64>,
-    /// Seconds between probes; default 10.
-    pub period_seconds: Option<i64>,
-    /// Seconds to wait for an answer; default 1.
-    pub timeout_seconds: Option<i64>,
-    /// Failures in a row that count; default 3.
-    pub failure_threshold: Option<i64>,
-    /// Successes in a row that count; default 1.
-    pub success_threshold: Option<i64>,
-}
-
-/// `httpGet` of a probe or hook.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct HttpGet {
-    /// URL path.
-    pub path: Option<Text>,
-    /// Number or name.
-    pub port: IntOrText,
-    /// `HTTP` or `HTTPS`.
-    pub scheme: Option<Text>,
-    /// Host, if not the pod's IP.
-    pub host: Option<Text>,
-}
-
-/// `tcpSocket` of a probe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct TcpSocket {
-    /// Number or name.
-    pub port: IntOrText,
-}
-
-/// `exec` of a probe or hook.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct Exec {
-    /// Command line.
-    #[serde(deserialize_with = "nullable")]
-    pub command: Vec<Text>,
-}
-
-/// `grpc` of a probe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct Grpc {
-    /// Port number.
-    pub port: u16,
-}
-
-/// Container hooks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Lifecycle {
-    /// Runs right after the start.
-    pub post_start: Option<Handler>,
-    /// Runs before SIGTERM.
-    pub pre_stop: Option<Handler>,
-}
-
-/// What a hook does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Handler {
-    /// Command.
-    pub exec: Option<Exec>,
-    /// HTTP request.
-    pub http_get: Option<HttpGet>,
-    /// Sleep.
-    pub sleep: Option<Sleep>,
-}
-
-/// `sleep` of a hook.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct Sleep {
-    /// Seconds.
-    pub seconds: i64,
-}
-
-/// A mount.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct VolumeMount {
-    /// Volume name.
-    pub name: Text,
-    /// Where.
-    pub mount_path: Text,
-    /// One entry of the volume.
-    pub sub_path: Option<Text>,
-    /// Read-only.
-    pub read_only: Option<bool>,
-}
-
-/// Part of `Volume`: the sources rules follow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Volume {
-    /// Volume name.
-    pub name: Text,
-    /// ConfigMap.
-    pub config_map: Option<OptionalRef>,
-    /// Secret.
-    pub secret: Option<OptionalRef>,
-    /// Claim.
-    pub persistent_volume_claim: Option<ClaimRef>,
-    /// Several sources in one.
-    pub projected: Option<Projected>,
-    /// Path on the node.
-    pub host_path: Option<HostPath>,
-    /// Scratch space.
-    pub empty_dir: Option<EmptyDir>,
-}
-
-/// A claim reference.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ClaimRef {
-    /// PersistentVolumeClaim name.
-    pub claim_name: Text,
-}
-
-/// `projected`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct Projected {
-    /// Sources.
-    #[serde(deserialize_with = "nullable")]
-    pub sources: Vec<ProjectedSource>,
-}
-
-/// One source of a projected volume.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ProjectedSource {
-    /// ConfigMap.
-    pub config_map: Option<OptionalRef>,
-    /// Secret.
-    pub secret: Option<OptionalRef>,
-}
-
-/// `hostPath`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
-pub struct HostPath {
-    /// Path on the node.
-    pub path: Text,
-    /// Expected type.
-    #[serde(rename = "type")]
-    pub kind: Option<Text>,
-}
-
-/// `emptyDir`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EmptyDir {
-    /// Size limit.
-    pub size_limit: Option<Quantity>,
-    /// `Memory` or empty.
-    pub medium: Option<Text>,
-}
-
 /// A toleration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -507,17 +335,4 @@ impl<'de> Deserialize<'de> for RawJson {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(serde_json::Value::deserialize(deserializer)?.to_string().into()))
     }
-}
-
-/// Drops the `kube-api-access-xxxxx` volume, whose random name would make every pod's spec unique.
-fn volumes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
-    let mut volumes: Vec<Volume> = nullable(deserializer)?;
-    volumes.retain(|v| !v.name.starts_with("kube-api-access-"));
-    Ok(volumes)
-}
-
-fn mounts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<VolumeMount>, D::Error> {
-    let mut mounts: Vec<VolumeMount> = nullable(deserializer)?;
-    mounts.retain(|m| !m.name.starts_with("kube-api-access-"));
-    Ok(mounts)
 }

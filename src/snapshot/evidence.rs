@@ -22,7 +22,7 @@ pub struct LogKey {
 pub struct LogExcerpt {
     /// Lines, oldest first, cleaned of control characters, without the time stamp.
     pub lines: Vec<LogLine>,
-    /// Why there are none: the kubelet's words (`unable to retriece ...` is not the application's), or denied.
+    /// Why there are none: the kubelet's words (`unable to retrieve ...` is not the application's), or denied.
     pub unavailable: Option<String>,
     /// Restart count of the container when it was fetched: an older one is stale.
     pub restart_count: i32,

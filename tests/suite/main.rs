@@ -1,1 +1,16 @@
 //! The one integration test binary: one module an area, so that there is one link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::too_many_lines
+)]
+mod actions;
+mod changes;
+mod config;
+mod practice_sim;
+mod rules;
+mod snapshot;
+mod tidy;

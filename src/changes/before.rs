@@ -1,0 +1,108 @@
+//! The change that came before an incident.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+
+use super::{Change, ChangeKind, DiffLine, references, revisions, scaling, template};
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+use crate::snapshot::{Key, Snapshot};
+use crate::text::Time;
+
+/// How long before the first failure a change is still named with it.
+pub const WINDOW: TimeDelta = TimeDelta::hours(1);
+/// A cluster's times have whole seconds and come from several clocks: a change may seem this much later than its effect.
+const SKEW: TimeDelta = TimeDelta::seconds(5);
+
+/// The newest change of these workloads, their configuration or their nodes in the hour before `since` (the first failure;
+/// `None`: before `now`). Of two at once: a rollout before config, scaling, nodes.
+pub fn before(snapshot: &Snapshot, workloads: &[ObjectRef], since: Option<Time>, now: Time) -> Option<Change> {
+    let until = since.map_or(now, |since| since + SKEW);
+    workloads
+        .iter()
+        .flat_map(|workload| changes_of(snapshot, workload))
+        .filter(|change| change.at <= until && until - change.at <= WINDOW + SKEW)
+        .max_by_key(|change| (change.at, std::cmp::Reverse(change.kind)))
+}
+
+/// Everything that is known to have changed about a workload, in no order.
+pub fn changes_of(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
+    let mut found = rollouts(snapshot, workload);
+    found.extend(scaling::changes(snapshot, workload));
+    let Some(row) = snapshot.find(workload) else { return found };
+    if let Some(spec) = references::spec_of(&row) {
+        found.extend(references::config_of(spec, &workload.namespace).iter().filter_map(|config| config_write(snapshot, config)));
+    }
+    let nodes: BTreeSet<_> = snapshot.pods_of(workload).into_iter().filter_map(|pod| pod.node_name.clone()).collect();
+    found.extend(nodes.iter().flat_map(|node| node_changes(snapshot, node)));
+    found
+}
+
+/// The rollouts of a workload that the cluster still knows, newest first, each with its template diff.
+pub fn rollouts(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
+    let known = revisions(snapshot, workload);
+    let older = known.iter().skip(1).map(Some).chain(std::iter::once(None));
+    known
+        .iter()
+        .zip(older)
+        .filter_map(|(revision, older)| {
+            Some(Change {
+                kind: ChangeKind::Rollout,
+                object: workload.clone(),
+                at: revision.at?,
+                by: revision.by.as_deref().map(str::to_owned),
+                revision: Some(revision.number),
+                previous_revision: older.map(|r| r.number),
+                diff: older.map(|r| template::diff(&r.template, &revision.template)).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// The rollout of that revision of a workload, e.g. the one [`super::is_regression`] blames.
+pub fn rollout_of(snapshot: &Snapshot, workload: &ObjectRef, revision: i64) -> Option<Change> {
+    rollouts(snapshot, workload).into_iter().find(|change| change.revision == Some(revision))
+}
+
+/// The last write to a ConfigMap or Secret. What was written is not known from the cluster: no diff.
+pub fn config_write(snapshot: &Snapshot, config: &ObjectRef) -> Option<Change> {
+    let row = snapshot.find(config)?;
+    let meta = row.meta();
+    let writer = meta.last_writer().filter(|w| w.time.is_some());
+    Some(Change {
+        kind: ChangeKind::Config,
+        object: config.clone(),
+        at: writer.and_then(|w| w.time).or(meta.creation_timestamp)?,
+        by: writer.map(|w| w.manager.to_string()),
+        revision: None,
+        previous_revision: None,
+        diff: Vec::new(),
+    })
+}
+
+/// Conditions of a node that turned bad, or `Ready` that came back.
+pub fn node_changes(snapshot: &Snapshot, node: &str) -> Vec<Change> {
+    let Some(Row::Node(node)) = snapshot.row(KindId::Node, &Key::new("", node)) else { return Vec::new() };
+    let created = node.meta.creation_timestamp;
+    let object = ObjectRef::new("Node", "", &node.meta.name);
+    let turned = |c: &&Condition| if &*c.kind == "Ready" { true } else { c.is_true() };
+    let changes = node.status.conditions.iter().filter(turned).filter_map(|c| {
+        let at = c.last_transition_time?;
+        // A new node's first conditions are not a change of it.
+        if created.is_some_and(|created| at - created < TimeDelta::minutes(5)) && c.is_true() == (&*c.kind == "Ready") {
+            return None;
+        }
+        let old = if c.is_true() { "False" } else { "True" };
+        let new = if c.reason().is_empty() { c.status.to_string() } else { format!("{} ({})", c.status, c.reason()) };
+        Some(Change {
+            kind: ChangeKind::Node,
+            object: object.clone(),
+            at,
+            by: None,
+            revision: None,
+            previous_revision: None,
+            diff: vec![DiffLine { field: c.kind.to_string(), old: Some(old.to_owned()), new: Some(new) }],
+        })
+    });
+    changes.collect()
+}

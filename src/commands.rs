@@ -1,0 +1,79 @@
+//! The commands that end: `diagnose`, `explain`. Each returns what to print and the exit status, so that tests need no process.
+
+use std::process::ExitCode;
+
+use crate::cli::{DiagnoseArgs, ReportFormat};
+use crate::diagnosis::engine;
+use crate::report::{Report, SourceKind, json, markdown, text};
+use crate::source::bundle;
+
+mod explain;
+
+pub use explain::explain;
+
+/// What a command prints and how the process ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// For standard output.
+    pub out: String,
+    /// For standard error, one line each.
+    pub notes: Vec<String>,
+    /// 0 nothing wrong, 1 something is broken, 2 could not look.
+    pub status: u8,
+}
+
+impl Outcome {
+    /// Could not do it: one clear line, status 2.
+    pub fn refused(line: String) -> Self {
+        Self { out: String::new(), notes: vec![line], status: 2 }
+    }
+
+    /// Prints both and gives the status. A closed pipe (`k3am diagnose | head`) is not an error.
+    pub fn print(&self) -> ExitCode {
+        use std::io::Write;
+        for note in &self.notes {
+            let _ = writeln!(std::io::stderr(), "k3am: {}", crate::text::clean(note));
+        }
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(self.out.as_bytes()).and_then(|()| stdout.flush());
+        ExitCode::from(self.status)
+    }
+}
+
+/// `k3am diagnose --from PATH`.
+pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &DiagnoseArgs) -> Outcome {
+    let bundle = match bundle::read(path) {
+        Ok(bundle) => bundle,
+        Err(error) => return Outcome::refused(error.to_string()),
+    };
+    let snapshot = bundle.snapshot();
+    let Some(now) = args.at.or(bundle.newest) else {
+        return Outcome::refused(format!("{} holds no time at all: say when it was taken with --at TIME", path.display()));
+    };
+    let mut report = Report::new(SourceKind::Bundle, &snapshot, engine::diagnose(&snapshot, now), now);
+    if !namespaces.is_empty() {
+        report.keep_namespaces(namespaces);
+    }
+    for skipped in bundle.skipped.iter().filter(|s| s.broken) {
+        report.add_missing(format!("file {}", skipped.path), skipped.why.clone());
+    }
+    let mut outcome = finish(&report, args);
+    let unknown = bundle.skipped.iter().filter(|s| !s.broken).count();
+    if unknown > 0 {
+        outcome.notes.push(format!("{} of {} files hold nothing k3am reads", unknown, unknown + bundle.used));
+    }
+    outcome
+}
+
+/// Renders a report in the format asked for, with the exit status.
+pub fn finish(report: &Report, args: &DiagnoseArgs) -> Outcome {
+    let out = match args.output {
+        ReportFormat::Text => text::render(report),
+        ReportFormat::Markdown => markdown::render(report),
+        ReportFormat::Json => match json::render(report) {
+            Ok(out) => out,
+            Err(error) => return Outcome::refused(format!("the report cannot be written as JSON: {error}")),
+        },
+    };
+    Outcome { out, notes: Vec::new(), status: u8::from(report.fails(args.fail_on.threshold())) }
+}

@@ -1,0 +1,119 @@
+//! `k3am explain`: the vocabulary of causes, and the pages of the rules that find them.
+
+use std::fmt::Write;
+
+use super::Outcome;
+use crate::diagnosis::cause::{CAUSES, Cause, CauseId};
+use crate::diagnosis::rules;
+
+/// Without a cause: all of them by family. With one: what it means and the page of every rule that finds it.
+pub fn explain(cause: Option<&str>) -> Outcome {
+    let Some(name) = cause else { return Outcome { out: all(), ..Outcome::default() } };
+    let Some(id) = CauseId::parse(name.trim()) else { return unknown(name) };
+    Outcome { out: id.cause().map(page).unwrap_or_default(), ..Outcome::default() }
+}
+
+fn all() -> String {
+    let mut out = String::new();
+    let mut family = "";
+    for cause in CAUSES {
+        if cause.family != family {
+            let gap = if family.is_empty() { "" } else { "\n" };
+            let _ = writeln!(out, "{gap}{}", cause.family);
+            family = cause.family;
+        }
+        let _ = writeln!(out, "  {:<31} {}", cause.id, cause.meaning);
+    }
+    out.push_str("\nk3am explain CAUSE tells how it is found and what to do about it.\n");
+    out
+}
+
+fn page(cause: &Cause) -> String {
+    let generic = if cause.generic { ", generic: no more specific cause is known" } else { "" };
+    let mut out =
+        format!("{}\n{}\n\n{} ({}{generic})\n", cause.id, "=".repeat(cause.id.len()), cause.family, cause.severity.word());
+    let _ = writeln!(out, "{}", cause.meaning);
+    let finding: Vec<_> = rules::ALL.iter().filter(|rule| rule.causes.iter().any(|c| c.0 == cause.id)).collect();
+    if finding.is_empty() {
+        out.push_str("\nNo rule of this version finds it yet.\n");
+    }
+    for rule in finding {
+        let _ = writeln!(out, "\nRule {}\n", rule.name);
+        for line in rule.doc.lines() {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+    }
+    out
+}
+
+fn unknown(name: &str) -> Outcome {
+    let near = nearest(name);
+    let hint =
+        if near.is_empty() { "`k3am explain` lists them all".to_owned() } else { format!("did you mean {}?", near.join(", ")) };
+    Outcome::refused(format!("there is no cause {name:?}: {hint}"))
+}
+
+/// The causes most like `name`: those that contain its words, then those few edits away.
+fn nearest(name: &str) -> Vec<&'static str> {
+    const SHOWN: usize = 3;
+    let name: String = name.trim().to_lowercase().replace(['_', ' '], "-");
+    let words: Vec<&str> = name.split('-').filter(|w| w.len() > 2).collect();
+    let mut scored: Vec<(usize, &'static str)> = CAUSES
+        .iter()
+        .filter_map(|cause| {
+            let shared = words
+                .iter()
+                .filter(|w| cause.id.split('-').any(|part| part == **w || (w.len() > 3 && part.starts_with(**w))))
+                .count();
+            let edits = distance(&name, cause.id);
+            let near = edits <= name.len() / 3 + 1;
+            (near || shared > 0).then(|| ((edits + 1).saturating_sub(shared * 8), cause.id))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.into_iter().take(SHOWN).map(|(_, id)| id).collect()
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut left = i + 1;
+        let mut diagonal = i;
+        let mut next = vec![left];
+        for (y, &above) in b.iter().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(x != *y)).min(above + 1).min(left + 1);
+            diagonal = above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_listed_under_its_family() {
+        let out = explain(None).out;
+        assert!(CAUSES.iter().all(|cause| out.contains(&format!("  {} ", cause.id))));
+        assert!(out.contains("\nTerminating\n"));
+    }
+
+    #[test]
+    fn a_typo_gets_the_nearest_causes_and_status_2() {
+        let outcome = explain(Some("image-notfound"));
+        assert_eq!(outcome.status, 2);
+        assert!(outcome.notes[0].contains("image-not-found"), "{}", outcome.notes[0]);
+        assert!(explain(Some("oom")).notes[0].contains("oom-killed"));
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

@@ -1,0 +1,97 @@
+//! The change before an incident, whether a rollout is to blame, and what to do about it.
+
+use super::{Found, Group};
+use crate::actions::Intent;
+use crate::changes::{self, Change};
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::Facts;
+use crate::kinds::ObjectRef;
+use crate::text::Time;
+
+/// Workloads of one incident that are looked at for changes and fixes: a person does not read more.
+const LOOKED_AT: usize = 5;
+/// Fixes shown.
+const FIXES: usize = 6;
+
+/// A rollout that introduced the cause.
+#[derive(Debug)]
+pub(super) struct Regression {
+    workload: ObjectRef,
+    back_to: i64,
+    change: Change,
+}
+
+/// The change that came before, and the regression if a rollout is to blame.
+pub(super) fn change_before(
+    facts: &Facts<'_>,
+    cause: CauseId,
+    workloads: &[ObjectRef],
+    objects: &[ObjectRef],
+    since: Option<Time>,
+) -> (Option<Change>, Option<Regression>) {
+    let looked_at = workloads.get(..LOOKED_AT).unwrap_or(workloads);
+    let regression = template_can_cause(cause).then(|| looked_at.iter().find_map(|w| regression(facts, w, objects))).flatten();
+    let change = match &regression {
+        Some(regression) => Some(regression.change.clone()),
+        None => changes::before(facts.snapshot, looked_at, since, facts.now),
+    };
+    (change, regression)
+}
+
+/// Causes that no pod template brings about: undoing a rollout would not help.
+fn template_can_cause(cause: CauseId) -> bool {
+    let family = cause.cause().map_or("", |c| c.family);
+    let outside = ["image-rate-limited", "image-registry-unreachable", "image-tls-untrusted", "volume-lost"];
+    !matches!(family, "Terminating" | "Network")
+        && !outside.contains(&cause.0)
+        && !cause.0.starts_with("node")
+        && !cause.0.starts_with("hpa-")
+}
+
+fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) -> Option<Regression> {
+    let (new, old) = changes::is_regression(facts.snapshot, workload, objects)?;
+    let change = changes::before::rollout_of(facts.snapshot, workload, new)?;
+    // A restart of the same template cannot have introduced anything.
+    (!change.diff.is_empty()).then(|| Regression { workload: workload.clone(), back_to: old, change })
+}
+
+/// Undo first when a rollout is to blame, then what the rule of the strongest finding of each workload says.
+pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>) -> Vec<Fix> {
+    let mut fixes: Vec<Fix> = regression.map(|r| undo(facts, r)).into_iter().collect();
+    let mut seen: Vec<&ObjectRef> = Vec::new();
+    for Found { rule, finding } in &group.members {
+        if seen.contains(&&finding.workload) || seen.len() >= LOOKED_AT {
+            continue;
+        }
+        seen.push(&finding.workload);
+        for fix in (rule.fixes)(facts, finding) {
+            let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
+            if !undone && !fixes.iter().any(|known| known.command == fix.command) {
+                fixes.push(fix);
+            }
+        }
+    }
+    fixes.truncate(FIXES);
+    fixes
+}
+
+fn undo(facts: &Facts<'_>, regression: &Regression) -> Fix {
+    let Regression { workload, back_to, .. } = regression;
+    let known = changes::revisions(facts.snapshot, workload);
+    let target = known.iter().find(|r| r.number == *back_to);
+    let why = match target {
+        Some(r) if r.ready == 1 => format!("revision {back_to} still has 1 ready pod"),
+        Some(r) if r.ready > 1 => format!("revision {back_to} still has {} ready pods", r.ready),
+        Some(r) => r.proof.as_ref().map_or_else(String::new, |proof| format!("revision {back_to} worked: {proof}")),
+        None => String::new(),
+    };
+    let why = if why.is_empty() { format!("revision {back_to} worked before") } else { why };
+    Fix {
+        title: format!("Undo the rollout (back to revision {back_to})"),
+        command: format!("kubectl rollout undo {workload} -n {} --to-revision={back_to}", workload.namespace),
+        risk: Risk::Safe,
+        why,
+        action: Some(Intent::Undo { workload: workload.clone(), to_revision: Some(*back_to) }),
+    }
+}

@@ -1,0 +1,199 @@
+//! From changes to the subjects whose rules must run again. Cost follows change: a batch looks once through the services,
+//! pods or workloads of the namespaces it touches, never through the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Subject;
+use crate::changes::references::config_of;
+use crate::kinds::pod_spec::PodSpec;
+use crate::kinds::pods::Pod;
+use crate::kinds::{KindId, Meta, ObjectRef, Row};
+use crate::snapshot::{Changed, Key, Snapshot};
+use crate::text::Text;
+
+/// Owners are followed this far: Pod, ReplicaSet or Job, Deployment or CronJob.
+const LONGEST_CHAIN: usize = 4;
+/// What a batch of changes touches beyond the objects themselves, gathered to be resolved with one pass a namespace.
+#[derive(Default)]
+struct Touched {
+    subjects: BTreeSet<Subject>,
+    /// Changed pods by namespace, for Services and budgets that select them.
+    pods: BTreeMap<Text, Vec<Row>>,
+    /// ConfigMaps, Secrets and claims, for whatever refers to them.
+    referenced: BTreeMap<Text, BTreeSet<(KindId, Text)>>,
+    /// Workloads, for autoscalers that scale them.
+    scaled: BTreeMap<Text, BTreeSet<(Text, Text)>>,
+    /// Services, for Ingresses that lead to them.
+    services: BTreeMap<Text, BTreeSet<Text>>,
+}
+
+/// The subjects that `changed` touches.
+pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Subject> {
+    let mut touched = Touched::default();
+    for change in changed {
+        match change {
+            Changed::Object { kind, key, before } => {
+                touched.subjects.insert((*kind, key.clone()));
+                for row in snapshot.row(*kind, key).iter().chain(before) {
+                    touched.row(snapshot, row);
+                }
+            }
+            Changed::Evidence(object) => touched.object(snapshot, object),
+            Changed::Coverage(_) => {}
+        }
+    }
+    touched.resolve(snapshot)
+}
+
+impl Touched {
+    fn row(&mut self, snapshot: &Snapshot, row: &Row) {
+        let meta = row.meta();
+        self.owners(snapshot, meta);
+        let namespace = meta.namespace.clone();
+        match row {
+            Row::Event(event) => self.object(snapshot, &event.object()),
+            Row::Pod(pod) => {
+                self.subjects.extend(pod.node_name.iter().map(|node| (KindId::Node, Key::new("", node))));
+                let claims = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref());
+                self.subjects.extend(claims.map(|claim| {
+                    (KindId::PersistentVolumeClaim, Key { namespace: namespace.clone(), name: claim.claim_name.clone() })
+                }));
+                self.pods.entry(namespace).or_default().push(row.clone());
+            }
+            Row::Node(node) => self.pods_on(snapshot, &node.meta.name),
+            Row::ConfigMap(_) | Row::Secret(_) | Row::PersistentVolumeClaim(_) => {
+                self.referenced.entry(namespace).or_default().insert((row.kind(), meta.name.clone()));
+            }
+            Row::EndpointSlice(slice) => {
+                let Some(service) = slice.service_name() else { return };
+                self.subjects.insert((KindId::Service, Key::new(&namespace, service)));
+                self.services.entry(namespace).or_default().insert(service.into());
+            }
+            Row::Service(service) => {
+                self.services.entry(namespace).or_default().insert(service.meta.name.clone());
+            }
+            Row::Deployment(_) | Row::StatefulSet(_) | Row::ReplicaSet(_) => {
+                self.scaled.entry(namespace).or_default().insert((row.kind().name().into(), meta.name.clone()));
+            }
+            Row::Namespace(_)
+            | Row::DaemonSet(_)
+            | Row::ControllerRevision(_)
+            | Row::Job(_)
+            | Row::CronJob(_)
+            | Row::Ingress(_)
+            | Row::HorizontalPodAutoscaler(_)
+            | Row::ResourceQuota(_)
+            | Row::PodDisruptionBudget(_) => {}
+        }
+    }
+
+    /// An object that something was said about: itself and its owners.
+    fn object(&mut self, snapshot: &Snapshot, object: &ObjectRef) {
+        let Some(kind) = KindId::from_name(&object.kind) else { return };
+        // Events about Nodes carry no namespace, whatever namespace they lie in.
+        let namespace = if kind.info().namespaced { &*object.namespace } else { "" };
+        let key = Key::new(namespace, &object.name);
+        if let Some(row) = snapshot.row(kind, &key) {
+            self.owners(snapshot, row.meta());
+        }
+        self.subjects.insert((kind, key));
+    }
+
+    fn owners(&mut self, snapshot: &Snapshot, meta: &Meta) {
+        let namespace = meta.namespace.clone();
+        let mut owner = meta.controller().cloned();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(link) = owner.take() else { return };
+            let Some(kind) = KindId::from_name(&link.kind) else { return };
+            let key = Key { namespace: namespace.clone(), name: link.name };
+            owner = snapshot.row(kind, &key).and_then(|row| row.meta().controller().cloned());
+            self.subjects.insert((kind, key));
+        }
+    }
+
+    fn pods_on(&mut self, snapshot: &Snapshot, node: &str) {
+        self.subjects.extend(snapshot.pods_on(node).map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+    }
+
+    fn resolve(mut self, snapshot: &Snapshot) -> BTreeSet<Subject> {
+        self.selecting(snapshot);
+        self.referring(snapshot);
+        for (namespace, targets) in std::mem::take(&mut self.scaled) {
+            let scalers = snapshot.autoscalers.in_namespace(&namespace).filter(|scaler| {
+                let target = &scaler.spec.scale_target_ref;
+                targets.contains(&(target.kind.clone(), target.name.clone()))
+            });
+            self.subjects.extend(scalers.map(|scaler| (KindId::HorizontalPodAutoscaler, Key::of(&scaler.meta))));
+        }
+        for (namespace, services) in std::mem::take(&mut self.services) {
+            let leading = snapshot
+                .ingresses
+                .in_namespace(&namespace)
+                .filter(|ingress| crate::diagnosis::correlate::backends(ingress).any(|service| services.contains(service)));
+            self.subjects.extend(leading.map(|ingress| (KindId::Ingress, Key::of(&ingress.meta))));
+        }
+        self.subjects
+    }
+
+    /// Services and budgets that select a changed pod, by its labels now or before.
+    fn selecting(&mut self, snapshot: &Snapshot) {
+        for (namespace, rows) in std::mem::take(&mut self.pods) {
+            let pods: Vec<&Pod> =
+                rows.iter().filter_map(|row| if let Row::Pod(pod) = row { Some(&**pod) } else { None }).collect();
+            for service in snapshot.services.in_namespace(&namespace) {
+                let selector = &service.spec.selector;
+                if !selector.is_empty() && pods.iter().any(|pod| selector.iter().all(|(k, v)| pod.meta.label(k) == Some(v))) {
+                    self.subjects.insert((KindId::Service, Key::of(&service.meta)));
+                    self.services.entry(namespace.clone()).or_default().insert(service.meta.name.clone());
+                }
+            }
+            let budgets = snapshot.disruption_budgets.in_namespace(&namespace);
+            self.subjects.extend(budgets.map(|budget| (KindId::PodDisruptionBudget, Key::of(&budget.meta))));
+        }
+    }
+
+    /// Pods and workloads whose spec refers to a changed ConfigMap, Secret or claim.
+    fn referring(&mut self, snapshot: &Snapshot) {
+        for (namespace, objects) in std::mem::take(&mut self.referenced) {
+            let mut known: BTreeMap<*const PodSpec, bool> = BTreeMap::new();
+            for pod in snapshot.pods.in_namespace(&namespace) {
+                // Pods of one template share one spec: look into it once.
+                let refers =
+                    known.entry(std::sync::Arc::as_ptr(&pod.spec)).or_insert_with(|| refers(&pod.spec, &namespace, &objects));
+                if *refers {
+                    self.subjects.insert((KindId::Pod, Key::of(&pod.meta)));
+                }
+            }
+            for (kind, meta, spec) in templates(snapshot, &namespace) {
+                if refers(spec, &namespace, &objects) {
+                    self.subjects.insert((kind, Key::of(meta)));
+                }
+            }
+        }
+    }
+}
+
+/// The workloads of a namespace with their pod specs.
+fn templates<'a>(snapshot: &'a Snapshot, namespace: &'a str) -> impl Iterator<Item = (KindId, &'a Meta, &'a PodSpec)> {
+    let deployments = snapshot.deployments.in_namespace(namespace);
+    let sets = snapshot.stateful_sets.in_namespace(namespace);
+    let daemons = snapshot.daemon_sets.in_namespace(namespace);
+    let jobs = snapshot.jobs.in_namespace(namespace);
+    deployments
+        .map(|d| (KindId::Deployment, &d.meta, &*d.spec.template.spec))
+        .chain(sets.map(|s| (KindId::StatefulSet, &s.meta, &*s.spec.template.spec)))
+        .chain(daemons.map(|d| (KindId::DaemonSet, &d.meta, &*d.spec.template.spec)))
+        .chain(jobs.map(|j| (KindId::Job, &j.meta, &*j.spec.template.spec)))
+}
+
+fn refers(spec: &PodSpec, namespace: &str, objects: &BTreeSet<(KindId, Text)>) -> bool {
+    let config = config_of(spec, namespace);
+    let has = |kind: KindId, name: &Text| objects.contains(&(kind, name.clone()));
+    config.iter().any(|c| KindId::from_name(&c.kind).is_some_and(|kind| has(kind, &c.name)))
+        || spec.image_pull_secrets.iter().any(|s| has(KindId::Secret, &s.name))
+        || spec
+            .volumes
+            .iter()
+            .filter_map(|v| v.persistent_volume_claim.as_ref())
+            .any(|claim| has(KindId::PersistentVolumeClaim, &claim.claim_name))
+}

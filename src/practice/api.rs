@@ -1,0 +1,191 @@
+//! The request handler: fault, identity, path, permission, then the verb.
+//!
+//! Nothing here knows a kind; a new verb or subresource is one arm of [`resource`] and a file of its own.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+use super::access::{self, Access, Identity};
+use super::clock::Clock;
+use super::faults::{Answer, Faults};
+use super::query::Query;
+use super::reply::{self, Shape};
+use super::request::{self, Format, Target};
+use super::resources::ResourceType;
+use super::runtime::Runtime;
+use super::status::Status;
+use super::store::Store;
+use super::table::Include;
+use super::{discovery, list, logs, metrics, patches, scale, watch, writes};
+
+/// The most bytes a request body may have, as etcd would refuse more.
+const MAX_BODY: usize = 3 * 1024 * 1024;
+
+/// Everything the server serves from.
+pub struct Api {
+    /// The objects.
+    pub store: Store,
+    /// Logs and use.
+    pub runtime: Runtime,
+    /// The time.
+    pub clock: Clock,
+    /// Faults on demand.
+    pub faults: Faults,
+    /// Tokens and roles.
+    pub access: Access,
+}
+
+/// One request to a resource, taken apart.
+pub struct Call<'a> {
+    /// The objects.
+    pub store: &'a Store,
+    /// What it is about.
+    pub target: &'a Target,
+    /// Its parameters.
+    pub query: &'a Query,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// How the answer is to look.
+    pub shape: Shape,
+}
+
+/// Serves one request.
+pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    tokio::time::sleep(api.faults.current_delay()).await;
+    if let Some(answer) = api.faults.take_answer() {
+        return fault(answer);
+    }
+    serve(&api, request).await.unwrap_or_else(|status| reply::error(&status))
+}
+
+fn fault(answer: Answer) -> Response {
+    match answer {
+        Answer::TooManyRequests(seconds) => {
+            reply::error(&Status::too_many_requests("too many requests, please try again later", seconds))
+        }
+        Answer::Code(401) => reply::error(&Status::unauthorized()),
+        Answer::Code(code) => {
+            let mut status = Status::internal("practice fault");
+            status.code = code;
+            if code == 503 {
+                status.reason = "ServiceUnavailable";
+                "the server is currently unable to handle the request".clone_into(&mut status.message);
+            }
+            reply::error(&status)
+        }
+        Answer::Garbage => reply::json_bytes(200, "<html>\u{0}not an API server</html>"),
+        Answer::Truncated => reply::json_bytes(200, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resou"),
+    }
+}
+
+async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
+    let (parts, body) = request.into_parts();
+    let (path_token, path) = access::split_path_token(parts.uri.path());
+    let identity = api.access.identify(&parts.headers, path_token)?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let Some(target) = Target::parse(path) else { return fixed_path(path, &parts.headers) };
+    let verb = target.verb(&parts.method, &query)?;
+    check_served(&target, verb)?;
+    identity.authorise(verb, &target)?;
+    let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
+        let mut status = Status::bad_request(format!("Request entity too large: {error}"));
+        (status.code, status.reason) = (413, "RequestEntityTooLarge");
+        status
+    })?;
+    let shape = Shape {
+        format: request::format_of(&parts.headers)?,
+        include: Include::parse(query.get("includeObject")),
+        now: api.clock.now(),
+    };
+    let call = Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape };
+    if !target.subresource.is_empty() && target.subresource != "status" {
+        return subresource(api, &call, &parts.method, &body);
+    }
+    resource(api, &identity, verb, &call, &body)
+}
+
+/// Paths outside the resources: health, version, discovery, OpenAPI.
+fn fixed_path(path: &str, headers: &HeaderMap) -> Result<Response, Status> {
+    match path.trim_end_matches('/') {
+        "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),
+        "/version" => Ok(reply::json_value(200, &discovery::version())),
+        other if other.starts_with("/openapi/") => {
+            discovery::openapi(other).map(|document| reply::json_value(200, &document)).ok_or_else(Status::unknown_path)
+        }
+        other => {
+            let aggregated = request::format_of(headers) == Ok(Format::Discovery);
+            let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+            let document = discovery::document(other, aggregated, host).ok_or_else(Status::unknown_path)?;
+            if aggregated && matches!(other, "/api" | "/apis") {
+                let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+                return Ok(reply::with_type(200, content_type, document.to_string()));
+            }
+            Ok(reply::json_value(200, &document))
+        }
+    }
+}
+
+/// 405 for a verb the resource lacks, 404 for a subresource it lacks.
+fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
+    if target.subresource.is_empty() {
+        let listed = target.resource.verbs.contains(&verb);
+        return if listed { Ok(()) } else { Err(Status::method_not_allowed()) };
+    }
+    match target.resource.subresource(&target.subresource) {
+        None => Err(Status::unknown_path()),
+        Some(subresource) if subresource.verbs.contains(&verb) => Ok(()),
+        Some(_) => Err(Status::method_not_allowed()),
+    }
+}
+
+fn resource(api: &Api, identity: &Identity, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
+    let target = call.target;
+    match (target.resource.group, verb) {
+        ("metrics.k8s.io", _) => metrics::serve(api, call),
+        ("authorization.k8s.io" | "authentication.k8s.io", "create") => {
+            let review = identity.review(target.resource.kind, decode_or_empty(body, call)?);
+            Ok(reply::json_value(201, &review))
+        }
+        (_, "list") => list::list(call.store, target, call.query, call.shape),
+        (_, "watch") => watch::watch(call.store, &api.faults, target.clone(), call.query, call.shape),
+        (_, "get") => get(call, target.resource),
+        (_, "create") if target.name.is_empty() => writes::create(call, writes::decode(body, call.headers)?),
+        (_, "update") => writes::update(call, writes::decode(body, call.headers)?),
+        (_, "patch") => patches::patch(call, body),
+        (_, "delete") => writes::delete(call, &decode_or_empty(body, call)?),
+        (_, "deletecollection") => writes::delete_collection(call, &decode_or_empty(body, call)?),
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+fn get(call: &Call<'_>, resource: &'static ResourceType) -> Result<Response, Status> {
+    let target = call.target;
+    let stored = call.store.stored(resource, &target.namespace, &target.name);
+    let stored = stored.ok_or_else(|| Status::not_found(resource, &target.name))?;
+    match call.shape.format {
+        Format::Object | Format::Discovery => Ok(reply::json_bytes(200, stored.bytes())),
+        _ => Ok(reply::object(200, resource, &stored.object(), call.shape)),
+    }
+}
+
+fn subresource(api: &Api, call: &Call<'_>, method: &Method, body: &Bytes) -> Result<Response, Status> {
+    match (call.target.resource.plural, call.target.subresource.as_str()) {
+        (_, "scale") => scale::serve(call, method, body),
+        ("pods", "log") => logs::serve(api, call),
+        ("pods", "binding") => writes::bind(call, &writes::decode(body, call.headers)?),
+        ("pods", "eviction") => writes::evict(call, &decode_or_empty(body, call)?),
+        ("nodes", "proxy") => metrics::node_proxy(api, call),
+        ("namespaces", "finalize") => writes::update(call, writes::decode(body, call.headers)?),
+        _ => Err(Status::unknown_path()),
+    }
+}
+
+fn decode_or_empty(body: &Bytes, call: &Call<'_>) -> Result<Value, Status> {
+    if body.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { writes::decode(body, call.headers) }
+}

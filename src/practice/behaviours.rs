@@ -1,0 +1,79 @@
+//! What images do when they run: a table of behaviours, tried in order.
+//!
+//! To add one: a file in `behaviours/` with a `Behaviour`, and a line in [`BEHAVIOURS`]. The last one takes every image.
+
+mod fastapi;
+mod generic;
+mod nginx;
+mod postgres;
+mod redis;
+mod shell;
+mod worker;
+
+use super::kubelet::image::Reference;
+use super::kubelet::process::Program;
+use super::object;
+use super::quantity;
+use super::random::Random;
+use super::store::Store;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Everything a behaviour may look at when a container starts.
+pub struct Start<'a> {
+    /// The store, for what the process would find over the network.
+    pub store: &'a Store,
+    /// The pod.
+    pub pod: &'a Value,
+    /// The container's spec.
+    pub container: &'a Value,
+    /// Its image.
+    pub image: &'a Reference,
+    /// Its environment.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+impl Start<'_> {
+    /// `command` and `args` as one line.
+    pub fn command_line(&self) -> String {
+        let words = object::items(self.container, "/command").iter().chain(object::items(self.container, "/args"));
+        words.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The first declared container port, or a default.
+    pub fn port(&self, default: i64) -> i64 {
+        object::items(self.container, "/ports").first().and_then(|port| object::int(port, "/containerPort")).unwrap_or(default)
+    }
+
+    /// A variable, empty when it is not set.
+    pub fn variable(&self, name: &str) -> &str {
+        self.environment.get(name).map_or("", String::as_str)
+    }
+
+    /// A variable read as a quantity such as `180Mi`, in bytes.
+    pub fn quantity(&self, name: &str) -> Option<f64> {
+        self.environment.get(name).map(|text| quantity::parse(&Value::String(text.clone())))
+    }
+}
+
+/// One kind of program.
+pub struct Behaviour {
+    /// What it is, for people who read the table.
+    pub name: &'static str,
+    /// Whether it describes this container.
+    pub fits: fn(&Start<'_>) -> bool,
+    /// Its plan.
+    pub run: fn(&Start<'_>, &mut Random) -> Program,
+}
+
+/// Every behaviour; the first that fits is taken.
+pub static BEHAVIOURS: &[&Behaviour] =
+    &[&shell::SHELL, &postgres::POSTGRES, &nginx::NGINX, &redis::REDIS, &worker::WORKER, &fastapi::FASTAPI, &generic::GENERIC];
+
+/// The plan for a container.
+pub fn plan(start: &Start<'_>, random: &mut Random) -> Program {
+    BEHAVIOURS
+        .iter()
+        .find(|behaviour| (behaviour.fits)(start))
+        .map_or_else(Program::quiet, |behaviour| (behaviour.run)(start, random))
+}

@@ -1,0 +1,134 @@
+//! Lists: selectors, pages, formats.
+//!
+//! A list is built by concatenating the stored bytes of its items; nothing is decoded unless a selector or a format needs it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use serde_json::{Value, json};
+
+use super::json::{at, integer, set, text};
+use super::query::Query;
+use super::reply::{self, Shape};
+use super::request::{Format, Target};
+use super::selectors::Selector;
+use super::status::Status;
+use super::store::{Store, Stored};
+use super::{base64, table};
+
+/// Where the next page of a list begins.
+struct Continue {
+    version: u64,
+    after: (String, String),
+}
+
+/// Serves a list.
+pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Result<Response, Status> {
+    let resource = target.resource;
+    let selector = Selector::parse(resource, query)?.named(&target.name);
+    let (stored, now) = store.list_stored(resource, namespace_of(target));
+    let token = query.get("continue").map(decode_token).transpose()?;
+    if let Some(token) = &token
+        && token.version < store.oldest(resource)
+    {
+        return Err(Status::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without \
+             the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
+             Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
+             deleted between the time the first chunk was returned and now may show up in the list.",
+        ));
+    }
+    let version = token.as_ref().map_or(now, |token| token.version);
+    check_version(query, version)?;
+    let mut matching = matching(target, &selector, stored);
+    if let Some(token) = &token {
+        matching.retain(|stored| stored.key > token.after);
+    }
+    let limit = query.number("limit").filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if matching.len() > limit {
+        let remaining = matching.len() - limit;
+        matching.truncate(limit);
+        let after = matching.last().map(|stored| stored.key.clone()).unwrap_or_default();
+        set(&mut metadata, "continue", encode_token(&Continue { version, after }));
+        if selector.is_everything() {
+            set(&mut metadata, "remainingItemCount", remaining);
+        }
+    }
+    Ok(respond(target, &metadata, &matching, shape))
+}
+
+/// The namespace of a target, none for a list across all.
+pub fn namespace_of(target: &Target) -> Option<&str> {
+    (!target.namespace.is_empty()).then_some(target.namespace.as_str())
+}
+
+fn matching(target: &Target, selector: &Selector, stored: Vec<Arc<Stored>>) -> Vec<Arc<Stored>> {
+    if selector.is_everything() {
+        return stored;
+    }
+    stored.into_iter().filter(|stored| selector.matches(target.resource, &stored.object())).collect()
+}
+
+fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Shape) -> Response {
+    let resource = target.resource;
+    match shape.format {
+        Format::Table => {
+            let objects: Vec<Arc<Value>> = stored.iter().map(|stored| stored.object()).collect();
+            let borrowed: Vec<&Value> = objects.iter().map(AsRef::as_ref).collect();
+            let mut table = table::of_objects(resource, &borrowed, shape, true);
+            set(&mut table, "metadata", metadata.clone());
+            reply::json_value(200, &table)
+        }
+        Format::Metadata => {
+            let items: Vec<Value> = stored.iter().map(|stored| reply::metadata_item(&stored.object())).collect();
+            let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+                "items": items});
+            reply::json_value(200, &list)
+        }
+        Format::Object | Format::Discovery => {
+            let bytes: Vec<Bytes> = stored.iter().map(|stored| stored.bytes()).collect();
+            let mut chunks = reply::list_bytes(resource, metadata, &bytes);
+            match (chunks.len(), chunks.pop()) {
+                (1, Some(only)) => reply::json_bytes(200, only),
+                (_, last) => {
+                    chunks.extend(last);
+                    let chunks = chunks.into_iter().map(Ok::<_, std::convert::Infallible>);
+                    reply::json_bytes(200, Body::from_stream(stream::iter(chunks)))
+                }
+            }
+        }
+    }
+}
+
+/// A list "at least as new as" a version the server has not reached yet cannot be served.
+fn check_version(query: &Query, version: u64) -> Result<(), Status> {
+    let Some(asked) = query.get("resourceVersion") else { return Ok(()) };
+    let Ok(asked) = asked.parse::<u64>() else {
+        return Err(Status::bad_request(format!("Invalid resource version: {asked}")));
+    };
+    if asked > version {
+        let mut status = Status::too_many_requests(format!("Too large resource version: {asked}, current: {version}"), 1);
+        status.code = 504;
+        status.reason = "Timeout";
+        return Err(status);
+    }
+    Ok(())
+}
+
+fn encode_token(token: &Continue) -> String {
+    let plain = json!({"v": "meta.k8s.io/v1", "rv": token.version, "ns": token.after.0, "start": token.after.1});
+    base64::encode(plain.to_string().as_bytes())
+}
+
+fn decode_token(token: &str) -> Result<Continue, Status> {
+    let plain: Option<Value> = base64::decode(token).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let decoded = plain.and_then(|plain| {
+        let after = (text(&plain, "ns").to_owned(), at(&plain, "start")?.as_str()?.to_owned());
+        Some(Continue { version: u64::try_from(integer(&plain, "rv")?).ok()?, after })
+    });
+    decoded.ok_or_else(|| Status::bad_request("continue key is not valid: invalid character"))
+}

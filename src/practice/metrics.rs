@@ -1,0 +1,171 @@
+//! Resource use: `metrics.k8s.io/v1beta1`, and the kubelet's `/metrics/resource` through the node proxy.
+
+use std::fmt::Write;
+
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::api::{Api, Call};
+use super::clock::timestamp;
+use super::json::{at, items, text};
+use super::list::namespace_of;
+use super::reply;
+use super::resources::{NODES, PODS};
+use super::runtime::Usage;
+use super::selectors::Selector;
+use super::status::Status;
+
+/// What a node uses besides its pods: kubelet, runtime, kernel.
+const NODE_OVERHEAD: (f64, f64) = (0.06, 420.0 * 1024.0 * 1024.0);
+
+/// Serves pod and node metrics; 404 for what has no sample yet, as metrics-server answers.
+pub fn serve(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
+    let target = call.target;
+    let selector = Selector::parse(&PODS, call.query)?;
+    let now = api.clock.now();
+    let of_pods = target.resource.plural == "pods";
+    let measured: Vec<Value> = if of_pods {
+        let pods = api.store.list(&PODS, namespace_of(target));
+        pods.iter().filter(|pod| selector.matches(&PODS, pod)).filter_map(|pod| pod_metrics(api, pod)).collect()
+    } else {
+        let nodes = api.store.list(&NODES, None);
+        nodes.iter().filter(|node| selector.matches(&NODES, node)).filter_map(|node| node_metrics(api, node, now)).collect()
+    };
+    if target.name.is_empty() {
+        let list = json!({"kind": format!("{}List", target.resource.kind), "apiVersion": "metrics.k8s.io/v1beta1",
+            "metadata": {}, "items": measured});
+        return Ok(reply::json_value(200, &list));
+    }
+    let one = measured.into_iter().find(|metrics| text(metrics, "metadata.name") == target.name);
+    let mut one = one.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
+    super::json::set(&mut one, "kind", target.resource.kind);
+    super::json::set(&mut one, "apiVersion", "metrics.k8s.io/v1beta1");
+    Ok(reply::json_value(200, &one))
+}
+
+fn pod_metrics(api: &Api, pod: &Value) -> Option<Value> {
+    let usage = api.runtime.usage(text(pod, "metadata.uid"));
+    let newest = usage.iter().map(|usage| usage.at).max()?;
+    let containers: Vec<Value> = usage
+        .iter()
+        .map(|usage| json!({"name": usage.container, "usage": quantities(usage.cpu_cores, usage.memory_bytes)}))
+        .collect();
+    Some(json!({
+        "metadata": {"name": text(pod, "metadata.name"), "namespace": text(pod, "metadata.namespace"),
+            "creationTimestamp": timestamp(newest), "labels": at(pod, "metadata.labels")},
+        "timestamp": timestamp(newest), "window": "15.02s", "containers": containers,
+    }))
+}
+
+fn node_metrics(api: &Api, node: &Value, now: DateTime<Utc>) -> Option<Value> {
+    let ready = items(node, "status.conditions")
+        .iter()
+        .any(|condition| text(condition, "type") == "Ready" && text(condition, "status") != "Unknown");
+    if !ready {
+        return None;
+    }
+    let usages = usages_on(api, text(node, "metadata.name"));
+    let all = usages.iter().flat_map(|(_, usages)| usages);
+    let (cpu, memory) = all.fold(NODE_OVERHEAD, |(cpu, memory), usage| (cpu + usage.cpu_cores, memory + usage.memory_bytes));
+    Some(json!({
+        "metadata": {"name": text(node, "metadata.name"), "creationTimestamp": timestamp(now),
+            "labels": at(node, "metadata.labels")},
+        "timestamp": timestamp(now), "window": "20.06s", "usage": quantities(cpu, memory),
+    }))
+}
+
+fn quantities(cpu_cores: f64, memory_bytes: f64) -> Value {
+    json!({"cpu": format!("{}n", (cpu_cores * 1e9) as u64), "memory": format!("{}Ki", (memory_bytes / 1024.0) as u64)})
+}
+
+/// The measured pods of a node, as `(pod, its containers)`.
+fn usages_on(api: &Api, node: &str) -> Vec<(std::sync::Arc<Value>, Vec<Usage>)> {
+    let pods = api.store.list(&PODS, None);
+    let here = pods.into_iter().filter(|pod| text(pod, "spec.nodeName") == node);
+    here.map(|pod| {
+        let usage = api.runtime.usage(text(&pod, "metadata.uid"));
+        (pod, usage)
+    })
+    .filter(|(_, usage)| !usage.is_empty())
+    .collect()
+}
+
+/// `nodes/NAME/proxy/...`: the kubelet's own endpoints.
+pub fn node_proxy(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
+    let target = call.target;
+    let name = target.name.split(':').next().unwrap_or_default();
+    let node = api.store.get(&NODES, "", name).ok_or_else(|| Status::not_found(&NODES, name))?;
+    if node_metrics(api, &node, api.clock.now()).is_none() {
+        let mut status = Status::internal(format!("dial tcp {name}:10250: connect: no route to host"));
+        (status.code, status.reason) = (503, "ServiceUnavailable");
+        return Err(status);
+    }
+    match target.rest.as_str() {
+        "metrics/resource" => Ok(reply::with_type(200, "text/plain; version=0.0.4", prometheus(api, name))),
+        "healthz" => Ok(reply::with_type(200, "text/plain", "ok")),
+        _ => Err(Status::unknown_path()),
+    }
+}
+
+type Read = fn(&Usage) -> f64;
+
+fn prometheus(api: &Api, node: &str) -> String {
+    let now = api.clock.now();
+    let pods = usages_on(api, node);
+    let mut text_format = String::new();
+    let current_seconds: Read = |usage| usage.cpu_seconds;
+    let series: [(&str, &str, &str, Read); 2] = [
+        (
+            "container_cpu_usage_seconds_total",
+            "Cumulative cpu time consumed by the container in core-seconds",
+            "counter",
+            current_seconds,
+        ),
+        ("container_memory_working_set_bytes", "Current working set of the container in bytes", "gauge", |usage| {
+            usage.memory_bytes
+        }),
+    ];
+    for (name, help, kind, read) in series {
+        header(&mut text_format, name, help, kind);
+        for (pod, usages) in &pods {
+            let (namespace, pod_name) = (text(pod, "metadata.namespace"), text(pod, "metadata.name"));
+            for usage in usages {
+                let labels = format!("container={:?},namespace={namespace:?},pod={pod_name:?}", usage.container);
+                sample(&mut text_format, &format!("{name}{{{labels}}}"), read(usage), usage.at);
+            }
+        }
+    }
+    let totals = |read: Read| pods.iter().flat_map(|(_, usages)| usages).map(read).sum::<f64>();
+    header(
+        &mut text_format,
+        "node_cpu_usage_seconds_total",
+        "Cumulative cpu time consumed by the node in core-seconds",
+        "counter",
+    );
+    let uptime = (now.timestamp() % 1_000_000) as f64 * NODE_OVERHEAD.0;
+    sample(&mut text_format, "node_cpu_usage_seconds_total", totals(current_seconds) + uptime, now);
+    header(&mut text_format, "node_memory_working_set_bytes", "Current working set of the node in bytes", "gauge");
+    sample(&mut text_format, "node_memory_working_set_bytes", totals(|usage| usage.memory_bytes) + NODE_OVERHEAD.1, now);
+    for (name, read) in
+        [("pod_cpu_usage_seconds_total", current_seconds), ("pod_memory_working_set_bytes", |usage: &Usage| usage.memory_bytes)]
+    {
+        let kind = if name.ends_with("total") { "counter" } else { "gauge" };
+        header(&mut text_format, name, "Use of the pod", kind);
+        for (pod, usages) in &pods {
+            let (namespace, pod_name) = (text(pod, "metadata.namespace"), text(pod, "metadata.name"));
+            let labelled = format!("{name}{{namespace={namespace:?},pod={pod_name:?}}}");
+            sample(&mut text_format, &labelled, usages.iter().map(read).sum(), now);
+        }
+    }
+    text_format
+}
+
+fn header(out: &mut String, name: &str, help: &str, kind: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "# HELP {name} [STABLE] {help}\n# TYPE {name} {kind}");
+}
+
+fn sample(out: &mut String, series: &str, value: f64, at: DateTime<Utc>) {
+    let _ = writeln!(out, "{series} {value} {}", at.timestamp_millis());
+}

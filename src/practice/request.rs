@@ -1,0 +1,110 @@
+//! What a request is about: the real server's `RequestInfo`, and the format the client accepts.
+
+use http::{HeaderMap, Method, header};
+
+use super::query::{Query, percent_decode};
+use super::resources::{self, ResourceType};
+use super::status::Status;
+
+/// A path below `/api` or `/apis` that names a resource.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The type.
+    pub resource: &'static ResourceType,
+    /// The namespace in the path; empty for none.
+    pub namespace: String,
+    /// The object in the path; empty for a collection.
+    pub name: String,
+    /// The subresource in the path; empty for none.
+    pub subresource: String,
+    /// What follows the subresource (node proxy paths), without its leading slash.
+    pub rest: String,
+}
+
+/// How the client wants objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As they are.
+    Object,
+    /// As rows for people.
+    Table,
+    /// Only their metadata.
+    Metadata,
+    /// Aggregated discovery.
+    Discovery,
+}
+
+impl Target {
+    /// The resource a path names; none for a path outside the resources.
+    pub fn parse(path: &str) -> Option<Self> {
+        let mut parts = path.trim_start_matches('/').split('/').filter(|part| !part.is_empty()).map(percent_decode);
+        let (group, version) = match parts.next()?.as_str() {
+            "api" => (String::new(), parts.next()?),
+            "apis" => (parts.next()?, parts.next()?),
+            _ => return None,
+        };
+        let mut parts: Vec<String> = parts.collect();
+        if parts.first().is_some_and(|part| part == "watch") {
+            parts.remove(0);
+        }
+        let mut namespace = String::new();
+        if parts.first().is_some_and(|part| part == "namespaces") && parts.len() > 2 && !is_namespace_subresource(&parts) {
+            namespace = parts.drain(..2).nth(1)?;
+        }
+        let mut parts = parts.into_iter();
+        let resource = resources::find(&group, &version, &parts.next()?)?;
+        let name = parts.next().unwrap_or_default();
+        let subresource = parts.next().unwrap_or_default();
+        let rest: Vec<String> = parts.collect();
+        Some(Self { resource, namespace, name, subresource, rest: rest.join("/") })
+    }
+
+    /// The RBAC verb of a method on this target.
+    pub fn verb(&self, method: &Method, query: &Query) -> Result<&'static str, Status> {
+        let watching = query.is_true("watch");
+        let collection = self.name.is_empty();
+        Ok(match (method.as_str(), collection) {
+            ("GET" | "HEAD", _) if watching && self.subresource.is_empty() => "watch",
+            ("GET" | "HEAD", true) => "list",
+            ("GET" | "HEAD", false) => "get",
+            ("POST", _) => "create",
+            ("PUT", false) => "update",
+            ("PATCH", false) => "patch",
+            ("DELETE", true) => "deletecollection",
+            ("DELETE", false) => "delete",
+            _ => return Err(Status::method_not_allowed()),
+        })
+    }
+}
+
+fn is_namespace_subresource(parts: &[String]) -> bool {
+    parts.len() == 3 && parts.get(2).is_some_and(|part| part == "status" || part == "finalize")
+}
+
+/// The format to answer in: the first acceptable one the server speaks (JSON in all its forms; protobuf is passed over).
+pub fn format_of(headers: &HeaderMap) -> Result<Format, Status> {
+    let accepts: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let joined = accepts.join(",");
+    if joined.trim().is_empty() {
+        return Ok(Format::Object);
+    }
+    joined.split(',').find_map(format_of_range).ok_or_else(Status::not_acceptable)
+}
+
+fn format_of_range(range: &str) -> Option<Format> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next()?;
+    let form = parts.find_map(|parameter| parameter.strip_prefix("as="));
+    match (media, form) {
+        ("application/json", Some("Table")) => Some(Format::Table),
+        ("application/json", Some("PartialObjectMetadata" | "PartialObjectMetadataList")) => Some(Format::Metadata),
+        ("application/json", Some("APIGroupDiscoveryList")) => range
+            .contains("v=v2;")
+            .then_some(Format::Discovery)
+            .or_else(|| (range.contains("v=v2") && !range.contains("v2beta1")).then_some(Format::Discovery)),
+        ("application/json" | "*/*" | "application/*" | "text/plain" | "text/*" | "application/yaml", None) => {
+            Some(Format::Object)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! Label and field selectors.
+//!
+//! To support another field: a line in [`field_value`].
+
+use serde_json::Value;
+
+use super::json::{at, text};
+use super::query::Query;
+use super::resources::ResourceType;
+use super::status::Status;
+
+/// Both selectors of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<(String, bool, String)>,
+}
+
+/// One requirement of a label selector.
+#[derive(Clone, Debug, PartialEq)]
+enum Requirement {
+    In(String, Vec<String>),
+    NotIn(String, Vec<String>),
+    Exists(String),
+    Missing(String),
+}
+
+impl Selector {
+    /// The selectors of a query; 400 in the server's words when one cannot be parsed or names an unknown field.
+    pub fn parse(resource: &ResourceType, query: &Query) -> Result<Self, Status> {
+        let mut selector = Self { labels: labels(query.get("labelSelector").unwrap_or_default())?, fields: Vec::new() };
+        for term in query.get("fieldSelector").unwrap_or_default().split(',').filter(|term| !term.is_empty()) {
+            let (path, equal, value) = if let Some((path, value)) = term.split_once("!=") {
+                (path, false, value)
+            } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+                (path, true, value)
+            } else {
+                return Err(Status::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'")));
+            };
+            if field_value(resource, &Value::Null, path).is_none() {
+                return Err(Status::bad_request(format!("field label not supported: {path}")));
+            }
+            selector.fields.push((path.to_owned(), equal, value.to_owned()));
+        }
+        Ok(selector)
+    }
+
+    /// A selector for the one object of that name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.fields.push(("metadata.name".to_owned(), true, name.to_owned()));
+        }
+        self
+    }
+
+    /// Whether everything matches, so that objects need not be looked at.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Whether an object matches.
+    pub fn matches(&self, resource: &ResourceType, object: &Value) -> bool {
+        let field = |(path, equal, wanted): &(String, bool, String)| {
+            field_value(resource, object, path).is_some_and(|value| (value == *wanted) == *equal)
+        };
+        self.labels.iter().all(|requirement| requirement.matches(object)) && self.fields.iter().all(field)
+    }
+}
+
+impl Requirement {
+    fn matches(&self, object: &Value) -> bool {
+        let value = |key: &str| object.get("metadata")?.get("labels")?.get(key)?.as_str();
+        match self {
+            Self::In(key, values) => value(key).is_some_and(|value| values.iter().any(|wanted| wanted == value)),
+            Self::NotIn(key, values) => value(key).is_none_or(|value| values.iter().all(|wanted| wanted != value)),
+            Self::Exists(key) => value(key).is_some(),
+            Self::Missing(key) => value(key).is_none(),
+        }
+    }
+}
+
+/// Whether a `matchLabels` map (a Service's or a workload's selector) selects an object; an empty one selects nothing.
+pub fn match_labels(wanted: Option<&Value>, object: &Value) -> bool {
+    let Some(wanted) = wanted.and_then(Value::as_object).filter(|map| !map.is_empty()) else { return false };
+    wanted.iter().all(|(key, value)| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)) == Some(value))
+}
+
+fn labels(text: &str) -> Result<Vec<Requirement>, Status> {
+    let mut terms = Vec::new();
+    let (mut depth, mut start) = (0_usize, 0_usize);
+    for (index, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                terms.push(text.get(start..index).unwrap_or_default());
+                start = index + 1;
+            }
+            _ => {}
+        }
+    }
+    terms.push(text.get(start..).unwrap_or_default());
+    terms.iter().map(|term| term.trim()).filter(|term| !term.is_empty()).map(requirement).collect()
+}
+
+fn requirement(term: &str) -> Result<Requirement, Status> {
+    let set = |list: &str| -> Vec<String> {
+        list.trim().trim_start_matches('(').trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect()
+    };
+    let parsed = if let Some((key, list)) = term.split_once(" notin ") {
+        Requirement::NotIn(key.trim().to_owned(), set(list))
+    } else if let Some((key, list)) = term.split_once(" in ") {
+        Requirement::In(key.trim().to_owned(), set(list))
+    } else if let Some((key, value)) = term.split_once("!=") {
+        Requirement::NotIn(key.trim().to_owned(), vec![value.trim().to_owned()])
+    } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+        Requirement::In(key.trim().to_owned(), vec![value.trim().to_owned()])
+    } else if let Some(key) = term.strip_prefix('!') {
+        Requirement::Missing(key.trim().to_owned())
+    } else {
+        Requirement::Exists(term.to_owned())
+    };
+    let key = match &parsed {
+        Requirement::In(key, _) | Requirement::NotIn(key, _) | Requirement::Exists(key) | Requirement::Missing(key) => key,
+    };
+    let legal = |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
+    if key.is_empty() || !key.chars().all(legal) {
+        let message = format!("unable to parse requirement: found '{term}', expected: identifier");
+        return Err(Status::bad_request(message));
+    }
+    Ok(parsed)
+}
+
+/// The value of a selectable field; none when the type cannot be selected by it.
+fn field_value(resource: &ResourceType, object: &Value, path: &str) -> Option<String> {
+    let supported = match path {
+        "metadata.name" => true,
+        "metadata.namespace" => resource.namespaced,
+        "spec.nodeName"
+        | "spec.restartPolicy"
+        | "spec.schedulerName"
+        | "spec.serviceAccountName"
+        | "status.podIP"
+        | "status.nominatedNodeName" => resource.plural == "pods",
+        "status.phase" => matches!(resource.plural, "pods" | "namespaces"),
+        "status.replicas" => resource.plural == "replicasets",
+        "status.successful" => resource.plural == "jobs",
+        "spec.unschedulable" => resource.plural == "nodes",
+        "spec.clusterIP" | "spec.type" => resource.plural == "services",
+        "type" => matches!(resource.plural, "events" | "secrets"),
+        "reason" | "reportingComponent" | "source" => resource.plural == "events",
+        other => resource.plural == "events" && other.starts_with("involvedObject."),
+    };
+    if !supported {
+        return None;
+    }
+    Some(match (path, at(object, path)) {
+        ("source", _) => text(object, "source.component").to_owned(),
+        ("spec.unschedulable", None) => "false".to_owned(),
+        (_, Some(Value::String(value))) => value.clone(),
+        (_, Some(other)) => other.to_string(),
+        (_, None) => String::new(),
+    })
+}

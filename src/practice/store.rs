@@ -1,0 +1,277 @@
+//! The objects: an in-memory etcd with the server's bookkeeping (uid, resourceVersion, generation, managedFields, history).
+//!
+//! Invariants: one lock, never held across an await or a socket write; every change gets the next version, is appended to its
+//! type's bounded history and sent to its subscribers under that lock, so that a watch neither misses nor reorders. An object
+//! is serialised at most once per version ([`Stored::bytes`]) and the bytes are shared by every list and watch.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::clock::Clock;
+use super::resources::ResourceType;
+use super::status::Status;
+
+mod write;
+
+pub use write::{DeleteOptions, Preconditions, Write};
+
+/// How many changes of one resource type a watch can go back.
+const HISTORY: usize = 4_096;
+
+/// How a write reached the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Create, update and every patch but apply.
+    Update,
+    /// Server-side apply.
+    Apply,
+}
+
+/// Who writes: goes to managedFields.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// The field manager, such as `kubelet`.
+    pub manager: &'a str,
+    /// How.
+    pub operation: Operation,
+    /// `status` or `scale` when written through a subresource.
+    pub subresource: Option<&'a str>,
+}
+
+impl<'a> Writer<'a> {
+    /// An Update of the object itself.
+    pub fn update(manager: &'a str) -> Self {
+        Self { manager, operation: Operation::Update, subresource: None }
+    }
+
+    /// An Update through the status subresource.
+    pub fn status(manager: &'a str) -> Self {
+        Self { manager, operation: Operation::Update, subresource: Some("status") }
+    }
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It was written.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// One change, as watches see it.
+#[derive(Debug)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// To which type.
+    pub resource: &'static ResourceType,
+    /// The object after the change (for `Deleted`: its last state, at the version of the deletion).
+    pub object: Arc<Value>,
+    /// The object before a `Modified`: a watch with a selector needs it to see objects come and go.
+    pub previous: Option<Arc<Value>>,
+    /// The version of the change.
+    pub version: u64,
+    stored: Arc<Stored>,
+}
+
+impl Change {
+    /// The object after the change, serialised once for everyone.
+    pub fn bytes(&self) -> Bytes {
+        self.stored.bytes()
+    }
+}
+
+/// One object at one version. Live objects are kept decoded; load (see `load`) is kept as bytes only.
+#[derive(Debug)]
+pub struct Stored {
+    /// The resourceVersion of this state.
+    pub version: u64,
+    /// Namespace (empty for cluster-scoped objects) and name.
+    pub key: (String, String),
+    live: Option<Arc<Value>>,
+    bytes: OnceLock<Bytes>,
+}
+
+impl Stored {
+    fn live(version: u64, key: Key, object: Arc<Value>) -> Self {
+        Self { version, key, live: Some(object), bytes: OnceLock::new() }
+    }
+
+    /// The JSON of the object.
+    pub fn bytes(&self) -> Bytes {
+        let serialise = || Bytes::from(self.live.as_ref().map_or_else(Vec::new, |object| object.to_string().into_bytes()));
+        self.bytes.get_or_init(serialise).clone()
+    }
+
+    /// The object, decoded on demand when it is load.
+    pub fn object(&self) -> Arc<Value> {
+        match &self.live {
+            Some(object) => object.clone(),
+            None => Arc::new(serde_json::from_slice(&self.bytes()).unwrap_or_default()),
+        }
+    }
+}
+
+type Key = (String, String);
+
+#[derive(Default)]
+struct Table {
+    objects: BTreeMap<Key, Arc<Stored>>,
+    history: VecDeque<Arc<Change>>,
+    forgotten: u64,
+    subscribers: Vec<UnboundedSender<Arc<Change>>>,
+}
+
+struct Inner {
+    version: u64,
+    tables: HashMap<(&'static str, &'static str), Table>,
+    random: u64,
+}
+
+/// The store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Mutex<Inner>>,
+    clock: Clock,
+}
+
+/// The changes a watch resumes with, and those to come.
+pub struct Subscription {
+    /// Changes after the version asked for, oldest first.
+    pub backlog: Vec<Arc<Change>>,
+    /// Every later change.
+    pub receiver: UnboundedReceiver<Arc<Change>>,
+    /// The version up to which `backlog` is complete.
+    pub version: u64,
+}
+
+impl Store {
+    /// An empty store; `seed` makes uids and generated names repeatable.
+    pub fn new(clock: Clock, seed: u64) -> Self {
+        let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
+        Self { inner: Arc::new(Mutex::new(Inner { version: 100, tables: HashMap::new(), random })), clock }
+    }
+
+    /// The same objects, with every write through this handle dated at a moment: how scenarios lay down history.
+    #[must_use]
+    pub fn dated(&self, moment: DateTime<Utc>) -> Self {
+        Self { inner: self.inner.clone(), clock: Clock::stopped_at(moment) }
+    }
+
+    /// The clock objects are stamped with.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// One object.
+    pub fn get(&self, resource: &'static ResourceType, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.stored(resource, namespace, name).map(|stored| stored.object())
+    }
+
+    /// The decoded objects of a type, in one namespace or all, ordered by namespace and name. Load (inert objects that exist
+    /// only as bytes) is left out: controllers must not run it. Serving code uses [`Self::list_stored`].
+    pub fn list(&self, resource: &'static ResourceType, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        let (listed, _) = self.list_stored(resource, namespace);
+        listed.iter().filter_map(|stored| stored.live.clone()).collect()
+    }
+
+    /// One object with its bytes.
+    pub fn stored(&self, resource: &'static ResourceType, namespace: &str, name: &str) -> Option<Arc<Stored>> {
+        let inner = self.lock();
+        inner.tables.get(&key_of(resource))?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Everything of a type, load included, with the version of the whole store at that instant.
+    pub fn list_stored(&self, resource: &'static ResourceType, namespace: Option<&str>) -> (Vec<Arc<Stored>>, u64) {
+        let inner = self.lock();
+        let Some(table) = inner.tables.get(&key_of(resource)) else { return (Vec::new(), inner.version) };
+        let listed = match namespace {
+            None => table.objects.values().cloned().collect(),
+            Some(namespace) => table
+                .objects
+                .range((namespace.to_owned(), String::new())..)
+                .take_while(|((of, _), _)| of == namespace)
+                .map(|(_, stored)| stored.clone())
+                .collect(),
+        };
+        (listed, inner.version)
+    }
+
+    /// The version of the latest write.
+    pub fn version(&self) -> u64 {
+        self.lock().version
+    }
+
+    /// Every change of a type after this call.
+    pub fn subscribe(&self, resource: &'static ResourceType) -> UnboundedReceiver<Arc<Change>> {
+        let (sender, receiver) = unbounded_channel();
+        self.lock().tables.entry(key_of(resource)).or_default().subscribers.push(sender);
+        receiver
+    }
+
+    /// The objects of a type now and every later change, with nothing lost in between.
+    pub fn list_and_subscribe(&self, resource: &'static ResourceType) -> (Vec<Arc<Stored>>, Subscription) {
+        let (sender, receiver) = unbounded_channel();
+        let mut inner = self.lock();
+        let version = inner.version;
+        let table = inner.tables.entry(key_of(resource)).or_default();
+        table.subscribers.push(sender);
+        (table.objects.values().cloned().collect(), Subscription { backlog: Vec::new(), receiver, version })
+    }
+
+    /// Every change of a type after `version`; 410 when the history no longer reaches that far back.
+    pub fn subscribe_since(&self, resource: &'static ResourceType, version: u64) -> Result<Subscription, Status> {
+        let (sender, receiver) = unbounded_channel();
+        let mut inner = self.lock();
+        let now = inner.version;
+        let table = inner.tables.entry(key_of(resource)).or_default();
+        if version < table.forgotten {
+            return Err(Status::expired(format!("too old resource version: {version} ({})", table.forgotten)));
+        }
+        let backlog = table.history.iter().filter(|change| change.version > version).cloned().collect();
+        table.subscribers.push(sender);
+        Ok(Subscription { backlog, receiver, version: now })
+    }
+
+    /// Forgets the history of every type: watches from an earlier version, and continue tokens, get 410.
+    pub fn expire_history(&self) {
+        let mut inner = self.lock();
+        inner.version += 1;
+        let version = inner.version;
+        for table in inner.tables.values_mut() {
+            table.history.clear();
+            table.forgotten = version;
+        }
+    }
+
+    /// The oldest version a continue token of this type may carry.
+    pub fn oldest(&self, resource: &'static ResourceType) -> u64 {
+        self.lock().tables.get(&key_of(resource)).map_or(0, |table| table.forgotten)
+    }
+
+    /// Puts an object in as it is, kept as bytes only: load that no controller runs and nobody is told about.
+    pub fn insert_inert(&self, resource: &'static ResourceType, key: (String, String), json: impl FnOnce(u64) -> String) {
+        let mut inner = self.lock();
+        inner.version += 1;
+        let version = inner.version;
+        let bytes = OnceLock::from(Bytes::from(json(version)));
+        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
+        inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key_of(resource: &'static ResourceType) -> (&'static str, &'static str) {
+    (resource.group, resource.plural)
+}

@@ -1,0 +1,282 @@
+//! Create, update, delete and deletecollection.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::api::Call;
+use super::json::{at, items, object_mut, remove, set, text};
+use super::list::namespace_of;
+use super::reply;
+use super::request::Target;
+use super::resources::NAMESPACES;
+use super::selectors::Selector;
+use super::status::Status;
+use super::store::{DeleteOptions, Operation, Preconditions, Store, Write, Writer};
+use super::validate;
+
+/// Decodes a body: JSON, or YAML where the client says so (or sends an apply patch).
+pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(value) = super::protobuf::decode(body) {
+        return Ok(value);
+    }
+    if content_type.contains("protobuf") {
+        let message = "the body of the request was in an unknown format - accepted media types include: application/json, \
+                       application/yaml";
+        return Err(Status::unsupported_media_type(message));
+    }
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    if content_type.contains("yaml") {
+        let text = String::from_utf8_lossy(body);
+        return serde_saphyr::from_str(&text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
+    }
+    Err(Status::bad_request("the object provided is unrecognized (must be of type valid JSON)"))
+}
+
+/// The field manager of a request: the parameter, or the program in the user agent.
+pub fn manager(call: &Call<'_>) -> String {
+    let agent = call.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+    let program = agent.split('/').next().unwrap_or(agent);
+    call.query.get("fieldManager").unwrap_or(program).to_owned()
+}
+
+/// Whether the write is kept.
+pub fn write_of(call: &Call<'_>) -> Write {
+    if call.query.is_dry_run() { Write::DryRun } else { Write::Real }
+}
+
+/// `POST` to a collection.
+pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
+    let target = call.target;
+    check_kind(target, &object)?;
+    adopt_namespace(call.store, target, &mut object)?;
+    reset_status(target, &mut object);
+    for field in ["resourceVersion", "uid", "managedFields"] {
+        remove(&mut object, &format!("metadata.{field}"));
+    }
+    validate::create(target.resource, &object)?;
+    let manager = manager(call);
+    let created = call.store.create_with(target.resource, object, Writer::update(&manager), write_of(call))?;
+    Ok(reply::object(201, target.resource, &created, call.shape))
+}
+
+/// `PUT` of an object or its status.
+pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
+    let target = call.target;
+    check_kind(target, &object)?;
+    let name = text(&object, "metadata.name");
+    if !name.is_empty() && name != target.name {
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        return Err(Status::bad_request(message));
+    }
+    let updated = write(call, |live| {
+        check_version(target, live, &object)?;
+        let mut new = object;
+        for field in ["managedFields"] {
+            let kept = at(live, &format!("metadata.{field}")).cloned().unwrap_or_default();
+            set(&mut new, &format!("metadata.{field}"), kept);
+        }
+        set(&mut new, "apiVersion", target.resource.api_version());
+        set(&mut new, "kind", target.resource.kind);
+        Ok(new)
+    })?;
+    Ok(reply::object(200, target.resource, &updated, call.shape))
+}
+
+/// Writes what `edit` makes of the live object, to the object or to its status only, after validation.
+pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>) -> Result<std::sync::Arc<Value>, Status> {
+    let target = call.target;
+    let manager = manager(call);
+    let status_only = target.subresource == "status";
+    let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
+    let writer = Writer { manager: &manager, operation: Operation::Update, subresource };
+    call.store.try_modify(target.resource, (&target.namespace, &target.name), writer, write_of(call), |live| {
+        let mut new = edit(live)?;
+        keep_other_half(target, live, &mut new, status_only);
+        if !status_only {
+            let addresses = super::defaults::Addresses::default();
+            if target.resource.plural != "services" {
+                super::defaults::apply(target.resource, &mut new, &addresses);
+            }
+            validate::update(target.resource, live, &new)?;
+        }
+        *live = new;
+        Ok(())
+    })
+}
+
+/// A write to the object leaves its status alone, a write to the status leaves everything else alone.
+pub fn keep_other_half(target: &Target, live: &Value, new: &mut Value, status_only: bool) {
+    if status_only {
+        let status = new.get("status").cloned();
+        *new = live.clone();
+        if let Some(status) = status {
+            set(new, "status", status);
+        }
+    } else if target.resource.subresource("status").is_some() {
+        match live.get("status") {
+            Some(status) => set(new, "status", status.clone()),
+            None => drop(remove(new, "status")),
+        }
+        if target.resource.plural == "services" && text(new, "spec.clusterIP").is_empty() {
+            for field in ["clusterIP", "clusterIPs"] {
+                if let Some(kept) = at(live, &format!("spec.{field}")) {
+                    set(new, &format!("spec.{field}"), kept.clone());
+                }
+            }
+        }
+    }
+}
+
+/// `DELETE` of an object.
+pub fn delete(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
+    let target = call.target;
+    let options = delete_options(call, body);
+    let deleted = call.store.delete_with(target.resource, &target.namespace, &target.name, &options)?;
+    let gone = call.store.stored(target.resource, &target.namespace, &target.name).is_none();
+    if (gone || options.dry_run) && target.resource.plural != "pods" {
+        return Ok(reply::json_value(200, &reply::deleted(target.resource, &deleted)));
+    }
+    Ok(reply::object(200, target.resource, &deleted, call.shape))
+}
+
+/// `DELETE` of a collection: everything the selectors match.
+pub fn delete_collection(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
+    let target = call.target;
+    let selector = Selector::parse(target.resource, call.query)?;
+    let options = delete_options(call, body);
+    let (stored, version) = call.store.list_stored(target.resource, namespace_of(target));
+    let mut deleted = Vec::new();
+    for stored in stored {
+        let object = stored.object();
+        if selector.matches(target.resource, &object) {
+            let (namespace, name) = (text(&object, "metadata.namespace"), text(&object, "metadata.name"));
+            match call.store.delete_with(target.resource, namespace, name, &options) {
+                Ok(object) => deleted.push(Bytes::from(object.to_string())),
+                Err(status) if status.code == 404 => {}
+                Err(status) => return Err(status),
+            }
+        }
+    }
+    let metadata = json!({"resourceVersion": version.to_string()});
+    Ok(reply::json_bytes(200, reply::list_bytes(target.resource, &metadata, &deleted).concat()))
+}
+
+/// `POST pods/NAME/binding`: what a scheduler says.
+pub fn bind(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
+    let target = call.target;
+    let node = text(body, "target.name").to_owned();
+    let manager = manager(call);
+    let writer = Writer { subresource: Some("binding"), ..Writer::update(&manager) };
+    let now = super::clock::timestamp(call.shape.now);
+    call.store.try_modify(target.resource, (&target.namespace, &target.name), writer, write_of(call), |pod| {
+        let bound = text(pod, "spec.nodeName");
+        if !bound.is_empty() {
+            let why = format!("pod {} is already assigned to node {bound:?}", target.name);
+            return Err(Status::conflict(target.resource, &target.name, &why));
+        }
+        set(pod, "spec.nodeName", node);
+        let mut conditions = items(pod, "status.conditions").to_vec();
+        conditions.retain(|condition| text(condition, "type") != "PodScheduled");
+        conditions.push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+        set(pod, "status.conditions", conditions);
+        Ok(())
+    })?;
+    Ok(reply::json_value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
+}
+
+/// `POST pods/NAME/eviction`: a delete that respects disruption budgets.
+pub fn evict(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
+    let target = call.target;
+    let pod = call.store.get(target.resource, &target.namespace, &target.name);
+    let pod = pod.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
+    for budget in call.store.list(&super::resources::POD_DISRUPTION_BUDGETS, Some(&target.namespace)) {
+        let selects = super::selectors::match_labels(at(&budget, "spec.selector.matchLabels"), &pod);
+        if selects && at(&budget, "status.disruptionsAllowed").and_then(Value::as_i64).unwrap_or(0) < 1 {
+            let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+            let mut status = Status::too_many_requests(message, 10);
+            let cause = format!("The disruption budget {} needs more healthy pods", text(&budget, "metadata.name"));
+            set(&mut status.details, "causes", json!([{"reason": "DisruptionBudget", "message": cause}]));
+            return Err(status);
+        }
+    }
+    let options = delete_options(call, at(body, "deleteOptions").unwrap_or(&Value::Null));
+    call.store.delete_with(target.resource, &target.namespace, &target.name, &options)?;
+    Ok(reply::json_value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
+}
+
+fn delete_options(call: &Call<'_>, body: &Value) -> DeleteOptions {
+    let own = |path: &str| at(body, path).and_then(Value::as_str).map(str::to_owned);
+    DeleteOptions {
+        grace_seconds: at(body, "gracePeriodSeconds").and_then(Value::as_i64).or_else(|| call.query.number("gracePeriodSeconds")),
+        propagation: own("propagationPolicy").or_else(|| call.query.get("propagationPolicy").map(str::to_owned)),
+        preconditions: Preconditions { uid: own("preconditions.uid"), resource_version: own("preconditions.resourceVersion") },
+        dry_run: call.query.is_dry_run() || !items(body, "dryRun").is_empty(),
+    }
+}
+
+/// 400 unless the body is of the type the path names.
+pub fn check_kind(target: &Target, object: &Value) -> Result<(), Status> {
+    let (kind, version) = (text(object, "kind"), text(object, "apiVersion"));
+    let resource = target.resource;
+    if !version.is_empty() && version != resource.api_version() {
+        let message = format!(
+            "the API version in the data ({version}) does not match the expected API version ({})",
+            resource.api_version()
+        );
+        return Err(Status::bad_request(message));
+    }
+    if !kind.is_empty() && kind != resource.kind {
+        let message = format!("{kind} in version {:?} cannot be handled as a {}", resource.version, resource.kind);
+        return Err(Status::bad_request(message));
+    }
+    Ok(())
+}
+
+/// Puts the namespace of the path into the object; refuses another one, one that is not there and one that is going.
+pub fn adopt_namespace(store: &Store, target: &Target, object: &mut Value) -> Result<(), Status> {
+    object_mut(object, "metadata");
+    if !target.resource.namespaced {
+        remove(object, "metadata.namespace");
+        return Ok(());
+    }
+    let own = text(object, "metadata.namespace");
+    if !own.is_empty() && own != target.namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(message));
+    }
+    set(object, "metadata.namespace", target.namespace.as_str());
+    let Some(namespace) = store.get(&NAMESPACES, "", &target.namespace) else {
+        return Err(Status::not_found(&NAMESPACES, &target.namespace));
+    };
+    if at(&namespace, "metadata.deletionTimestamp").is_some() {
+        let why = format!("unable to create new content in namespace {} because it is being terminated", target.namespace);
+        return Err(Status::forbidden(target.resource, text(object, "metadata.name"), &why));
+    }
+    Ok(())
+}
+
+/// The status of a new object is the server's to write, but for nodes, which register with theirs.
+fn reset_status(target: &Target, object: &mut Value) {
+    if target.resource.subresource("status").is_some() && target.resource.plural != "nodes" {
+        remove(object, "status");
+    }
+}
+
+/// 409 when the writer has read another version or another incarnation of the object.
+pub fn check_version(target: &Target, live: &Value, sent: &Value) -> Result<(), Status> {
+    let version = text(sent, "metadata.resourceVersion");
+    if !version.is_empty() && version != text(live, "metadata.resourceVersion") {
+        return Err(Status::stale(target.resource, &target.name));
+    }
+    let uid = text(sent, "metadata.uid");
+    if !uid.is_empty() && uid != text(live, "metadata.uid") {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", text(live, "metadata.uid"));
+        return Err(Status::conflict(target.resource, &target.name, &why));
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The report as JSON: the stable schema `k3am.dev/report/v1` (`docs` in the repository, `report.schema.json` in the tests).
+
+use serde::Serialize;
+
+use super::Report;
+use crate::changes::{Change, DiffLine};
+use crate::diagnosis::{Evidence, Fix, Incident};
+use crate::kinds::ObjectRef;
+use crate::text::Time;
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "k3am.dev/report/v1";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    schema: &'static str,
+    observed_at: String,
+    source: Source<'a>,
+    complete: bool,
+    missing: Vec<MissingEntry<'a>>,
+    incidents: Vec<IncidentEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    kind: &'static str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct MissingEntry<'a> {
+    what: &'a str,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IncidentEntry<'a> {
+    cause: &'static str,
+    severity: &'static str,
+    title: &'a str,
+    since: Option<String>,
+    workloads: &'a [ObjectRef],
+    objects: &'a [ObjectRef],
+    evidence: Vec<EvidenceEntry<'a>>,
+    change: Option<ChangeEntry<'a>>,
+    fixes: Vec<FixEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct EvidenceEntry<'a> {
+    object: &'a ObjectRef,
+    from: &'static str,
+    field: &'a str,
+    text: &'a str,
+    at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ChangeEntry<'a> {
+    kind: &'static str,
+    object: &'a ObjectRef,
+    at: String,
+    by: Option<&'a str>,
+    revision: Option<i64>,
+    diff: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FixEntry<'a> {
+    title: &'a str,
+    command: &'a str,
+    risk: &'static str,
+    one_key: bool,
+    why: &'a str,
+}
+
+/// Renders the report, indented, with a newline at the end.
+///
+/// # Errors
+/// Never in practice: every value is plain text or a number.
+pub fn render(report: &Report) -> Result<String, serde_json::Error> {
+    let document = Document {
+        schema: SCHEMA,
+        observed_at: time(report.observed_at),
+        source: Source { kind: report.source.word(), name: &report.name },
+        complete: report.is_complete(),
+        missing: report.missing.iter().map(|m| MissingEntry { what: &m.what, why: &m.why }).collect(),
+        incidents: report.incidents.iter().map(incident).collect(),
+    };
+    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+}
+
+fn incident(incident: &Incident) -> IncidentEntry<'_> {
+    IncidentEntry {
+        cause: incident.cause.0,
+        severity: incident.severity.word(),
+        title: &incident.title,
+        since: incident.since.map(time),
+        workloads: &incident.workloads,
+        objects: &incident.objects,
+        evidence: incident.evidence.iter().map(evidence).collect(),
+        change: incident.change.as_ref().map(change),
+        fixes: incident.fixes.iter().map(fix).collect(),
+    }
+}
+
+fn evidence(evidence: &Evidence) -> EvidenceEntry<'_> {
+    EvidenceEntry {
+        object: &evidence.object,
+        from: evidence.from.word(),
+        field: &evidence.field,
+        text: &evidence.text,
+        at: evidence.at.map(time),
+    }
+}
+
+fn change(change: &Change) -> ChangeEntry<'_> {
+    ChangeEntry {
+        kind: change.kind.word(),
+        object: &change.object,
+        at: time(change.at),
+        by: change.by.as_deref(),
+        revision: change.revision,
+        diff: change.diff.iter().map(diff_line).collect(),
+    }
+}
+
+/// `image: a:v1 -> a:v2`; `env X: (none) -> 1`.
+pub fn diff_line(line: &DiffLine) -> String {
+    let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    format!("{}: {} -> {}", line.field, side(&line.old), side(&line.new))
+}
+
+fn fix(fix: &Fix) -> FixEntry<'_> {
+    FixEntry { title: &fix.title, command: &fix.command, risk: fix.risk.word(), one_key: fix.action.is_some(), why: &fix.why }
+}
+
+fn time(at: Time) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}

@@ -1,0 +1,60 @@
+//! Usage in a bundle: the kubelet's `/stats/summary`, or `PodMetrics` of metrics.k8s.io.
+
+use serde_json::Value;
+
+use super::{Bundle, times};
+use crate::snapshot::UsageKey;
+use crate::text::quantity;
+
+/// Takes the samples of a kubelet summary or a `PodMetricsList`. False when `value` is neither.
+pub(super) fn take(bundle: &mut Bundle, value: &Value) -> bool {
+    if value.get("node").is_some() && value.pointer("/pods").is_some_and(Value::is_array) {
+        for pod in array(value, "pods") {
+            summary_pod(bundle, pod);
+        }
+        return true;
+    }
+    match value.get("kind").and_then(Value::as_str) {
+        Some("PodMetricsList") => array(value, "items").for_each(|pod| metrics_pod(bundle, pod)),
+        Some("PodMetrics") => metrics_pod(bundle, value),
+        _ => return false,
+    }
+    true
+}
+
+fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn key(pod: &Value, meta: &str, container: &Value) -> UsageKey {
+    UsageKey {
+        namespace: text(pod, &format!("/{meta}/namespace")).into(),
+        pod: text(pod, &format!("/{meta}/name")).into(),
+        container: text(container, "/name").into(),
+    }
+}
+
+fn summary_pod(bundle: &mut Bundle, pod: &Value) {
+    for container in array(pod, "containers") {
+        let number = |pointer: &str| container.pointer(pointer).and_then(Value::as_f64);
+        let (Some(memory), Some(at)) = (number("/memory/workingSetBytes"), times::parse(text(container, "/memory/time"))) else {
+            continue;
+        };
+        let cpu = number("/cpu/usageNanoCores").unwrap_or_default() / 1e9;
+        bundle.usage.insert(key(pod, "podRef", container), (at, cpu, memory));
+    }
+}
+
+fn metrics_pod(bundle: &mut Bundle, pod: &Value) {
+    let Some(at) = times::parse(text(pod, "/timestamp")) else { return };
+    for container in array(pod, "containers") {
+        let amount = |pointer: &str| quantity(text(container, pointer));
+        if let (Some(cpu), Some(memory)) = (amount("/usage/cpu"), amount("/usage/memory")) {
+            bundle.usage.insert(key(pod, "metadata", container), (at, cpu, memory));
+        }
+    }
+}

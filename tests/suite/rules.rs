@@ -1,0 +1,283 @@
+//! Every rule against its fixtures: `fires*` must yield exactly the expected findings, `quiet*` none.
+//! The format is in `tests/fixtures/rules/README.md`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use k3am::diagnosis::rule::{Facts, Output, Rule};
+use k3am::diagnosis::{CauseId, Finding, rules};
+use k3am::kinds::{KindId, ObjectRef, Pool, Row};
+use k3am::snapshot::{Delta, LogKey, Scope, Snapshot, UsageKey};
+use k3am::source::bundle;
+use k3am::text::{Time, quantity};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixture {
+    now: Time,
+    objects: Vec<Value>,
+    #[serde(default)]
+    logs: Vec<Log>,
+    #[serde(default)]
+    usage: Vec<UsageSample>,
+    #[serde(default)]
+    missing: Vec<String>,
+    #[serde(default)]
+    expect: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    namespace: String,
+    pod: String,
+    container: String,
+    #[serde(default)]
+    previous: bool,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsageSample {
+    namespace: String,
+    pod: String,
+    container: String,
+    at: Time,
+    cpu: String,
+    memory: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    cause: String,
+    workload: String,
+    #[serde(default)]
+    confidence: Option<String>,
+    #[serde(default)]
+    summary: Option<String>,
+}
+
+impl Fixture {
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let mut pool = Pool::default();
+        let complete: Vec<KindId> =
+            KindId::ALL.iter().copied().filter(|kind| !self.missing.iter().any(|m| m == kind.name())).collect();
+        for &kind in &complete {
+            snapshot.apply(Delta::ListStarted { kind, scope: Scope::Cluster });
+        }
+        for object in &self.objects {
+            let name = object.get("kind").and_then(Value::as_str).expect("every object has a kind");
+            let kind = KindId::from_name(name).unwrap_or_else(|| panic!("{name} is not a watched kind"));
+            let row = Row::from_value(kind, object.clone(), &mut pool).unwrap_or_else(|e| panic!("{name}: {e}"));
+            snapshot.apply(Delta::Upsert { scope: Scope::Cluster, row });
+        }
+        for kind in complete {
+            snapshot.apply(Delta::Listed { kind, scope: Scope::Cluster, at: self.now });
+        }
+        for log in &self.logs {
+            let pod = snapshot.pods.named(&log.namespace, &log.pod).unwrap_or_else(|| panic!("log of unknown pod {}", log.pod));
+            let restarts =
+                pod.containers().find(|c| *c.status.name == log.container).map(|c| c.status.restart_count).unwrap_or_default();
+            let key = LogKey {
+                namespace: log.namespace.as_str().into(),
+                pod: log.pod.as_str().into(),
+                container: log.container.as_str().into(),
+                previous: log.previous,
+            };
+            snapshot.apply(Delta::Log { key, excerpt: bundle::excerpt(&log.text, restarts) });
+        }
+        for sample in &self.usage {
+            let key = UsageKey {
+                namespace: sample.namespace.as_str().into(),
+                pod: sample.pod.as_str().into(),
+                container: sample.container.as_str().into(),
+            };
+            let amount = |text: &str| quantity(text).unwrap_or_else(|| panic!("{text} is not a quantity"));
+            let samples = vec![(key, amount(&sample.cpu), amount(&sample.memory))];
+            snapshot.apply(Delta::Usage { samples, at: sample.at });
+        }
+        snapshot
+    }
+}
+
+/// What the rule finds over every subject of its kind.
+fn findings(rule: &Rule, facts: &Facts<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for key in facts.snapshot.keys(rule.subject) {
+        let row = facts.snapshot.row(rule.subject, &key).unwrap();
+        let mut output = Output::default();
+        (rule.check)(facts, &row, &mut output);
+        found.extend(output.findings);
+    }
+    found
+}
+
+fn name_of(object: &ObjectRef) -> String {
+    format!("{}/{}/{}", object.kind, object.namespace, object.name)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rules")
+}
+
+/// The `.yaml` files of a rule whose names start with `prefix`, sorted.
+fn fixtures(rule: &str, prefix: &str) -> Vec<(String, Fixture)> {
+    let Ok(entries) = std::fs::read_dir(root().join(rule)) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths.retain(|p| {
+        let name = p.file_name().unwrap().to_string_lossy();
+        name.starts_with(prefix) && name.ends_with(".yaml")
+    });
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let label = format!("{rule}/{}", path.file_name().unwrap().to_string_lossy());
+            let fixture = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{label}: {e}"));
+            (label, fixture)
+        })
+        .collect()
+}
+
+#[test]
+fn fires_fixtures_yield_exactly_the_expected_findings() {
+    let mut problems = Vec::new();
+    for rule in rules::ALL {
+        for (label, fixture) in fixtures(rule.name, "fires") {
+            let snapshot = fixture.snapshot();
+            let found = findings(rule, &Facts { snapshot: &snapshot, now: fixture.now });
+            check_expected(&label, &fixture, &found, &mut problems);
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn check_expected(label: &str, fixture: &Fixture, found: &[Finding], problems: &mut Vec<String>) {
+    let got: BTreeSet<(String, String)> = found.iter().map(|f| (f.cause.0.to_owned(), name_of(&f.workload))).collect();
+    let wanted: BTreeSet<(String, String)> = fixture.expect.iter().map(|e| (e.cause.clone(), e.workload.clone())).collect();
+    if wanted.is_empty() {
+        problems.push(format!("{label}: a fires fixture expects nothing"));
+    }
+    if got != wanted {
+        problems.push(format!("{label}: found {got:?}, expected {wanted:?}"));
+    }
+    for expected in &fixture.expect {
+        let of_it: Vec<&Finding> =
+            found.iter().filter(|f| f.cause.0 == expected.cause && name_of(&f.workload) == expected.workload).collect();
+        if let Some(word) = &expected.confidence
+            && !of_it.iter().any(|f| f.confidence.word() == word)
+        {
+            let got: Vec<&str> = of_it.iter().map(|f| f.confidence.word()).collect();
+            problems.push(format!("{label}: {} of {} is {got:?}, expected {word}", expected.cause, expected.workload));
+        }
+        if let Some(part) = &expected.summary
+            && !of_it.iter().any(|f| f.summary.contains(part))
+        {
+            let got: Vec<&str> = of_it.iter().map(|f| f.summary.as_str()).collect();
+            problems.push(format!("{label}: summaries {got:?} do not contain {part:?}"));
+        }
+    }
+}
+
+#[test]
+fn quiet_fixtures_yield_nothing() {
+    let mut problems = Vec::new();
+    for rule in rules::ALL {
+        for (label, fixture) in fixtures(rule.name, "quiet") {
+            assert!(fixture.expect.is_empty(), "{label}: a quiet fixture expects nothing");
+            let snapshot = fixture.snapshot();
+            for finding in findings(rule, &Facts { snapshot: &snapshot, now: fixture.now }) {
+                problems.push(format!("{label}: {} of {}: {}", finding.cause, name_of(&finding.workload), finding.summary));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn every_finding_quotes_evidence_and_has_complete_fixes() {
+    let mut problems = Vec::new();
+    for rule in rules::ALL {
+        for (label, fixture) in fixtures(rule.name, "fires") {
+            let snapshot = fixture.snapshot();
+            let facts = Facts { snapshot: &snapshot, now: fixture.now };
+            for finding in findings(rule, &facts) {
+                check_finding(&label, rule, &facts, &finding, &mut problems);
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn check_finding(label: &str, rule: &Rule, facts: &Facts<'_>, finding: &Finding, problems: &mut Vec<String>) {
+    let mut problem = |text: String| problems.push(format!("{label}: {}: {text}", finding.cause));
+    if !rule.causes.contains(&finding.cause) {
+        problem("is not among the causes the rule declares".to_owned());
+    }
+    if finding.evidence.is_empty() {
+        problem("has no evidence".to_owned());
+    }
+    if finding.evidence.iter().any(|e| e.text.trim().is_empty() || e.field.is_empty()) {
+        problem("quotes nothing, or not from where".to_owned());
+    }
+    if finding.summary.is_empty() || finding.summary.ends_with('.') || finding.summary.contains('\n') {
+        problem(format!("summary {:?} is not one sentence without a full stop", finding.summary));
+    }
+    let fixes = (rule.fixes)(facts, finding);
+    if fixes.is_empty() && !finding.derived {
+        problem("has no fix".to_owned());
+    }
+    for fix in fixes {
+        if fix.command.is_empty() || fix.title.is_empty() || fix.why.is_empty() {
+            problem(format!("fix {:?} lacks a title, a command or a reason", fix.title));
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_fixtures_a_page_and_known_causes() {
+    let mut problems = Vec::new();
+    let mut names = BTreeSet::new();
+    for rule in rules::ALL {
+        let mut problem = |text: &str| problems.push(format!("{}: {text}", rule.name));
+        if !names.insert(rule.name) {
+            problem("another rule has the same name");
+        }
+        for prefix in ["fires", "quiet"] {
+            if fixtures(rule.name, prefix).is_empty() {
+                problem(&format!("no {prefix}*.yaml under tests/fixtures/rules/{}", rule.name));
+            }
+        }
+        for heading in ["What it detects", "Reads", "Source", "Look-alikes", "Fixes"] {
+            if !rule.doc.contains(heading) {
+                problem(&format!("its page has no heading {heading:?}"));
+            }
+        }
+        if rule.causes.is_empty() {
+            problem("declares no cause");
+        }
+        for cause in rule.causes {
+            if CauseId::parse(cause.0).is_none() {
+                problem(&format!("{cause} is not in the vocabulary"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn every_fixture_folder_belongs_to_a_rule() {
+    for entry in std::fs::read_dir(root()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            assert!(rules::ALL.iter().any(|r| r.name == name), "tests/fixtures/rules/{name}: no such rule");
+        }
+    }
+}
