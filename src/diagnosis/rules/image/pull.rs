@@ -64,7 +64,7 @@ const REASONS: &[&str] = &[
 ];
 
 /// Classes in the order they must be tried: earlier wordings contain words of later ones.
-pub static CLASSES: &[(&str, Pattern)] = &[
+pub static CLASSES: [(&str, Pattern); 11] = [
     ("image-pull-failed", Pattern::new(r"because the signature validation failed|Source image rejected|A signature was required, but no signature exists")),
     ("image-name-invalid", Pattern::new(r"couldn't parse image name|invalid reference format|Failed to apply default image tag")),
     ("image-not-on-node", Pattern::new(r"is not present with pull policy of Never")),

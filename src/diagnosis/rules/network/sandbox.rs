@@ -37,7 +37,7 @@ Fixes
 };
 
 /// Wordings of an exhausted range, by plugin.
-pub static EXHAUSTED: &[Pattern] = &[
+pub static EXHAUSTED: [Pattern; 9] = [
     Pattern::new(r"failed to assign an IP address to container"),
     Pattern::new(r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded"),
     Pattern::new(r"not enough IPs available|No available addresses"),
