@@ -9,6 +9,8 @@
 )]
 mod changes;
 mod config;
+mod practice_api;
+mod practice_kubectl;
 mod practice_sim;
 mod rules;
 mod snapshot;
