@@ -7,8 +7,10 @@
     clippy::print_stdout,
     clippy::too_many_lines
 )]
+mod captures;
 mod changes;
 mod config;
+mod engine;
 mod practice_sim;
 mod rules;
 mod snapshot;
