@@ -82,7 +82,9 @@ impl Container {
         }
         if let Some((at, lines)) = run.stop_lines.take() {
             if at <= host.now {
-                lines.iter().for_each(|line| host.runtime.append_log(uid, &name, restarts, at, line));
+                for line in &lines {
+                    host.runtime.append_log(uid, &name, restarts, at, line);
+                }
             } else {
                 run.stop_lines = Some((at, lines));
             }
@@ -90,7 +92,9 @@ impl Container {
         while let (Some(traffic), Some(at)) = (run.program.traffic, run.traffic_at.filter(|at| *at <= cutoff)) {
             let (wait, lines) = traffic(&mut self.random);
             if serving {
-                lines.iter().for_each(|line| host.runtime.append_log(uid, &name, restarts, at, line));
+                for line in &lines {
+                    host.runtime.append_log(uid, &name, restarts, at, line);
+                }
             }
             run.traffic_at = Some(at + if serving { wait } else { wait.max(Duration::from_secs(5)) });
         }
