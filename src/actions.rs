@@ -1,11 +1,28 @@
 //! Actions: pure planners from an [`Intent`] and the objects it needs to a [`Plan`], which is data with its kubectl equivalent.
 //!
-//! Nothing here talks to a cluster: `cluster::door` executes plans, one file an action plans them. To add an action: one file
-//! here, one line in [`Intent`], one in the keymap.
+//! Nothing here talks to a cluster: `cluster::door` fetches what [`needs`] names, asks for a [`plan`], executes it. One file an
+//! action. To add an action: one file here, one line in [`Intent`] and in [`PLANNERS`], one in the keymap.
 
 use serde_json::Value;
 
 use crate::kinds::ObjectRef;
+use crate::snapshot::Snapshot;
+use crate::text::Time;
+
+pub mod access;
+pub mod command;
+pub mod delete;
+pub mod objects;
+pub mod remove_finalizer;
+pub mod restart;
+pub mod scale;
+pub mod set_image;
+pub mod set_memory_limit;
+pub mod undo;
+pub mod warnings;
+
+pub use access::{Access, access};
+pub use objects::{ObjectRequest, Objects};
 
 /// What a person asks for, before it is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,6 +124,8 @@ pub struct Plan {
     pub diff: Vec<crate::changes::DiffLine>,
     /// `managed by Argo CD: it will put revision 5 back at its next sync`.
     pub warnings: Vec<String>,
+    /// What takes it back afterwards, when something does.
+    pub way_back: Option<Intent>,
 }
 
 /// Why an intent cannot be planned, as a sentence for a person.
@@ -121,4 +140,57 @@ pub struct Check {
     pub access: Result<(), String>,
     /// Server dry run: `Ok(())`, or the server's words.
     pub dry_run: Result<(), String>,
+}
+
+/// What a planner may read. There is nothing else: no clock, no I/O.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The objects [`needs`] named, in full, just fetched.
+    pub objects: &'a Objects,
+    /// The cluster around them, for warnings and for which revision was ready.
+    pub snapshot: &'a Snapshot,
+    /// The time to write into the objects that ask for one.
+    pub now: Time,
+}
+
+/// Plans one sort of intent. Each is a `pub static` in a file of its own, listed in [`PLANNERS`].
+#[derive(Debug)]
+pub struct Planner {
+    /// What must be fetched first; `None`: not its sort of intent.
+    pub needs: fn(&Intent) -> Option<Vec<ObjectRequest>>,
+    /// The plan, or why there is none; `None`: not its sort of intent.
+    pub plan: fn(&Intent, &Facts<'_>) -> Option<Result<Plan, Refusal>>,
+}
+
+/// Every planner.
+pub static PLANNERS: &[&Planner] = &[
+    &undo::PLANNER,
+    &scale::PLANNER,
+    &restart::PLANNER,
+    &delete::PLANNER,
+    &remove_finalizer::PLANNER,
+    &set_memory_limit::PLANNER,
+    &set_image::PLANNER,
+];
+
+/// The objects that must be fetched in full before the intent can be planned.
+pub fn needs(intent: &Intent) -> Vec<ObjectRequest> {
+    PLANNERS.iter().find_map(|planner| (planner.needs)(intent)).unwrap_or_default()
+}
+
+/// Plans what was asked. Pure: shows what would be written, writes nothing.
+///
+/// # Errors
+/// A sentence that says why it cannot be done.
+pub fn plan(intent: &Intent, objects: &Objects, snapshot: &Snapshot, now: Time) -> Result<Plan, Refusal> {
+    let facts = Facts { objects, snapshot, now };
+    let unknown = || Err(Refusal("nothing plans this action".to_owned()));
+    PLANNERS.iter().find_map(|planner| (planner.plan)(intent, &facts)).unwrap_or_else(unknown)
+}
+
+impl Refusal {
+    /// A refusal from its sentence.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
 }

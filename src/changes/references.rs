@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::kinds::pod_spec::PodSpec;
+use crate::kinds::pod_spec::{KeyRef, OptionalRef, PodSpec};
 use crate::kinds::workloads::PodTemplate;
 use crate::kinds::{ObjectRef, Row};
 use crate::text::Text;
@@ -29,24 +29,35 @@ pub fn template_of(row: &Row) -> Option<&PodTemplate> {
 
 /// ConfigMaps and Secrets that pods of this spec read, through variables or volumes (not pull secrets), sorted.
 pub fn config_of(spec: &PodSpec, namespace: &str) -> BTreeSet<ObjectRef> {
+    references(spec, namespace, |_| true)
+}
+
+/// As [`config_of`], without what the spec calls optional.
+pub fn required_config_of(spec: &PodSpec, namespace: &str) -> BTreeSet<ObjectRef> {
+    references(spec, namespace, |optional| optional != Some(true))
+}
+
+fn references(spec: &PodSpec, namespace: &str, take: impl Fn(Option<bool>) -> bool) -> BTreeSet<ObjectRef> {
     let mut names: BTreeSet<(&'static str, &Text)> = BTreeSet::new();
+    let whole = |r: &&OptionalRef| take(r.optional);
+    let key = |r: &&KeyRef| take(r.optional);
     for container in spec.all_containers() {
         for from in &container.env_from {
-            names.extend(from.config_map_ref.iter().map(|r| ("ConfigMap", &r.name)));
-            names.extend(from.secret_ref.iter().map(|r| ("Secret", &r.name)));
+            names.extend(from.config_map_ref.iter().filter(whole).map(|r| ("ConfigMap", &r.name)));
+            names.extend(from.secret_ref.iter().filter(whole).map(|r| ("Secret", &r.name)));
         }
         for source in container.env.iter().filter_map(|v| v.value_from.as_ref()) {
-            names.extend(source.config_map_key_ref.iter().map(|r| ("ConfigMap", &r.name)));
-            names.extend(source.secret_key_ref.iter().map(|r| ("Secret", &r.name)));
+            names.extend(source.config_map_key_ref.iter().filter(key).map(|r| ("ConfigMap", &r.name)));
+            names.extend(source.secret_key_ref.iter().filter(key).map(|r| ("Secret", &r.name)));
         }
     }
     for volume in &spec.volumes {
         let projected = volume.projected.iter().flat_map(|p| &p.sources);
-        names.extend(volume.config_map.iter().map(|r| ("ConfigMap", &r.name)));
-        names.extend(volume.secret.iter().map(|r| ("Secret", &r.name)));
+        names.extend(volume.config_map.iter().filter(whole).map(|r| ("ConfigMap", &r.name)));
+        names.extend(volume.secret.iter().filter(whole).map(|r| ("Secret", &r.name)));
         for source in projected {
-            names.extend(source.config_map.iter().map(|r| ("ConfigMap", &r.name)));
-            names.extend(source.secret.iter().map(|r| ("Secret", &r.name)));
+            names.extend(source.config_map.iter().filter(whole).map(|r| ("ConfigMap", &r.name)));
+            names.extend(source.secret.iter().filter(whole).map(|r| ("Secret", &r.name)));
         }
     }
     names

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{DiffLine, redact};
 use crate::kinds::pod_spec::{Container, EnvVar, Handler, PodSpec, Probe, Quantity, RawJson, SecurityContext, Volume};
 use crate::kinds::workloads::PodTemplate;
@@ -280,5 +282,39 @@ fn map(lines: &mut Lines, of: &str, old: &BTreeMap<Text, Text>, new: &BTreeMap<T
         if !except.contains(&&**name) {
             lines.hidden(&format!("{of} {name}"), name, old.get(name).map(|v| &**v), new.get(name).map(|v| &**v));
         }
+    }
+}
+
+/// The leaves of two JSON values that differ, by path: for fields k3am does not read. Strings are redacted.
+pub fn raw_diff(old: &Value, new: &Value) -> Vec<DiffLine> {
+    let mut lines = Lines::default();
+    walk(&mut lines, "", Some(old), Some(new));
+    lines.done
+}
+
+fn walk(lines: &mut Lines, path: &str, old: Option<&Value>, new: Option<&Value>) {
+    if old == new {
+        return;
+    }
+    let nested = |value: Option<&Value>| value.is_none_or(|v| v.is_object() || v.is_array());
+    if !nested(old) || !nested(new) {
+        let show = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let name = path.rsplit('.').next().unwrap_or_default();
+        lines.hidden(path, name, old.map(show).as_deref(), new.map(show).as_deref());
+        return;
+    }
+    for key in keys(old).into_iter().chain(keys(new)).collect::<BTreeSet<_>>() {
+        let at =
+            |value: Option<&'_ Value>| value.and_then(|v| v.get(&key).or_else(|| v.get(key.parse::<usize>().ok()?))).cloned();
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        walk(lines, &path, at(old).as_ref(), at(new).as_ref());
+    }
+}
+
+fn keys(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+        Some(Value::Array(items)) => (0..items.len()).map(|i| i.to_string()).collect(),
+        _ => Vec::new(),
     }
 }
