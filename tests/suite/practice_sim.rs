@@ -11,7 +11,7 @@ use k3am::practice::resources::{
 use k3am::practice::runtime::Runtime;
 use k3am::practice::scenario::Scenario;
 use k3am::practice::simulation::{self, Handle};
-use k3am::practice::store::{Store, Writer};
+use k3am::practice::store::{ChangeKind, Store, Writer};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -78,6 +78,7 @@ impl Cluster {
         let status = &deployment["status"];
         ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| status[*field].as_i64() == wanted)
             && reason(&deployment, "Progressing") == "NewReplicaSetAvailable"
+            && status["observedGeneration"] == deployment["metadata"]["generation"]
     }
 
     async fn until<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
@@ -522,6 +523,88 @@ async fn endpoint_slices_follow_readiness_and_size() {
         cluster.runtime.read(object::uid(&pod), "app", 0).filter(|lines| lines.iter().any(|line| line.text.contains("orders")))
     };
     cluster.until("traffic in the log", served).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relabelled_pod_is_let_go_and_replaced() {
+    let cluster = Cluster::quiet(40.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
+    cluster.create(
+        &SERVICES,
+        json!({"metadata": {"name": "api", "namespace": PROD}, "spec": {"selector": {"app": "api"}, "ports": [{"port": 8000}]}}),
+    );
+    cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
+    let isolated = object::name(&cluster.pods("api")[0]).to_owned();
+    cluster.edit(&PODS, &isolated, |pod| pod["metadata"]["labels"] = json!({"app": "isolated"}));
+    cluster.until_true("a replacement", |cluster| cluster.pods("api").len() == 3 && cluster.is_healthy("api")).await;
+    let pod = cluster.store.get(&PODS, PROD, &isolated).unwrap();
+    assert_eq!(object::controller_uid(&pod), "");
+    cluster
+        .until_true("two endpoints without it", |cluster| {
+            let slices = cluster.store.list(&ENDPOINT_SLICES, Some(PROD));
+            let names: Vec<_> = object::items(&slices[0], "/endpoints")
+                .iter()
+                .map(|endpoint| object::text(endpoint, "/targetRef/name"))
+                .collect();
+            names.len() == 2 && !names.contains(&isolated.as_str())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_returns_finishes_what_was_asked_of_it() {
+    let cluster = Cluster::quiet(50.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
+    cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
+    let pod = cluster.pods("api").remove(0);
+    let (name, node) = (object::name(&pod), object::text(&pod, "/spec/nodeName"));
+    cluster.handle.fail_node(node);
+    cluster
+        .until_true("a pod marked not ready", |cluster| {
+            !object::condition_is_true(&cluster.store.get(&PODS, PROD, name).unwrap(), "Ready")
+        })
+        .await;
+    cluster.handle.revive_node(node);
+    cluster
+        .until_true("a ready pod", |cluster| object::condition_is_true(&cluster.store.get(&PODS, PROD, name).unwrap(), "Ready"))
+        .await;
+    cluster
+        .until_true("no taints", |cluster| {
+            object::items(&cluster.store.get(&NODES, "", node).unwrap(), "/spec/taints").is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_rollout_waits_and_a_recreate_has_no_overlap() {
+    let cluster = Cluster::quiet(40.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
+    let mut recreate = deployment("db", 1, &orders("registry.local/orders:v1"));
+    recreate["spec"]["strategy"] = json!({"type": "Recreate"});
+    cluster.create(&DEPLOYMENTS, recreate);
+    cluster.until_true("healthy deployments", |cluster| cluster.is_healthy("api") && cluster.is_healthy("db")).await;
+    cluster.edit(&DEPLOYMENTS, "api", |object| object["spec"]["paused"] = json!(true));
+    cluster.set("api", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v2"));
+    cluster.until_true("paused", |cluster| reason(&cluster.deployment("api"), "Progressing") == "DeploymentPaused").await;
+    assert_eq!(cluster.pods("api").len(), 2);
+    let mut changes = cluster.store.subscribe(&PODS);
+    cluster.set("db", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v2"));
+    cluster.until_true("the new database", |cluster| cluster.is_healthy("db")).await;
+    let mut old_phase = String::new();
+    let mut at_creation = None;
+    while let Ok(change) = changes.try_recv() {
+        if change.kind == ChangeKind::Added && object::name(&change.object).starts_with("db") {
+            at_creation = Some(old_phase.clone());
+        } else if at_creation.is_none() && object::name(&change.object).starts_with("db") {
+            object::text(&change.object, "/status/phase").clone_into(&mut old_phase);
+        }
+    }
+    assert_eq!(at_creation.as_deref(), Some("Succeeded"), "the old pod has ended before the new one is made");
+    cluster.edit(&DEPLOYMENTS, "api", |object| drop(object::remove(object, &["spec", "paused"])));
+    let updated = |pod: &Arc<Value>| pod["spec"]["containers"][0]["image"] == "registry.local/orders:v2";
+    cluster
+        .until_true("the resumed rollout", |cluster| cluster.is_healthy("api") && cluster.pods("api").iter().all(updated))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
