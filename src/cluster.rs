@@ -1,1 +1,17 @@
-//! To be written.
+//! Everything that talks to a cluster; the only user of `kube::Client`.
+//!
+//! `connect` makes a [`Connection`] of a kubeconfig, `watch` turns lists and watches into deltas, `logs`, `metrics` and
+//! `objects` fetch on demand, `door` is the one way to write. Every one-shot call has a time limit; errors are sentences for a
+//! person ([`Error`]). To add a kind to the watches nothing is needed here: `kinds` lists them.
+
+pub mod connect;
+pub mod error;
+mod http;
+pub mod kubeconfig;
+pub mod logs;
+pub mod metrics;
+pub mod watch;
+
+pub use connect::{ConnectOptions, Connection, connect};
+pub use error::Error;
+pub use logs::LogSpec;

@@ -190,6 +190,12 @@ impl Pool {
         }
     }
 
+    /// Drops what no row uses any more, so that a pool that lives for weeks stays as small as what it serves.
+    pub fn forget_unused(&mut self) {
+        self.specs.retain(|spec| Arc::strong_count(spec) > 1);
+        self.texts.retain(|text| Arc::strong_count(text) > 1);
+    }
+
     /// As [`Pool::text`], for an optional field.
     pub fn optional(&mut self, text: &mut Option<Text>) {
         if let Some(text) = text {

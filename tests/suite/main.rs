@@ -7,8 +7,11 @@
     clippy::print_stdout,
     clippy::too_many_lines
 )]
+mod actions;
+mod captures;
 mod changes;
 mod config;
+mod engine;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;

@@ -1,0 +1,251 @@
+//! CPU and memory of containers, polled: from the metrics API (metrics-server), else from the kubelets through the node
+//! proxy, else the reason why there are none.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::Utc;
+use futures::stream::{self, StreamExt};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::http::{Call, encode};
+use super::watch::{Deltas, Lines, Splitter};
+use super::{Connection, Error};
+use crate::snapshot::{Delta, UsageKey};
+use crate::text::{self, Text};
+
+mod exposition;
+
+use exposition::Sample;
+
+/// How often usage is read. metrics-server itself measures every 15 s.
+const EVERY: Duration = Duration::from_secs(15);
+/// Longest silence in an answer.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Kubelets asked at once, and at most.
+const KUBELETS_AT_ONCE: usize = 4;
+const MOST_KUBELETS: usize = 50;
+/// After so many polls without a metrics API it is looked for again.
+const LOOK_AGAIN: u32 = 20;
+
+type Samples = Vec<(UsageKey, f64, f64)>;
+
+/// Polls until nobody listens to `tx`. `told` hears where usage comes from (`metrics-server`, `kubelet`), or why there is
+/// none, whenever that changes.
+pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSender<Result<String, String>>) {
+    let mut poller = Poller { connection, counters: HashMap::new(), without_api: 0, scope: None };
+    let mut last = None;
+    while !tx.is_closed() {
+        let status = match poller.read().await {
+            Ok((source, samples)) => {
+                if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: Utc::now() }]).await.is_err() {
+                    return;
+                }
+                Ok(source)
+            }
+            Err(why) => Err(why),
+        };
+        if last.as_ref() != Some(&status) {
+            let _ = told.send(status.clone());
+            last = Some(status);
+        }
+        sleep(EVERY).await;
+    }
+}
+
+struct Poller {
+    connection: Connection,
+    /// CPU seconds and their time (ms) at the last poll of the kubelets.
+    counters: HashMap<UsageKey, (f64, i64)>,
+    /// Polls since the metrics API was last found missing.
+    without_api: u32,
+    /// After a cluster-wide 403: the namespace to ask for.
+    scope: Option<String>,
+}
+
+impl Poller {
+    async fn read(&mut self) -> Result<(String, Samples), String> {
+        if self.without_api > 0 && self.without_api < LOOK_AGAIN {
+            self.without_api += 1;
+            if let Ok(samples) = self.kubelets().await {
+                return Ok(("kubelet".to_owned(), samples));
+            }
+        }
+        let api = match self.metrics_api().await {
+            Ok(samples) => {
+                self.without_api = 0;
+                return Ok(("metrics-server".to_owned(), samples));
+            }
+            Err(error) if error.is_not_found() => "no metrics-server".to_owned(),
+            Err(error) => format!("metrics-server: {error}"),
+        };
+        self.without_api = 1;
+        match self.kubelets().await {
+            Ok(samples) => Ok(("kubelet".to_owned(), samples)),
+            Err(error) => Err(format!("{api}; kubelets: {error}")),
+        }
+    }
+
+    async fn metrics_api(&mut self) -> Result<Samples, Error> {
+        let wanted: Vec<String> = match &self.scope {
+            Some(only) => vec![only.clone()],
+            None => self.connection.namespaces.clone(),
+        };
+        if wanted.is_empty() {
+            match self.pod_metrics("/apis/metrics.k8s.io/v1beta1/pods").await {
+                Err(error) if error.is_forbidden() => self.scope = Some(self.connection.default_namespace.clone()),
+                other => return other,
+            }
+            return Box::pin(self.metrics_api()).await;
+        }
+        let mut all = Vec::new();
+        for namespace in wanted {
+            let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods", encode(&namespace));
+            all.extend(self.pod_metrics(&path).await?);
+        }
+        Ok(all)
+    }
+
+    async fn pod_metrics(&self, path: &str) -> Result<Samples, Error> {
+        let mut body = self.connection.open(Call::get(path), false).await?;
+        let (mut splitter, mut samples) = (Splitter::new(), Vec::new());
+        while let Some(chunk) = self.chunk(body.next()).await? {
+            let fed = splitter.feed(&chunk, &mut |item: &[u8]| {
+                if let Ok(pod) = serde_json::from_slice::<PodMetrics>(item) {
+                    samples.extend(pod.samples());
+                }
+            });
+            fed.map_err(|not| self.connection.garbage(not.0))?;
+        }
+        splitter.finish().map_err(|not| self.connection.garbage(not.0))?;
+        Ok(samples)
+    }
+
+    async fn chunk<T>(&self, next: impl Future<Output = Option<Result<T, Error>>>) -> Result<Option<T>, Error> {
+        match timeout(SILENCE, next).await {
+            Ok(next) => next.transpose(),
+            Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: SILENCE }),
+        }
+    }
+
+    /// Usage from the kubelets: memory as it is, CPU as the rate since the last poll (so the first poll yields none).
+    async fn kubelets(&mut self) -> Result<Samples, Error> {
+        let nodes = self.nodes().await?;
+        let this = &*self;
+        let answers: Vec<Result<Vec<Sample>, Error>> = stream::iter(nodes)
+            .map(|node| async move { this.kubelet(&node).await })
+            .buffer_unordered(KUBELETS_AT_ONCE)
+            .collect()
+            .await;
+        let (read, mut failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        if read.is_empty()
+            && let Some(Err(error)) = failures.pop()
+        {
+            return Err(error);
+        }
+        Ok(self.rates(read.into_iter().flatten().flatten().collect()))
+    }
+
+    /// Names of nodes, the first [`MOST_KUBELETS`] of them.
+    async fn nodes(&self) -> Result<Vec<Text>, Error> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<Item>,
+        }
+        #[derive(Deserialize)]
+        struct Item {
+            metadata: Name,
+        }
+        #[derive(Deserialize)]
+        struct Name {
+            name: Text,
+        }
+        let path = format!("/api/v1/nodes?limit={MOST_KUBELETS}");
+        let list: List = self.connection.get_json(&path).await?;
+        Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
+    }
+
+    async fn kubelet(&self, node: &str) -> Result<Vec<Sample>, Error> {
+        let path = format!("/api/v1/nodes/{}/proxy/metrics/resource", encode(node));
+        let mut body = self.connection.open(Call { accept: "*/*", limit: SILENCE, ..Call::get(&path) }, false).await?;
+        let (mut lines, mut samples) = (Lines::default(), Vec::new());
+        while let Some(chunk) = self.chunk(body.next()).await? {
+            let fed = lines.feed(&chunk, &mut |line: &[u8]| {
+                samples.extend(std::str::from_utf8(line).ok().and_then(exposition::parse));
+            });
+            fed.map_err(|_| self.connection.garbage("a line without end"))?;
+        }
+        Ok(samples)
+    }
+
+    fn rates(&mut self, read: Vec<Sample>) -> Samples {
+        let wanted = &self.connection.namespaces;
+        let mut memory: HashMap<UsageKey, f64> = HashMap::new();
+        let mut counters = HashMap::new();
+        let now = Utc::now().timestamp_millis();
+        for sample in read {
+            match sample {
+                Sample::Memory(key, bytes) => {
+                    memory.insert(key, bytes);
+                }
+                Sample::Cpu(key, seconds, at) => {
+                    counters.insert(key, (seconds, at.unwrap_or(now)));
+                }
+            }
+        }
+        let mut samples = Vec::new();
+        for (key, (seconds, at)) in &mut counters {
+            let Some((before, then)) = self.counters.get(key).copied() else { continue };
+            // The kubelet measures every ten seconds or so: the same measurement again says nothing new.
+            if *at <= then || *seconds < before {
+                if *seconds >= before {
+                    (*seconds, *at) = (before, then);
+                }
+                continue;
+            }
+            let cores = (*seconds - before) / ((*at - then) as f64 / 1000.0);
+            let seen = wanted.is_empty() || wanted.iter().any(|name| **name == *key.namespace);
+            if let Some(bytes) = memory.get(key).filter(|_| seen) {
+                samples.push((key.clone(), cores, *bytes));
+            }
+        }
+        self.counters = counters;
+        samples
+    }
+}
+
+/// Part of `metrics.k8s.io/v1beta1` `PodMetrics`.
+#[derive(Debug, Deserialize)]
+struct PodMetrics {
+    metadata: PodName,
+    #[serde(default)]
+    containers: Vec<ContainerMetrics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodName {
+    name: Text,
+    namespace: Text,
+}
+
+#[derive(Debug, Deserialize)]
+struct ContainerMetrics {
+    name: Text,
+    usage: HashMap<String, String>,
+}
+
+impl PodMetrics {
+    fn samples(self) -> Samples {
+        let PodName { name, namespace } = self.metadata;
+        let of = |c: &ContainerMetrics, resource| c.usage.get(resource).and_then(|q| text::quantity(q));
+        self.containers
+            .iter()
+            .filter_map(|c| {
+                let key = UsageKey { namespace: namespace.clone(), pod: name.clone(), container: c.name.clone() };
+                Some((key, of(c, "cpu")?, of(c, "memory")?))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,329 @@
+//! One list and watch per kind and scope: JSON in, slim rows out, as [`Delta`]s in batches.
+//!
+//! Own loop instead of `kube::runtime::watcher`: rows are decoded while the body arrives (one object of text at a time, never
+//! a page), bookmarks and quiet reconnects count as signs of life ([`Delta::Heard`]), and bodies are never logged.
+//! Invariant: whatever the server does, a feed ends only when the receiver is gone or the server says that it may never list
+//! (403) or has no such resource (404); the old rows stay.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use futures::stream::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Connection;
+use super::error::Error;
+use super::http::{BodyStream, Call, collection, encode};
+use crate::kinds::{Kind, Pool, Row};
+use crate::snapshot::{Delta, Key, Scope};
+use crate::text::Time;
+
+mod backoff;
+mod items;
+mod lines;
+mod scopes;
+
+use backoff::{Backoff, jitter};
+use items::ListMeta;
+use lines::WatchEvent;
+
+pub(crate) use items::Splitter;
+pub(crate) use lines::Lines;
+pub(crate) use scopes::spawn;
+
+/// Objects a page; what kubectl and client-go ask for.
+const PAGE: usize = 500;
+/// How many deltas are sent at once while listing.
+const BATCH: usize = 128;
+/// A watch lasts this long, so that a dead connection is noticed within a minute.
+const WATCH_SECONDS: u64 = 45;
+/// How long after its end a watch must have ended, or the connection is dead.
+const GRACE: Duration = Duration::from_secs(8);
+/// Longest silence in the middle of a list.
+const LIST_SILENCE: Duration = Duration::from_secs(30);
+/// How often a kind that can be listed but not watched is listed.
+const POLL: Duration = Duration::from_secs(30);
+/// Signs of life are passed on at most this often.
+const HEARD_EVERY: Duration = Duration::from_secs(1);
+/// A watch that ends sooner than this without a word is not reopened at once.
+const TOO_SHORT: Duration = Duration::from_secs(2);
+/// After so many failed watches in a row, list anew.
+const RELIST_AFTER: u32 = 3;
+
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Where deltas go.
+pub type Deltas = mpsc::Sender<Vec<Delta>>;
+
+/// Why a feed ended.
+#[derive(Debug)]
+enum End {
+    /// Nobody listens any more.
+    Closed,
+    /// The server will not list this here.
+    Refused(Error),
+}
+
+/// Why a step ended.
+#[derive(Debug)]
+enum Stop {
+    Closed,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The list and watch of one kind in one scope.
+struct Feed<'a, R> {
+    connection: &'a Connection,
+    scope: Scope,
+    tx: &'a Deltas,
+    lists: &'a tokio::sync::Semaphore,
+    pool: Pool,
+    batch: Vec<Delta>,
+    backoff: Backoff,
+    /// Since when and with what words it fails.
+    failing: Option<(Time, String)>,
+    heard: Option<Instant>,
+    can_watch: bool,
+    /// Rows that could not be decoded; the rest of their list is kept.
+    undecodable: u64,
+    kind: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<'a, R: Kind> Feed<'a, R>
+where
+    Row: From<std::sync::Arc<R>>,
+{
+    fn new(connection: &'a Connection, scope: Scope, tx: &'a Deltas, lists: &'a tokio::sync::Semaphore) -> Self {
+        Self {
+            connection,
+            scope,
+            tx,
+            lists,
+            pool: Pool::default(),
+            batch: Vec::new(),
+            backoff: Backoff::default(),
+            failing: None,
+            heard: None,
+            can_watch: true,
+            undecodable: 0,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Lists and watches until refused or nobody listens. See the module docs.
+    async fn run(mut self) -> End {
+        let mut version: Option<String> = None;
+        loop {
+            let listing = version.is_none();
+            let step = match &mut version {
+                None => self.list().await.map(|listed| version = Some(listed)),
+                Some(version) if self.can_watch && !version.is_empty() => self.watch(version).await,
+                Some(_) => {
+                    sleep(POLL.mul_f64(0.8 + 0.4 * jitter())).await;
+                    version = None;
+                    Ok(())
+                }
+            };
+            match step {
+                Ok(()) => {}
+                Err(Stop::Closed) => return End::Closed,
+                Err(Stop::Failed(error)) if error.is_gone() => {
+                    version = None;
+                    sleep(self.backoff.next(None)).await;
+                }
+                Err(Stop::Failed(error)) if error.is_forbidden() || error.is_not_found() => {
+                    if listing {
+                        return End::Refused(error);
+                    }
+                    self.can_watch = false;
+                }
+                Err(Stop::Failed(error)) => {
+                    if self.fails(&error).await.is_err() {
+                        return End::Closed;
+                    }
+                    sleep(self.backoff.next(error.retry_after())).await;
+                    if self.backoff.failures() >= RELIST_AFTER {
+                        version = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn path(&self) -> String {
+        let namespace = match &self.scope {
+            Scope::Cluster => None,
+            Scope::Namespace(name) => Some(&**name),
+        };
+        collection(R::INFO.group, R::INFO.version, R::INFO.plural, namespace)
+    }
+
+    /// Lists page by page; returns the version to watch from.
+    async fn list(&mut self) -> Result<String, Stop> {
+        self.batch.clear();
+        self.batch.push(Delta::ListStarted { kind: R::ID, scope: self.scope.clone() });
+        self.flush().await?;
+        // Twenty kinds at once are fine; hundreds of namespaces times twenty kinds are not.
+        let _permit = self.lists.acquire().await;
+        let mut path = format!("{}?limit={PAGE}", self.path());
+        loop {
+            let meta = self.page(&path).await?;
+            self.flush().await?;
+            let Some(more) = meta.more.filter(|more| !more.is_empty()) else {
+                self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+                self.failing = None;
+                self.backoff.reset();
+                self.heard = Some(Instant::now());
+                self.flush().await?;
+                return Ok(meta.resource_version);
+            };
+            path = format!("{}?limit={PAGE}&continue={}", self.path(), encode(&more));
+        }
+    }
+
+    async fn page(&mut self, path: &str) -> Result<ListMeta, Stop> {
+        let accept = if R::INFO.metadata_only { METADATA_LIST } else { super::http::JSON };
+        let mut body = self.connection.open(Call { accept, limit: LIST_SILENCE, ..Call::get(path) }, false).await?;
+        let mut splitter = Splitter::new();
+        while let Some(chunk) = self.chunk(&mut body, LIST_SILENCE).await? {
+            let fed = splitter.feed(&chunk, &mut |item: &[u8]| match serde_json::from_slice::<R>(item) {
+                Ok(row) => upsert(row, &mut self.pool, &self.scope, &mut self.batch),
+                Err(error) => {
+                    self.undecodable += 1;
+                    tracing::warn!(kind = R::INFO.kind, line = error.line(), column = error.column(), "undecodable object");
+                }
+            });
+            fed.map_err(|not| self.connection.garbage(not.0))?;
+            if self.batch.len() >= BATCH {
+                self.flush().await?;
+            }
+        }
+        Ok(splitter.finish().map_err(|not| self.connection.garbage(not.0))?)
+    }
+
+    async fn chunk(&self, body: &mut BodyStream, silence: Duration) -> Result<Option<Bytes>, Error> {
+        match timeout(silence, body.next()).await {
+            Ok(next) => next.transpose(),
+            Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: silence }),
+        }
+    }
+
+    /// Watches from `version` until the server ends the watch, keeping `version` up to date.
+    async fn watch(&mut self, version: &mut String) -> Result<(), Stop> {
+        let seconds = WATCH_SECONDS + (10.0 * jitter()) as u64;
+        let path = format!(
+            "{}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}",
+            self.path(),
+            encode(version)
+        );
+        let accept = if R::INFO.metadata_only { METADATA } else { super::http::JSON };
+        let mut body = self.connection.open(Call { accept, ..Call::get(&path) }, true).await?;
+        let started = Instant::now();
+        let end = started + Duration::from_secs(seconds) + GRACE;
+        let mut lines = Lines::default();
+        let mut said_something = false;
+        self.alive().await?;
+        loop {
+            let chunk = match tokio::time::timeout_at(end, body.next()).await {
+                Ok(Some(Ok(chunk))) => chunk,
+                // Ended or cut: opening the next one shows whether the server is still there.
+                Ok(None | Some(Err(_))) => break,
+                Err(_) => return Err(Stop::Failed(Error::TimedOut { host: self.connection.host.clone(), after: GRACE })),
+            };
+            said_something = true;
+            self.take(&chunk, &mut lines, version)?;
+            self.alive().await?;
+            self.flush().await?;
+        }
+        self.pool.forget_unused();
+        if started.elapsed() < TOO_SHORT && !said_something {
+            sleep(self.backoff.next(None)).await;
+        } else {
+            self.backoff.reset();
+        }
+        Ok(())
+    }
+
+    /// Decodes what a chunk of a watch completes.
+    fn take(&mut self, chunk: &[u8], lines: &mut Lines, version: &mut String) -> Result<(), Error> {
+        let mut failure = None;
+        let fed = lines.feed(chunk, &mut |line: &[u8]| {
+            if failure.is_some() {
+                return;
+            }
+            match lines::decode::<R>(line) {
+                Ok(Some(WatchEvent::Upsert(row))) => {
+                    advance(version, &row.meta().resource_version);
+                    upsert(row, &mut self.pool, &self.scope, &mut self.batch);
+                }
+                Ok(Some(WatchEvent::Delete(row))) => {
+                    advance(version, &row.meta().resource_version);
+                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(row.meta()) });
+                }
+                Ok(Some(WatchEvent::Bookmark(row))) => advance(version, &row.meta().resource_version),
+                Ok(Some(WatchEvent::Error(status))) => failure = Some(Error::from_status(status.code, None, status)),
+                Ok(None) => self.undecodable += 1,
+                Err(error) => failure = Some(self.connection.not_json(&error)),
+            }
+        });
+        fed.map_err(|_| self.connection.garbage("a line without end"))?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The server answered: passes a sign of life on, at most once a second, at once after a failure.
+    async fn alive(&mut self) -> Result<(), Stop> {
+        let recovered = self.failing.take().is_some();
+        if recovered || self.heard.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
+            self.heard = Some(Instant::now());
+            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Says that it fails, once per failure and wording.
+    async fn fails(&mut self, error: &Error) -> Result<(), Stop> {
+        let words = error.to_string();
+        let since = match &self.failing {
+            Some((_, known)) if *known == words => return Ok(()),
+            Some((since, _)) => *since,
+            None => Utc::now(),
+        };
+        self.failing = Some((since, words.clone()));
+        // What an interrupted list has brought so far is true all the same.
+        self.batch.push(Delta::Failing { kind: R::ID, scope: self.scope.clone(), since, error: words });
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if self.batch.is_empty() {
+            return if self.tx.is_closed() { Err(Stop::Closed) } else { Ok(()) };
+        }
+        self.tx.send(std::mem::take(&mut self.batch)).await.map_err(|_| Stop::Closed)
+    }
+}
+
+fn upsert<R: Kind>(mut row: R, pool: &mut Pool, scope: &Scope, batch: &mut Vec<Delta>)
+where
+    Row: From<std::sync::Arc<R>>,
+{
+    row.intern(pool);
+    batch.push(Delta::Upsert { scope: scope.clone(), row: Row::from(std::sync::Arc::new(row)) });
+}
+
+/// Moves a watch's version forward; an empty one (a server's mistake) is ignored.
+fn advance(version: &mut String, to: &str) {
+    if !to.is_empty() {
+        version.clear();
+        version.push_str(to);
+    }
+}

@@ -1,0 +1,120 @@
+//! A live cluster as a source: watches, evidence on request, usage, identity. Dropping the handle ends all of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::cluster::watch::Deltas;
+use crate::cluster::{Connection, logs, metrics};
+use crate::diagnosis::finding::EvidenceRequest;
+use crate::kinds::KindId;
+use crate::snapshot::Delta;
+
+mod collect;
+
+pub use collect::{Collected, collect};
+
+/// Evidence fetched at once.
+const FETCHES: usize = 4;
+/// How long to wait before asking again who the server is.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Where usage comes from (`metrics-server`, `kubelet`), or why there is none.
+pub type UsageSource = Result<String, String>;
+
+/// What a live source watches.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// Kinds to watch.
+    pub kinds: &'static [KindId],
+    /// Told whenever the source of usage, or the reason why there is none, changes. `None`: usage is not polled.
+    pub usage: Option<mpsc::UnboundedSender<UsageSource>>,
+}
+
+impl Default for LiveOptions {
+    /// Every kind, without usage.
+    fn default() -> Self {
+        Self { kinds: KindId::ALL, usage: None }
+    }
+}
+
+/// A running live source.
+#[derive(Debug)]
+pub struct LiveSource {
+    tasks: JoinSet<()>,
+    requests: mpsc::UnboundedSender<EvidenceRequest>,
+}
+
+impl LiveSource {
+    /// Starts watching. Deltas arrive at `tx` in batches; a slow reader slows the watches down, it loses nothing.
+    pub fn start(connection: &Connection, options: &LiveOptions, tx: &Deltas) -> Self {
+        let mut tasks = JoinSet::new();
+        let (requests, wanted) = mpsc::unbounded_channel();
+        crate::cluster::watch::spawn(connection, options.kinds, tx, &mut tasks);
+        tasks.spawn(identify(connection.clone(), tx.clone()));
+        tasks.spawn(fetch_evidence(connection.clone(), wanted, tx.clone()));
+        if let Some(told) = &options.usage {
+            tasks.spawn(metrics::poll(connection.clone(), tx.clone(), told.clone()));
+        }
+        Self { tasks, requests }
+    }
+
+    /// Fetches evidence; the answer is a [`Delta::Log`]. Asking again for what is under way does nothing.
+    pub fn request(&self, request: EvidenceRequest) {
+        let _ = self.requests.send(request);
+    }
+
+    /// How many tasks run, for tests.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+/// Tells what the cluster calls itself, as soon as it can be asked.
+async fn identify(connection: Connection, tx: Deltas) {
+    loop {
+        match connection.identify().await {
+            Ok(identity) => {
+                let _ = tx.send(vec![Delta::Identity(identity)]).await;
+                return;
+            }
+            Err(_) if tx.is_closed() => return,
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
+}
+
+async fn fetch_evidence(connection: Connection, mut wanted: mpsc::UnboundedReceiver<EvidenceRequest>, tx: Deltas) {
+    let slots = Arc::new(Semaphore::new(FETCHES));
+    let mut under_way: HashSet<EvidenceRequest> = HashSet::new();
+    let mut fetches: JoinSet<EvidenceRequest> = JoinSet::new();
+    loop {
+        tokio::select! {
+            request = wanted.recv() => {
+                let Some(request) = request else { return };
+                if under_way.insert(request.clone()) {
+                    fetches.spawn(fetch(connection.clone(), request, tx.clone(), Arc::clone(&slots)));
+                }
+            }
+            Some(done) = fetches.join_next() => {
+                if let Ok(request) = done {
+                    under_way.remove(&request);
+                }
+            }
+        }
+    }
+}
+
+async fn fetch(connection: Connection, request: EvidenceRequest, tx: Deltas, slots: Arc<Semaphore>) -> EvidenceRequest {
+    let _slot = slots.acquire().await;
+    match &request {
+        EvidenceRequest::Log { key, restart_count } => {
+            let excerpt = logs::excerpt(&connection, key, *restart_count).await;
+            let _ = tx.send(vec![Delta::Log { key: key.clone(), excerpt }]).await;
+        }
+    }
+    request
+}

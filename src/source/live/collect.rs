@@ -1,0 +1,115 @@
+//! One look at a live cluster, for headless reports: everything listed once, the evidence rules ask for fetched.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::{LiveOptions, LiveSource};
+use crate::cluster::Connection;
+use crate::diagnosis::engine::Engine;
+use crate::diagnosis::finding::EvidenceRequest;
+use crate::kinds::KindId;
+use crate::snapshot::{Changed, CoverageState, Delta, LogKey, Snapshot};
+
+/// Batches in flight.
+const QUEUE: usize = 64;
+/// Nothing new for this long after everything has settled: done.
+const QUIET: Duration = Duration::from_millis(300);
+/// A kind that fails at once gets this long to recover.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What one look found.
+#[derive(Debug)]
+pub struct Collected {
+    /// The cluster.
+    pub snapshot: Snapshot,
+    /// The engine that has seen all of it.
+    pub engine: Engine,
+}
+
+/// Lists every kind once, runs the engine, serves its evidence requests until it asks for nothing more, or until `limit`.
+///
+/// What was denied, fails or did not arrive in time is in the snapshot's coverage; nothing here is fatal. Call
+/// [`Connection::identify`] first to tell a wrong address or expired credentials from an empty cluster.
+pub async fn collect(connection: &Connection, limit: Duration) -> Collected {
+    let (tx, mut rx) = mpsc::channel(QUEUE);
+    let (told, _usage) = mpsc::unbounded_channel();
+    let source = LiveSource::start(connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx);
+    let mut look = Look { snapshot: Snapshot::default(), changed: Vec::new(), logs: HashSet::new(), started: Instant::now() };
+    let deadline = look.started + limit;
+    look.list_everything(&mut rx, deadline).await;
+    let mut engine = Engine::default();
+    loop {
+        engine.update(&look.snapshot, &std::mem::take(&mut look.changed), Utc::now());
+        let requests = engine.take_requests();
+        if requests.is_empty() || Instant::now() >= deadline {
+            return Collected { snapshot: look.snapshot, engine };
+        }
+        look.fetch(requests, &source, &mut rx, deadline).await;
+    }
+}
+
+struct Look {
+    snapshot: Snapshot,
+    changed: Vec<Changed>,
+    /// Logs asked for and not yet here.
+    logs: HashSet<LogKey>,
+    started: Instant,
+}
+
+impl Look {
+    async fn list_everything(&mut self, rx: &mut mpsc::Receiver<Vec<Delta>>, deadline: Instant) {
+        loop {
+            let wait = if self.is_settled() { Instant::now() + QUIET } else { (Instant::now() + PATIENCE).min(deadline) };
+            match timeout_at(wait.min(deadline), rx.recv()).await {
+                Ok(Some(batch)) => self.take(batch),
+                Ok(None) => return,
+                Err(_) if self.is_settled() || Instant::now() >= deadline => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn fetch(
+        &mut self,
+        requests: Vec<EvidenceRequest>,
+        source: &LiveSource,
+        rx: &mut mpsc::Receiver<Vec<Delta>>,
+        deadline: Instant,
+    ) {
+        for request in requests {
+            match &request {
+                EvidenceRequest::Log { key, .. } => self.logs.insert(key.clone()),
+            };
+            source.request(request);
+        }
+        while !self.logs.is_empty() {
+            let Ok(Some(batch)) = timeout_at(deadline, rx.recv()).await else { return };
+            self.take(batch);
+        }
+    }
+
+    fn take(&mut self, batch: Vec<Delta>) {
+        for delta in batch {
+            if let Delta::Log { key, .. } = &delta {
+                self.logs.remove(key);
+            }
+            self.changed.extend(self.snapshot.apply(delta));
+        }
+    }
+
+    /// True when every kind has an answer of some sort; failures get some patience first.
+    fn is_settled(&self) -> bool {
+        let patient = self.started.elapsed() < PATIENCE;
+        let coverage = &self.snapshot.coverage;
+        KindId::ALL.iter().all(|kind| coverage.of_kind(*kind).next().is_some())
+            && coverage.iter().all(|(_, _, state)| match state {
+                CoverageState::Syncing { .. } => false,
+                CoverageState::Failing { last_heard, .. } => last_heard.is_some() || !patient,
+                CoverageState::Synced { .. } | CoverageState::Denied { .. } => true,
+            })
+    }
+}
