@@ -8,8 +8,10 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod captures;
 mod changes;
 mod config;
+mod engine;
 mod practice_sim;
 mod rules;
 mod snapshot;
