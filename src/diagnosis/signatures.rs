@@ -114,9 +114,10 @@ impl Signatures {
     /// The first signature (in the order of the file, stronger first) that matches one line.
     pub fn of_line(&self, line: &str, index: usize) -> Option<Match<'_>> {
         let hits: Vec<usize> = self.set.matches(line).into_iter().collect();
-        let best = hits.iter().filter_map(|h| self.patterns.get(*h)).min_by_key(|(s, _)| {
-            (std::cmp::Reverse(self.list.get(*s).map(|x| x.strength)), *s)
-        })?;
+        let best = hits
+            .iter()
+            .filter_map(|h| self.patterns.get(*h))
+            .min_by_key(|(s, _)| (std::cmp::Reverse(self.list.get(*s).map(|x| x.strength)), *s))?;
         let (signature, regex) = (self.list.get(best.0)?, &best.1);
         let captures = regex.captures(line)?;
         let groups = regex

@@ -85,7 +85,12 @@ pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
         rest.push_str(" --previous");
     }
     rest.push_str(" --tail=200");
-    Some(fix("Read the log of the failed run", kubectl(&finding.subject.namespace, rest), Risk::Safe, "the application's own words, in full"))
+    Some(fix(
+        "Read the log of the failed run",
+        kubectl(&finding.subject.namespace, rest),
+        Risk::Safe,
+        "the application's own words, in full",
+    ))
 }
 
 /// `kubectl describe` of any object.

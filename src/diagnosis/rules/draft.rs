@@ -178,13 +178,7 @@ pub fn condition(object: ObjectRef, condition: &Condition) -> Evidence {
             text.push_str(part);
         }
     }
-    quote(
-        object,
-        EvidenceSource::Status,
-        format!("status.conditions[{}]", condition.kind),
-        text,
-        condition.last_transition_time,
-    )
+    quote(object, EvidenceSource::Status, format!("status.conditions[{}]", condition.kind), text, condition.last_transition_time)
 }
 
 /// A quote of a log line.

@@ -36,7 +36,13 @@ pub fn of_ending<'a>(facts: &Facts<'a>, pod: &Pod, ending: &Ending<'_>, out: &mu
     let siblings = siblings(facts, pod, ending);
     let rank = siblings.iter().position(|p| p.meta.name == pod.meta.name).unwrap_or(0);
     if rank < REPRESENTATIVES {
-        let wanted = own.into_iter().find(|k| facts.snapshot.logs.get(k).is_none_or(|l| l.restart_count < ending.view.status.restart_count && ending.previous == k.previous));
+        let wanted = own.into_iter().find(|k| {
+            facts
+                .snapshot
+                .logs
+                .get(k)
+                .is_none_or(|l| l.restart_count < ending.view.status.restart_count && ending.previous == k.previous)
+        });
         if let Some(key) = wanted {
             out.requests.push(EvidenceRequest::Log { key, restart_count: ending.view.status.restart_count });
         }
@@ -78,7 +84,8 @@ fn quotable<'a>(facts: &Facts<'a>, key: &LogKey) -> Option<Quotable<'a>> {
     if excerpt.unavailable.is_some() {
         return None;
     }
-    let lines: Vec<&LogLine> = excerpt.lines.iter().filter(|l| !l.text.starts_with("unable to retrieve container logs")).collect();
+    let lines: Vec<&LogLine> =
+        excerpt.lines.iter().filter(|l| !l.text.starts_with("unable to retrieve container logs")).collect();
     if lines.is_empty() {
         return None;
     }
@@ -94,7 +101,8 @@ fn siblings<'a>(facts: &Facts<'a>, pod: &Pod, ending: &Ending<'_>) -> Vec<&'a Po
         .controlled_by(&owner.uid)
         .filter(|p| {
             p.containers().any(|c| {
-                &*c.status.name == ending.name() && c.last_terminated().is_some_and(|(run, _)| run.exit_code == ending.run.exit_code)
+                &*c.status.name == ending.name()
+                    && c.last_terminated().is_some_and(|(run, _)| run.exit_code == ending.run.exit_code)
             })
         })
         .collect()

@@ -80,7 +80,9 @@ static HOOK: Pattern = Pattern::new(r"PostStartHook|post ?start");
 pub fn is_before_start(pod: &Pod) -> bool {
     pod.node_name.is_some()
         && pod.condition("PodReadyToStartContainers").is_none_or(|c| !c.is_true())
-        && pod.containers().all(|c| c.status.state.running.is_none() && c.status.state.terminated.is_none() && c.status.last_state.terminated.is_none())
+        && pod.containers().all(|c| {
+            c.status.state.running.is_none() && c.status.state.terminated.is_none() && c.status.last_state.terminated.is_none()
+        })
         && pod.containers().all(|c| matches!(c.waiting_reason(), "" | "ContainerCreating" | "PodInitializing"))
 }
 
@@ -93,7 +95,9 @@ pub fn on_dead_node(facts: &Facts<'_>, pod: &Pod) -> bool {
 pub fn is_retried_by_job(facts: &Facts<'_>, pod: &Pod) -> bool {
     let Some(owner) = pod.meta.controller().filter(|o| &*o.kind == "Job") else { return false };
     match facts.snapshot.jobs.named(&pod.meta.namespace, &owner.name) {
-        Some(job) => !["Failed", "FailureTarget"].iter().any(|k| Condition::find(&job.status.conditions, k).is_some_and(Condition::is_true)),
+        Some(job) => !["Failed", "FailureTarget"]
+            .iter()
+            .any(|k| Condition::find(&job.status.conditions, k).is_some_and(Condition::is_true)),
         None => false,
     }
 }
@@ -113,7 +117,13 @@ pub fn endings<'a>(facts: &Facts<'a>, pod: &'a Pod, out: &mut Output) -> Vec<End
         .collect()
 }
 
-fn ending<'a>(facts: &Facts<'a>, pod: &'a Pod, view: ContainerView<'a>, events: &[&'a Event], out: &mut Output) -> Option<Ending<'a>> {
+fn ending<'a>(
+    facts: &Facts<'a>,
+    pod: &'a Pod,
+    view: ContainerView<'a>,
+    events: &[&'a Event],
+    out: &mut Output,
+) -> Option<Ending<'a>> {
     let status = view.status;
     let previous = status.state.terminated.is_none();
     let (run, field) = match (status.state.terminated.as_deref(), status.last_state.terminated.as_deref()) {

@@ -92,7 +92,14 @@ fn from_waiting(pod: &Pod) -> Vec<Missing> {
                 return Some(Missing { kind, name: name.to_owned(), key: Some(key.to_owned()), container, evidence, at });
             }
             let c = NOT_FOUND.captures(text)?;
-            Some(Missing { kind: kind_of(c.get(1)?.as_str()), name: c.get(2)?.as_str().to_owned(), key: None, container, evidence, at })
+            Some(Missing {
+                kind: kind_of(c.get(1)?.as_str()),
+                name: c.get(2)?.as_str().to_owned(),
+                key: None,
+                container,
+                evidence,
+                at,
+            })
         })
         .collect()
 }
@@ -102,7 +109,10 @@ fn from_mounts(facts: &Facts<'_>, pod: &Pod) -> Vec<Missing> {
         return Vec::new();
     }
     let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
-    let newest = events.iter().rev().filter(|e| &*e.reason == "FailedMount" && pods::is_recent(facts.now, e.last_seen(), TimeDelta::minutes(30)));
+    let newest = events
+        .iter()
+        .rev()
+        .filter(|e| &*e.reason == "FailedMount" && pods::is_recent(facts.now, e.last_seen(), TimeDelta::minutes(30)));
     newest
         .filter_map(|e| {
             let (text, at) = (e.text(), e.first_seen());
@@ -110,10 +120,24 @@ fn from_mounts(facts: &Facts<'_>, pod: &Pod) -> Vec<Missing> {
             if let Some(c) = VOLUME_KEY.captures(text) {
                 let kind = kind_of(c.get(1)?.as_str());
                 let name = volume_source(pod, volume, kind).unwrap_or_else(|| volume.to_owned());
-                return Some(Missing { kind, name, key: Some(c.get(2)?.as_str().to_owned()), container: None, evidence: draft::event(e), at });
+                return Some(Missing {
+                    kind,
+                    name,
+                    key: Some(c.get(2)?.as_str().to_owned()),
+                    container: None,
+                    evidence: draft::event(e),
+                    at,
+                });
             }
             let c = NOT_FOUND.captures(text)?;
-            Some(Missing { kind: kind_of(c.get(1)?.as_str()), name: c.get(2)?.as_str().to_owned(), key: None, container: None, evidence: draft::event(e), at })
+            Some(Missing {
+                kind: kind_of(c.get(1)?.as_str()),
+                name: c.get(2)?.as_str().to_owned(),
+                key: None,
+                container: None,
+                evidence: draft::event(e),
+                at,
+            })
         })
         .collect()
 }
@@ -182,7 +206,14 @@ fn statically(facts: &Facts<'_>, pod: &Pod, out: &mut Output) -> Vec<Missing> {
                 Found::All => return None,
             };
             let text = format!("{} {name} is not in namespace {}", kind, pod.meta.namespace);
-            Some(Missing { kind, name: name.to_string(), key: lost.flatten(), container: None, evidence: draft::pod_spec(pod, field, text), at: pod.meta.creation_timestamp })
+            Some(Missing {
+                kind,
+                name: name.to_string(),
+                key: lost.flatten(),
+                container: None,
+                evidence: draft::pod_spec(pod, field, text),
+                at: pod.meta.creation_timestamp,
+            })
         })
         .collect()
 }
@@ -244,7 +275,11 @@ fn find(facts: &Facts<'_>, pod: &Pod, missing: Missing) -> Finding {
         draft = draft.because(draft::quote(object, EvidenceSource::Status, kind.to_lowercase(), text, None));
     }
     if let Some((_, _, _, field)) = references(pod).into_iter().find(|(k, n, ..)| *k == kind && **n == *name) {
-        draft = draft.because(draft::pod_spec(pod, field, format!("{kind} {name}{}", key.as_deref().map(|k| format!(", key {k}")).unwrap_or_default())));
+        draft = draft.because(draft::pod_spec(
+            pod,
+            field,
+            format!("{kind} {name}{}", key.as_deref().map(|k| format!(", key {k}")).unwrap_or_default()),
+        ));
     }
     draft = draft.maybe("elsewhere", elsewhere(facts, namespace, kind, &name).as_deref());
     draft.maybe("similar", similar(facts, namespace, kind, &name).as_deref()).done()
@@ -264,7 +299,10 @@ fn elsewhere(facts: &Facts<'_>, namespace: &str, kind: &str, name: &str) -> Opti
 
 /// A name in the same namespace that differs by at most two letters.
 fn similar(facts: &Facts<'_>, namespace: &str, kind: &str, name: &str) -> Option<String> {
-    names(facts, kind).into_iter().find(|(ns, n)| *ns == namespace && *n != name && distance(n, name) <= 2).map(|(_, n)| n.to_owned())
+    names(facts, kind)
+        .into_iter()
+        .find(|(ns, n)| *ns == namespace && *n != name && distance(n, name) <= 2)
+        .map(|(_, n)| n.to_owned())
 }
 
 /// Edit distance of two short names.
@@ -307,11 +345,20 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         (_, false) => kubectl(namespace, format!("create configmap {} --from-env-file=app.env", quoted(name))),
         (_, true) => {
             let create = if kind == "Secret" { "secret generic" } else { "configmap" };
-            let json = format!("kubectl -n {} create {create} {} {literal} --dry-run=client -o json", quoted(namespace), quoted(name));
-            format!("{json} | kubectl -n {} patch {lower} {} --type=merge --patch-file=/dev/stdin", quoted(namespace), quoted(name))
+            let json =
+                format!("kubectl -n {} create {create} {} {literal} --dry-run=client -o json", quoted(namespace), quoted(name));
+            format!(
+                "{json} | kubectl -n {} patch {lower} {} --type=merge --patch-file=/dev/stdin",
+                quoted(namespace),
+                quoted(name)
+            )
         }
     };
-    let title = if finding.facts.contains_key("key") { format!("Add the key {key} to {lower} {name}") } else { format!("Create the {lower} {name}") };
+    let title = if finding.facts.contains_key("key") {
+        format!("Add the key {key} to {lower} {name}")
+    } else {
+        format!("Create the {lower} {name}")
+    };
     fixes.push(fix(title, command, Risk::Safe, "the kubelet retries by itself: no restart is needed"));
     fixes.push(edit(finding, "Correct the reference", "when another object or key is meant"));
     fixes

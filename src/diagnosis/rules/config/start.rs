@@ -47,17 +47,54 @@ Fixes
 
 /// Wordings in the order they must be tried.
 pub static CLASSES: [(&str, Pattern); 7] = [
-    ("oom-killed", Pattern::new(r"container init was OOM-killed|possibly OOM-killed|failed to write \S*memory\.(?:max|limit_in_bytes)|minimum memory limit allowed")),
-    ("missing-reference", Pattern::new(r#"(?i)^(?:Error: )?(?:secret|configmap)s? "[^"]+" not found|couldn't find key \S+ in (?:Secret|ConfigMap)"#)),
+    (
+        "oom-killed",
+        Pattern::new(
+            r"container init was OOM-killed|possibly OOM-killed|failed to write \S*memory\.(?:max|limit_in_bytes)|minimum memory limit allowed",
+        ),
+    ),
+    (
+        "missing-reference",
+        Pattern::new(
+            r#"(?i)^(?:Error: )?(?:secret|configmap)s? "[^"]+" not found|couldn't find key \S+ in (?:Secret|ConfigMap)"#,
+        ),
+    ),
     ("run-as-root-forbidden", Pattern::new(r"container has runAsNonRoot and image|runAsUser breaks non-root policy")),
-    ("exec-format-error", Pattern::new(r"(?i)exec format error|exec user process caused|cannot execute binary file|bad interpreter|required file not found|\\r.: No such file")),
-    ("volume-mount-failed", Pattern::new(r#"error mounting "|Are you trying to mount a directory onto a file|failed to generate spec: failed to (?:stat|mkdir)|failed to (?:prepare|create) subPath|mount src=|failed to generate container .* spec: failed to (?:stat|mkdir)"#)),
-    ("command-not-executable", Pattern::new(r#"exec: "[^"]+": permission denied|exec \S+: permission denied|permission denied: unknown|is a directory: unknown|open executable.*Permission denied"#)),
-    ("command-not-found", Pattern::new(r#"executable file (?:`[^`]+` )?not found|exec: "[^"]+": (?:stat \S+: )?no such file or directory|exec: "[^"]+": |starting container process caused.*no such file|no command specified|exec \S+: no such file or directory"#)),
+    (
+        "exec-format-error",
+        Pattern::new(
+            r"(?i)exec format error|exec user process caused|cannot execute binary file|bad interpreter|required file not found|\\r.: No such file",
+        ),
+    ),
+    (
+        "volume-mount-failed",
+        Pattern::new(
+            r#"error mounting "|Are you trying to mount a directory onto a file|failed to generate spec: failed to (?:stat|mkdir)|failed to (?:prepare|create) subPath|mount src=|failed to generate container .* spec: failed to (?:stat|mkdir)"#,
+        ),
+    ),
+    (
+        "command-not-executable",
+        Pattern::new(
+            r#"exec: "[^"]+": permission denied|exec \S+: permission denied|permission denied: unknown|is a directory: unknown|open executable.*Permission denied"#,
+        ),
+    ),
+    (
+        "command-not-found",
+        Pattern::new(
+            r#"executable file (?:`[^`]+` )?not found|exec: "[^"]+": (?:stat \S+: )?no such file or directory|exec: "[^"]+": |starting container process caused.*no such file|no command specified|exec \S+: no such file or directory"#,
+        ),
+    ),
 ];
 
 static COMMAND: Pattern = Pattern::new(r#"exec: "([^"]+)"|executable file `([^`]+)`|exec (\S+): "#);
-const WAITING: &[&str] = &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError", "ImageVolumeMountFailed"];
+const WAITING: &[&str] = &[
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "ImageVolumeMountFailed",
+];
 
 /// The class of a create or start error's text.
 pub fn classify(text: &str) -> &'static str {
@@ -84,25 +121,48 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         let quote = draft::pod_status(pod, format!("{}.message", ending.field), text, ending.run.finished_at);
         out.findings.extend(find(facts, pod, ending.view, text, quote));
     }
-    if let Some(event) = facts.snapshot.events_of(KindId::Pod, &pod.meta).into_iter().rev().find(|e| &*e.reason == "FailedPrepareDynamicResources").filter(|_| pods::is_before_start(pod)) {
-        out.findings.push(Draft::pod(facts, "container-create-failed", pod).says("a device driver of the node cannot prepare the pod's resource claims").because(draft::event(event)).done());
+    if let Some(event) = facts
+        .snapshot
+        .events_of(KindId::Pod, &pod.meta)
+        .into_iter()
+        .rev()
+        .find(|e| &*e.reason == "FailedPrepareDynamicResources")
+        .filter(|_| pods::is_before_start(pod))
+    {
+        out.findings.push(
+            Draft::pod(facts, "container-create-failed", pod)
+                .says("a device driver of the node cannot prepare the pod's resource claims")
+                .because(draft::event(event))
+                .done(),
+        );
     }
 }
 
-fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, message: &str, quote: crate::diagnosis::finding::Evidence) -> Option<Finding> {
+fn find(
+    facts: &Facts<'_>,
+    pod: &Pod,
+    view: ContainerView<'_>,
+    message: &str,
+    quote: crate::diagnosis::finding::Evidence,
+) -> Option<Finding> {
     let name = &view.status.name;
     let cause = classify(message);
     if matches!(cause, "missing-reference" | "oom-killed") {
         return None; // Rules of their own.
     }
     let container = pod.spec.container(name);
-    let written = container.map(|c| c.command.iter().chain(&c.args).map(|w| &**w).collect::<Vec<_>>().join(" ")).unwrap_or_default();
+    let written =
+        container.map(|c| c.command.iter().chain(&c.args).map(|w| &**w).collect::<Vec<_>>().join(" ")).unwrap_or_default();
     let command = COMMAND.first_group(message).unwrap_or(&written).to_owned();
     let says = match cause {
-        "command-not-found" if command.contains(' ') => format!("container {name}: a whole command line stands in one word: \"{command}\" is not a program"),
+        "command-not-found" if command.contains(' ') => {
+            format!("container {name}: a whole command line stands in one word: \"{command}\" is not a program")
+        }
         "command-not-found" => format!("container {name}: the command {command} does not exist in the image"),
         "command-not-executable" => format!("container {name}: the command {command} is not executable"),
-        "exec-format-error" => format!("container {name}: {command} cannot run on this machine (other architecture, or a script without a valid interpreter)"),
+        "exec-format-error" => format!(
+            "container {name}: {command} cannot run on this machine (other architecture, or a script without a valid interpreter)"
+        ),
         "run-as-root-forbidden" => format!("container {name}: runAsNonRoot is set and the image runs as root or under a name"),
         "volume-mount-failed" => format!("container {name}: a mount into it fails"),
         _ => format!("container {name} cannot be created: {}", text::ellipsis(message, 140)),
@@ -125,7 +185,9 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let container = fact(finding, "container");
     let mut fixes = Vec::new();
     if finding.cause.0 == "run-as-root-forbidden" && can_roll_out(&finding.workload) {
-        let patch = format!(r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"{container}","securityContext":{{"runAsUser":1000}}}}]}}}}}}}}"#);
+        let patch = format!(
+            r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"{container}","securityContext":{{"runAsUser":1000}}}}]}}}}}}}}"#
+        );
         let command = kubectl(&finding.workload.namespace, format!("patch {} -p {}", target(&finding.workload), quoted(&patch)));
         fixes.push(fix("Run it as user 1000", command, Risk::Disruptive, "the kubelet can only verify a numeric user"));
     }

@@ -28,10 +28,13 @@ impl Endpoint {
     }
 }
 
-static URL: Pattern = Pattern::new(r"^(?P<scheme>[a-zA-Z][\w+.-]*)://(?:[^@/]*@)?(?P<host>\[[0-9a-fA-F:]+\]|[^:/?#,@]+)(?::(?P<port>\d+))?");
+static URL: Pattern =
+    Pattern::new(r"^(?P<scheme>[a-zA-Z][\w+.-]*)://(?:[^@/]*@)?(?P<host>\[[0-9a-fA-F:]+\]|[^:/?#,@]+)(?::(?P<port>\d+))?");
 static JDBC: Pattern = Pattern::new(r"^jdbc:(?P<scheme>[a-z]+):(?://|thin:@//?)(?P<host>[^:/?;]+)(?::(?P<port>\d+))?");
 static DATABASE_SCHEME: Pattern = Pattern::new(r"(?i)^(?:postgres|mysql|mariadb|mssql|oracle|cockroach|pgsql|sqlserver|db2)");
-static DATABASE_NAME: Pattern = Pattern::new(r"(?i)^(?:.*_)?(?:DATABASE|DB|POSTGRES(?:QL)?|PG|MYSQL|MARIADB|SQL(?:ALCHEMY)?|JDBC|SPRING_DATASOURCE)(?:_.*)?$|^PG(?:HOST|PORT)$");
+static DATABASE_NAME: Pattern = Pattern::new(
+    r"(?i)^(?:.*_)?(?:DATABASE|DB|POSTGRES(?:QL)?|PG|MYSQL|MARIADB|SQL(?:ALCHEMY)?|JDBC|SPRING_DATASOURCE)(?:_.*)?$|^PG(?:HOST|PORT)$",
+);
 static OTHER_NAME: Pattern = Pattern::new(r"(?i)redis|kafka|rabbit|amqp|broker|mongo|elastic|memcache|nats|api|_service_");
 static HOST_VARIABLE: Pattern = Pattern::new(r"(?i)(?:HOST|HOSTNAME|SERVER|ADDR(?:ESS)?)$|^PGHOST$");
 static DATABASE_WORDS: Pattern = Pattern::new(
@@ -41,10 +44,17 @@ static OTHER_WORDS: Pattern = Pattern::new(
     r"(?i)redis|kafka|rabbitmq|amqp|pika|celery|mongo|elasticsearch|opensearch|memcache|nats|httpx|requests\.exceptions|aiohttp|urllib3|axios|undici|fetch failed|HTTPConnectionPool|grpc",
 );
 const DATABASE_PORTS: &[&str] = &["5432", "6432", "3306", "33060", "1433", "1521", "26257", "5433"];
-const OTHER_PORTS: &[&str] = &["6379", "26379", "9092", "9093", "9094", "5672", "5671", "27017", "9200", "11211", "4222", "80", "443", "8080", "8000"];
+const OTHER_PORTS: &[&str] =
+    &["6379", "26379", "9092", "9093", "9094", "5672", "5671", "27017", "9200", "11211", "4222", "80", "443", "8080", "8000"];
 
 /// Whether the far side of a failed connection is a database; `None` when nothing tells.
-pub fn is_database(log: &Quotable<'_>, line: usize, port: Option<&str>, host: Option<&str>, container: Option<&Container>) -> Option<bool> {
+pub fn is_database(
+    log: &Quotable<'_>,
+    line: usize,
+    port: Option<&str>,
+    host: Option<&str>,
+    container: Option<&Container>,
+) -> Option<bool> {
     if let Some(port) = port {
         if DATABASE_PORTS.contains(&port) {
             return Some(true);
@@ -103,8 +113,16 @@ pub fn database_of(container: &Container) -> Option<Endpoint> {
     let host = container.env.iter().find(|v| {
         HOST_VARIABLE.is_match(&v.name) && DATABASE_NAME.is_match(&v.name) && !OTHER_NAME.is_match(&v.name) && v.value.is_some()
     })?;
-    let port = container.env.iter().find(|v| DATABASE_NAME.is_match(&v.name) && v.name.to_uppercase().ends_with("PORT")).and_then(|v| v.value.clone());
-    Some(Endpoint { host: host.value.as_deref()?.to_owned(), port: port.map(|p| p.to_string()), variable: Some(host.name.to_string()) })
+    let port = container
+        .env
+        .iter()
+        .find(|v| DATABASE_NAME.is_match(&v.name) && v.name.to_uppercase().ends_with("PORT"))
+        .and_then(|v| v.value.clone());
+    Some(Endpoint {
+        host: host.value.as_deref()?.to_owned(),
+        port: port.map(|p| p.to_string()),
+        variable: Some(host.name.to_string()),
+    })
 }
 
 /// The Service behind a host: by cluster name, by cluster IP, or by the address of a pod it selects.
@@ -112,21 +130,30 @@ pub fn service_of(facts: &Facts<'_>, namespace: &str, host: &str) -> Option<Endp
     let named = |ns: &str, name: &str| facts.snapshot.services.named(ns, name);
     let mut labels = host.split('.');
     let first = labels.next().unwrap_or_default();
-    let service = if host.parse::<std::net::IpAddr>().is_ok() {
-        facts.snapshot.services.iter().find(|s| s.spec.cluster_ip.as_deref() == Some(host)).or_else(|| {
-            let pod = facts.snapshot.pods.iter().find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
-            facts.snapshot.services.in_namespace(&pod.meta.namespace).find(|s| {
-                !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v))
+    let service =
+        if host.parse::<std::net::IpAddr>().is_ok() {
+            facts.snapshot.services.iter().find(|s| s.spec.cluster_ip.as_deref() == Some(host)).or_else(|| {
+                let pod = facts
+                    .snapshot
+                    .pods
+                    .iter()
+                    .find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
+                facts.snapshot.services.in_namespace(&pod.meta.namespace).find(|s| {
+                    !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v))
+                })
             })
-        })
+        } else {
+            match labels.next() {
+                None => named(namespace, first),
+                Some(ns) if matches!(labels.next(), None | Some("svc")) => named(ns, first),
+                Some(_) => None,
+            }
+        }?;
+    let host = if &*service.meta.namespace == namespace {
+        service.meta.name.to_string()
     } else {
-        match labels.next() {
-            None => named(namespace, first),
-            Some(ns) if matches!(labels.next(), None | Some("svc")) => named(ns, first),
-            Some(_) => None,
-        }
-    }?;
-    let host = if &*service.meta.namespace == namespace { service.meta.name.to_string() } else { format!("{}.{}", service.meta.name, service.meta.namespace) };
+        format!("{}.{}", service.meta.name, service.meta.namespace)
+    };
     let port = service.spec.ports.first().map(|p| p.port.to_string());
     Some(Endpoint { host, port, variable: None })
 }
@@ -142,7 +169,8 @@ mod tests {
 
     #[test]
     fn urls_yield_host_and_port_but_no_password() {
-        let found = database_of(&container("DATABASE_URL", "postgresql+asyncpg://app:s3cr3t@postgres.prod.svc:5432/app")).expect("a database");
+        let found = database_of(&container("DATABASE_URL", "postgresql+asyncpg://app:s3cr3t@postgres.prod.svc:5432/app"))
+            .expect("a database");
         assert_eq!(found.at(), "postgres.prod.svc:5432");
         let found = database_of(&container("SPRING_DATASOURCE_URL", "jdbc:mysql://db:3306/shop")).expect("a database");
         assert_eq!(found.at(), "db:3306");

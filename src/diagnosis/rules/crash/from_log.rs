@@ -100,12 +100,21 @@ fn ended(pod: &Pod, ending: &Ending<'_>) -> crate::diagnosis::finding::Evidence 
     let lived = run.started_at.zip(run.finished_at).map(|(a, b)| format!(" after {}", text::duration(b - a))).unwrap_or_default();
     let reason = run.reason.as_deref().unwrap_or("ended");
     let restarts = ending.view.status.restart_count;
-    draft::pod_status(pod, ending.field.clone(), format!("{reason}, exit code {}{lived}, {restarts} restarts", run.exit_code), run.finished_at)
+    draft::pod_status(
+        pod,
+        ending.field.clone(),
+        format!("{reason}, exit code {}{lived}, {restarts} restarts", run.exit_code),
+        run.finished_at,
+    )
 }
 
 fn exits(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {
     base(facts, "process-exits", pod, ending)
-        .says(format!("container {} ends by itself with exit code 0, and a {} restarts it each time", ending.name(), facts.snapshot.workload_of(pod).kind))
+        .says(format!(
+            "container {} ends by itself with exit code 0, and a {} restarts it each time",
+            ending.name(),
+            facts.snapshot.workload_of(pod).kind
+        ))
         .because(ended(pod, ending))
         .not("a liveness probe: the kubelet did not kill it")
         .done()
@@ -114,7 +123,13 @@ fn exits(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {
 fn by_code(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, out: &mut Output) -> Option<Finding> {
     let killed = matches!(code, 137 | 143);
     let log = logs::of_ending(facts, pod, ending, out);
-    if code == 137 && facts.snapshot.events_about(&crate::kinds::ObjectRef::new("Node", "", pod.node_name.as_deref().unwrap_or_default())).iter().any(|e| &*e.reason == "SystemOOM") {
+    if code == 137
+        && facts
+            .snapshot
+            .events_about(&crate::kinds::ObjectRef::new("Node", "", pod.node_name.as_deref().unwrap_or_default()))
+            .iter()
+            .any(|e| &*e.reason == "SystemOOM")
+    {
         return None; // oom-killed looks at the node.
     }
     if let Some(log) = &log {
@@ -174,7 +189,10 @@ fn signed(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, log: &Quotable<'_>,
     let endpoint = endpoint(facts, pod, container, cause, (host, port));
     if let Some(endpoint) = &endpoint {
         let what = if cause.starts_with("database-") { "database" } else { "dependency" };
-        draft = draft.rooted_outside(what, &endpoint.at()).maybe("variable", endpoint.variable.as_deref()).fact("endpoint", &endpoint.at());
+        draft = draft
+            .rooted_outside(what, &endpoint.at())
+            .maybe("variable", endpoint.variable.as_deref())
+            .fact("endpoint", &endpoint.at());
     }
     if cause == "node-pressure" {
         draft = draft.rooted_in("Node", "", pod.node_name.as_deref().unwrap_or_default());
@@ -218,7 +236,13 @@ fn sentence(found: &Match<'_>, at: Option<&str>, fields: &[String]) -> String {
 }
 
 /// Where the finding's dependency lives, under one name for every pod that uses it.
-fn endpoint(facts: &Facts<'_>, pod: &Pod, container: Option<&crate::kinds::pod_spec::Container>, cause: &str, (host, port): (Option<&str>, Option<&str>)) -> Option<Endpoint> {
+fn endpoint(
+    facts: &Facts<'_>,
+    pod: &Pod,
+    container: Option<&crate::kinds::pod_spec::Container>,
+    cause: &str,
+    (host, port): (Option<&str>, Option<&str>),
+) -> Option<Endpoint> {
     let is_database = cause.starts_with("database-") && cause != "database-pool-exhausted";
     if !is_database && cause != "dependency-unreachable" {
         return None;
@@ -227,7 +251,8 @@ fn endpoint(facts: &Facts<'_>, pod: &Pod, container: Option<&crate::kinds::pod_s
     let from_env = if is_database { container.and_then(context::database_of) } else { None };
     let mut endpoint = match (named, from_env) {
         (Some(mut named), env) => {
-            named.variable = env.filter(|e| e.host == named.host || named.host.parse::<std::net::IpAddr>().is_ok()).and_then(|e| e.variable);
+            named.variable =
+                env.filter(|e| e.host == named.host || named.host.parse::<std::net::IpAddr>().is_ok()).and_then(|e| e.variable);
             named
         }
         (None, Some(env)) => env,
@@ -271,14 +296,18 @@ fn unsigned(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, log: O
     let line = log.and_then(last_error);
     let mut draft = base(facts, cause, pod, ending).because(ended(pod, ending));
     let says = match &line {
-        Some(line) => format!("container {name} crashes: {what}; its last words: {}", text::ellipsis(text::clean(line.text.trim()).as_str(), 140)),
+        Some(line) => format!(
+            "container {name} crashes: {what}; its last words: {}",
+            text::ellipsis(text::clean(line.text.trim()).as_str(), 140)
+        ),
         None => format!("container {name} crashes: {what}"),
     };
     if let (Some(line), Some(log)) = (line, log) {
         draft = draft.because(draft::log_line(log.pod.clone(), name, log.previous, line));
     }
     if let Some(message) = message_lines(pod, ending) {
-        draft = draft.because(draft::pod_status(pod, format!("{}.message", ending.field), message.trim(), ending.run.finished_at));
+        draft =
+            draft.because(draft::pod_status(pod, format!("{}.message", ending.field), message.trim(), ending.run.finished_at));
     }
     let sure = if cause == "app-crash" || is_init || log.is_none() { Confidence::Likely } else { Confidence::Certain };
     draft.says(says).sure(sure).not("the memory limit: the runtime does not say OOMKilled").done()
@@ -289,7 +318,9 @@ fn last_error<'a>(log: &Quotable<'a>) -> Option<&'a LogLine> {
     let said = || log.lines.iter().rev().filter(|l| l.text.trim().len() > 2);
     let weak = Signatures::shipped();
     said()
-        .find(|l| ERROR_LINE.is_match(&l.text) && weak.of_line(&l.text, 0).is_some() && !l.text.contains("Application startup failed"))
+        .find(|l| {
+            ERROR_LINE.is_match(&l.text) && weak.of_line(&l.text, 0).is_some() && !l.text.contains("Application startup failed")
+        })
         .or_else(|| said().find(|l| ERROR_LINE.is_match(&l.text)))
         .or_else(|| said().next())
         .copied()

@@ -15,9 +15,17 @@ pub fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         "database-auth-failed" | "database-tls-required" => login(finding),
         "setting-missing" => setting(finding),
         "migration-failed" => migration(facts, finding),
-        "process-exits" => vec![edit(finding, "Keep the process in the foreground, or run it as a Job", "a workload that is meant to run for ever must not end")],
+        "process-exits" => vec![edit(
+            finding,
+            "Keep the process in the foreground, or run it as a Job",
+            "a workload that is meant to run for ever must not end",
+        )],
         "filesystem-read-only" | "permission-denied" | "disk-full" => storage(finding),
-        "heap-exhausted" => vec![edit(finding, "Raise the runtime's heap limit and the container's together", "-Xmx, MaxRAMPercentage or --max-old-space-size was reached, not the container's limit")],
+        "heap-exhausted" => vec![edit(
+            finding,
+            "Raise the runtime's heap limit and the container's together",
+            "-Xmx, MaxRAMPercentage or --max-old-space-size was reached, not the container's limit",
+        )],
         "command-not-found" | "command-not-executable" | "exec-format-error" | "module-missing" => {
             vec![edit(finding, "Correct image or command", "what it needs is not in the image it runs")]
         }
@@ -45,9 +53,15 @@ fn reach(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             Some(other) => format!("{host} does not resolve; the cluster has {other}"),
             None => format!("{host} does not resolve"),
         };
-        let title = if variable.is_empty() { "Correct the host name".to_owned() } else { format!("Correct the host in {variable}") };
+        let title =
+            if variable.is_empty() { "Correct the host name".to_owned() } else { format!("Correct the host in {variable}") };
         fixes.push(edit(finding, title, why));
-        fixes.push(fix("List the Services the name could mean", "kubectl get services -A".to_owned(), Risk::Safe, "a Service of another namespace is called NAME.NAMESPACE.svc"));
+        fixes.push(fix(
+            "List the Services the name could mean",
+            "kubectl get services -A".to_owned(),
+            Risk::Safe,
+            "a Service of another namespace is called NAME.NAMESPACE.svc",
+        ));
         return fixes;
     }
     let endpoint = fact(finding, "endpoint");
@@ -62,7 +76,11 @@ fn reach(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ));
     }
     let is_loopback = matches!(host, "127.0.0.1" | "localhost" | "::1");
-    let why = if is_loopback { format!("{host} is the pod itself, and nothing listens there") } else { format!("it connects to {endpoint} now") };
+    let why = if is_loopback {
+        format!("{host} is the pod itself, and nothing listens there")
+    } else {
+        format!("it connects to {endpoint} now")
+    };
     let title = if variable.is_empty() { "Correct the address".to_owned() } else { format!("Correct the address in {variable}") };
     fixes.push(edit(finding, title, why));
     fixes
@@ -72,7 +90,8 @@ fn connections(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let mut fixes = Vec::new();
     let ready = facts.snapshot.pods_of(workload).iter().filter(|p| p.is_ready()).count();
-    if matches!(&*workload.kind, "Deployment" | "StatefulSet") && ready > 0 && finding.cause.0 == "database-too-many-connections" {
+    if matches!(&*workload.kind, "Deployment" | "StatefulSet") && ready > 0 && finding.cause.0 == "database-too-many-connections"
+    {
         let replicas = i32::try_from(ready).unwrap_or(1);
         let command = kubectl(&workload.namespace, format!("scale {} --replicas={replicas}", target(workload)));
         let plain = fix(
@@ -83,7 +102,11 @@ fn connections(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         );
         fixes.push(with_action(plain, Intent::Scale { workload: workload.clone(), replicas }));
     }
-    fixes.push(edit(finding, "Lower the pool size per process", "replicas × processes × (pool size + overflow) must stay below the server's limit"));
+    fixes.push(edit(
+        finding,
+        "Lower the pool size per process",
+        "replicas × processes × (pool size + overflow) must stay below the server's limit",
+    ));
     if let Some(Row::Deployment(d)) = facts.snapshot.find(workload)
         && d.spec.replicas.unwrap_or(1) > 1
         && finding.cause.0 == "database-pool-exhausted"
@@ -97,7 +120,12 @@ fn login(finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if finding.cause.0 == "database-tls-required" && can_roll_out(&finding.workload) {
         let command = kubectl(&finding.workload.namespace, format!("set env {} PGSSLMODE=require", target(&finding.workload)));
-        fixes.push(fix("Ask for TLS", command, Risk::Disruptive, "for servers that accept encrypted connections only; libpq clients read it"));
+        fixes.push(fix(
+            "Ask for TLS",
+            command,
+            Risk::Disruptive,
+            "for servers that accept encrypted connections only; libpq clients read it",
+        ));
     }
     fixes.push(edit(finding, "Correct user, password or database name", "the database answered and refused this login"));
     fixes.extend(restart(finding, "only when the Secret was corrected after the pods started: variables are read once"));
@@ -110,9 +138,18 @@ fn setting(finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if is_variable && can_roll_out(&finding.workload) {
         let command = kubectl(&finding.workload.namespace, format!("set env {} {name}=\"${name}\"", target(&finding.workload)));
-        fixes.push(fix(format!("Set {name}"), command, Risk::Disruptive, format!("takes the value of {name} in your shell; for a password use --from=secret/NAME instead")));
+        fixes.push(fix(
+            format!("Set {name}"),
+            command,
+            Risk::Disruptive,
+            format!("takes the value of {name} in your shell; for a password use --from=secret/NAME instead"),
+        ));
     }
-    fixes.push(edit(finding, "Add the setting", if name.is_empty() { "the application names it in its log".to_owned() } else { format!("the application needs {name}") }));
+    fixes.push(edit(
+        finding,
+        "Add the setting",
+        if name.is_empty() { "the application names it in its log".to_owned() } else { format!("the application needs {name}") },
+    ));
     fixes
 }
 
@@ -123,7 +160,11 @@ fn migration(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         let command = kubectl(&job.meta.namespace, format!("logs job/{} --tail=100", quoted(&job.meta.name)));
         fixes.push(fix("Read the migration Job's log", command, Risk::Safe, "the schema and the image must belong together"));
     }
-    fixes.push(edit(finding, "Use the image that knows the database's revision", "the image is older (or newer) than the schema: do not undo further back"));
+    fixes.push(edit(
+        finding,
+        "Use the image that knows the database's revision",
+        "the image is older (or newer) than the schema: do not undo further back",
+    ));
     fixes
 }
 

@@ -42,8 +42,9 @@ Fixes
     fixes,
 };
 
-static CANNOT_START: Pattern =
-    Pattern::new(r"container init was OOM-killed|possibly OOM-killed|failed to write \S*memory\.(?:max|limit_in_bytes)|minimum memory limit allowed");
+static CANNOT_START: Pattern = Pattern::new(
+    r"container init was OOM-killed|possibly OOM-killed|failed to write \S*memory\.(?:max|limit_in_bytes)|minimum memory limit allowed",
+);
 static WORKER: Pattern = Pattern::new(
     r"was sent SIGKILL! Perhaps out of memory|(?i)^killed$|(?:worker|child|process).{0,40}(?:died|exited|terminated|killed).{0,30}(?:137|signal[: ]*9|SIGKILL)|Memory cgroup out of memory: Killed process",
 );
@@ -66,7 +67,11 @@ fn find(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Option<Finding> {
         End::OutOfMemory => Some(own_limit(facts, pod, ending)),
         End::StartFailed if CANNOT_START.is_match(message) => Some(
             base(facts, "oom-killed", pod, ending)
-                .says(format!("the memory limit {} of container {} is too small to start it at all", limit(pod, ending.name()), ending.name()))
+                .says(format!(
+                    "the memory limit {} of container {} is too small to start it at all",
+                    limit(pod, ending.name()),
+                    ending.name()
+                ))
                 .because(draft::pod_status(pod, format!("{}.message", ending.field), message, ending.run.finished_at))
                 .done(),
         ),
@@ -86,7 +91,10 @@ fn find(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Option<Finding> {
 }
 
 fn limit(pod: &Pod, container: &str) -> String {
-    pod.spec.container(container).and_then(|c| c.resources.limits.get("memory")).map_or_else(|| "(none)".to_owned(), |q| q.0.to_string())
+    pod.spec
+        .container(container)
+        .and_then(|c| c.resources.limits.get("memory"))
+        .map_or_else(|| "(none)".to_owned(), |q| q.0.to_string())
 }
 
 fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, ending: &Ending<'_>) -> Draft {
@@ -99,7 +107,12 @@ fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, ending: &Ending<'_>) 
         .fact("limit", &limit)
         .because(draft::pod_status(pod, ending.field.clone(), format!("{reason}, exit code {}", run.exit_code), run.finished_at))
         .because(draft::pod_spec(pod, format!("{path}.resources.limits.memory"), limit))
-        .because(draft::pod_status(pod, format!("{}.restartCount", ending.view.path()), ending.view.status.restart_count.to_string(), None))
+        .because(draft::pod_status(
+            pod,
+            format!("{}.restartCount", ending.view.path()),
+            ending.view.status.restart_count.to_string(),
+            None,
+        ))
         .since(run.finished_at)
 }
 
@@ -109,16 +122,33 @@ fn own_limit(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {
     let limit = limit(pod, ending.name());
     let child = run.exit_code != 137 && run.exit_code != 0;
     let summary = if limit == "(none)" {
-        format!("container {} was killed for memory after {lived} though it has no limit of its own: the pod's or the node's was reached", ending.name())
+        format!(
+            "container {} was killed for memory after {lived} though it has no limit of its own: the pod's or the node's was reached",
+            ending.name()
+        )
     } else if child {
-        format!("a process of container {} was killed at the memory limit {limit}, and the container ended with {}", ending.name(), run.exit_code)
+        format!(
+            "a process of container {} was killed at the memory limit {limit}, and the container ended with {}",
+            ending.name(),
+            run.exit_code
+        )
     } else {
         format!("container {} was killed at its memory limit {limit} after {lived}", ending.name())
     };
-    let key = crate::snapshot::UsageKey { namespace: pod.meta.namespace.clone(), pod: pod.meta.name.clone(), container: ending.name().into() };
+    let key = crate::snapshot::UsageKey {
+        namespace: pod.meta.namespace.clone(),
+        pod: pod.meta.name.clone(),
+        container: ending.name().into(),
+    };
     let mut draft = base(facts, "oom-killed", pod, ending).says(summary).not("a probe: the runtime itself says OOMKilled");
     if let Some((at, _, memory)) = facts.snapshot.usage.get(&key).and_then(crate::snapshot::Usage::last) {
-        let quote = draft::quote(draft::pod_ref(pod), EvidenceSource::Metric, format!("memory of container {}", ending.name()), text::bytes(memory), Some(at));
+        let quote = draft::quote(
+            draft::pod_ref(pod),
+            EvidenceSource::Metric,
+            format!("memory of container {}", ending.name()),
+            text::bytes(memory),
+            Some(at),
+        );
         draft = draft.because(quote);
     }
     draft.done()
@@ -150,9 +180,16 @@ fn child(facts: &Facts<'_>, pod: &Pod, out: &mut Output) {
                 .container(&view.status.name)
                 .sure(Confidence::Likely)
                 .fact("limit", &has_limit)
-                .says(format!("processes inside container {} are killed again and again while it lives on; its memory limit is {has_limit}", view.status.name))
+                .says(format!(
+                    "processes inside container {} are killed again and again while it lives on; its memory limit is {has_limit}",
+                    view.status.name
+                ))
                 .because(draft::log_line(log.pod.clone(), &view.status.name, log.previous, last))
-                .because(draft::pod_spec(pod, format!("{}.resources.limits.memory", pod.spec.container_path(&view.status.name)), has_limit))
+                .because(draft::pod_spec(
+                    pod,
+                    format!("{}.resources.limits.memory", pod.spec.container_path(&view.status.name)),
+                    has_limit,
+                ))
                 .since(hits.first().and_then(|l| l.at))
                 .done(),
         );
@@ -171,7 +208,12 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if finding.facts.contains_key("nodeOom") {
         let node = fact(finding, "node");
-        fixes.push(fix("See what fills the node", format!("kubectl top pods -A --field-selector spec.nodeName={}", quoted(node)), Risk::Safe, "the victim is seldom the offender"));
+        fixes.push(fix(
+            "See what fills the node",
+            format!("kubectl top pods -A --field-selector spec.nodeName={}", quoted(node)),
+            Risk::Safe,
+            "the victim is seldom the offender",
+        ));
     } else if let Some(limit) = doubled(fact(finding, "limit")).filter(|_| can_roll_out(workload)) {
         let command = kubectl(
             &workload.namespace,

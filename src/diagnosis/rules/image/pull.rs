@@ -65,17 +65,57 @@ const REASONS: &[&str] = &[
 
 /// Classes in the order they must be tried: earlier wordings contain words of later ones.
 pub static CLASSES: [(&str, Pattern); 11] = [
-    ("image-pull-failed", Pattern::new(r"because the signature validation failed|Source image rejected|A signature was required, but no signature exists")),
+    (
+        "image-pull-failed",
+        Pattern::new(
+            r"because the signature validation failed|Source image rejected|A signature was required, but no signature exists",
+        ),
+    ),
     ("image-name-invalid", Pattern::new(r"couldn't parse image name|invalid reference format|Failed to apply default image tag")),
     ("image-not-on-node", Pattern::new(r"is not present with pull policy of Never")),
-    ("image-platform-mismatch", Pattern::new(r#"no match for platform in manifest|no matching manifest for \S+|does not (?:provide|match) the specified platform|no image found in (?:manifest list|image index) for (?:architecture|platform)|no matching image for platform"#)),
-    ("image-rate-limited", Pattern::new(r"(?i)toomanyrequests|too many requests|\b429\b|pull rate limit|pull QPS exceeded|rate exceeded|quota exceeded for quota metric")),
-    ("image-registry-unreachable", Pattern::new(r"(?i)lookup \S+?(?: on \S+)?: (?:no such host|server misbehaving|i/o timeout|Temporary failure in name resolution|try again)|lookup \S+: Try again|no such host|proxyconnect tcp|server selection error")),
-    ("image-tls-untrusted", Pattern::new(r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake")),
-    ("image-registry-unreachable", Pattern::new(r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request to)? \S*:? ?5\d\d|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$")),
-    ("image-auth-denied", Pattern::new(r"(?i)pull access denied|no basic auth credentials|401 unauthorized|403 forbidden|unexpected status:? 40[13]|status code \[?[^\]]*\]?:? 40[13]|unauthorized: |unauthorized$|insufficient_scope|requested access to the resource is denied|failed to fetch (?:oauth|anonymous) token|authorization token has expired|downloadArtifacts|authentication required|authorization failed|denied: |invalid username/password|no credentials|ImagePullSecret")),
+    (
+        "image-platform-mismatch",
+        Pattern::new(
+            r#"no match for platform in manifest|no matching manifest for \S+|does not (?:provide|match) the specified platform|no image found in (?:manifest list|image index) for (?:architecture|platform)|no matching image for platform"#,
+        ),
+    ),
+    (
+        "image-rate-limited",
+        Pattern::new(
+            r"(?i)toomanyrequests|too many requests|\b429\b|pull rate limit|pull QPS exceeded|rate exceeded|quota exceeded for quota metric",
+        ),
+    ),
+    (
+        "image-registry-unreachable",
+        Pattern::new(
+            r"(?i)lookup \S+?(?: on \S+)?: (?:no such host|server misbehaving|i/o timeout|Temporary failure in name resolution|try again)|lookup \S+: Try again|no such host|proxyconnect tcp|server selection error",
+        ),
+    ),
+    (
+        "image-tls-untrusted",
+        Pattern::new(
+            r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake",
+        ),
+    ),
+    (
+        "image-registry-unreachable",
+        Pattern::new(
+            r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request to)? \S*:? ?5\d\d|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$",
+        ),
+    ),
+    (
+        "image-auth-denied",
+        Pattern::new(
+            r"(?i)pull access denied|no basic auth credentials|401 unauthorized|403 forbidden|unexpected status:? 40[13]|status code \[?[^\]]*\]?:? 40[13]|unauthorized: |unauthorized$|insufficient_scope|requested access to the resource is denied|failed to fetch (?:oauth|anonymous) token|authorization token has expired|downloadArtifacts|authentication required|authorization failed|denied: |invalid username/password|no credentials|ImagePullSecret",
+        ),
+    ),
     ("node-pressure", Pattern::new(r"no space left on device")),
-    ("image-not-found", Pattern::new(r"(?i)manifest[ _]unknown|manifest for \S+ not found|: not found\s*$|not found$|name[ _]unknown|404 not found|status code \[?[^\]]*\]?:? 404|does not exist (?:in|within) (?:the )?registry|repository \S* ?not found|requested image not found|repository does not exist|code = NotFound")),
+    (
+        "image-not-found",
+        Pattern::new(
+            r"(?i)manifest[ _]unknown|manifest for \S+ not found|: not found\s*$|not found$|name[ _]unknown|404 not found|status code \[?[^\]]*\]?:? 404|does not exist (?:in|within) (?:the )?registry|repository \S* ?not found|requested image not found|repository does not exist|code = NotFound",
+        ),
+    ),
 ];
 
 static PULL_EVENT: Pattern = Pattern::new(r#"^Failed to pull image "([^"]*)": "#);
@@ -177,7 +217,9 @@ fn sentence(cause: &str, image: &str, parts: &ImageReference<'_>, text: &str) ->
             (Some(tag), None) => format!("the registry {host} has no tag {tag} of {repository}"),
             (None, None) => format!("the registry {host} has no image {image}"),
         },
-        "image-auth-denied" => format!("the registry {host} refuses to give {image}: credentials are missing, wrong or lack the right"),
+        "image-auth-denied" => {
+            format!("the registry {host} refuses to give {image}: credentials are missing, wrong or lack the right")
+        }
         "image-rate-limited" => format!("the registry {host} limits the pull rate (429) for {image}"),
         "image-registry-unreachable" => format!("the node cannot reach the registry {host} for {image}"),
         "image-tls-untrusted" => format!("the node does not trust the connection to the registry {host}"),
@@ -191,8 +233,13 @@ fn sentence(cause: &str, image: &str, parts: &ImageReference<'_>, text: &str) ->
 
 fn look_alikes(cause: &str, ambiguous: bool) -> Vec<&'static str> {
     match cause {
-        "image-not-found" => vec!["credentials: the registry answered that there is no such image, not 401 or 403", "network: the registry answered"],
-        "image-auth-denied" if ambiguous => vec!["network: the registry answered (it says the same for a repository that does not exist: check the name too)"],
+        "image-not-found" => vec![
+            "credentials: the registry answered that there is no such image, not 401 or 403",
+            "network: the registry answered",
+        ],
+        "image-auth-denied" if ambiguous => {
+            vec!["network: the registry answered (it says the same for a repository that does not exist: check the name too)"]
+        }
         "image-auth-denied" => vec!["a missing tag: the registry answered 401 or 403, not 404", "network: the registry answered"],
         "image-rate-limited" => vec!["credentials and tag: the registry refused before looking at either"],
         "image-registry-unreachable" => vec!["a missing tag or wrong credentials: no registry answered"],
@@ -236,7 +283,8 @@ fn known_good(facts: &Facts<'_>, finding: &Finding) -> Option<(String, String)> 
     previous.or_else(|| {
         let repository = fact(finding, "repository");
         facts.snapshot.pods.iter().filter(|p| p.is_ready()).find_map(|p| {
-            let c = p.spec.containers.iter().find(|c| &*c.image != image && reference::parse(&c.image).repository == repository)?;
+            let c =
+                p.spec.containers.iter().find(|c| &*c.image != image && reference::parse(&c.image).repository == repository)?;
             Some((c.image.to_string(), format!("pod {} runs it", p.meta.name)))
         })
     })
@@ -256,7 +304,12 @@ fn wrong_image(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         fixes.push(fix("See which platforms the image has", command, Risk::Safe, "the node's platform must be among them"));
     } else if finding.cause.0 != "image-name-invalid" {
         let command = format!("skopeo list-tags {}", quoted(&format!("docker://{repository}")));
-        fixes.push(fix("List the tags the registry has", command, Risk::Safe, "shows whether the tag was pushed under another name"));
+        fixes.push(fix(
+            "List the tags the registry has",
+            command,
+            Risk::Safe,
+            "shows whether the tag was pushed under another name",
+        ));
     }
     fixes.push(super::super::commands::edit(finding, "Correct the image by hand", format!("it says {image} now")));
     fixes
@@ -309,9 +362,18 @@ fn pull_policy(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"{container}","imagePullPolicy":"IfNotPresent"}}]}}}}}}}}"#
         );
         let command = kubectl(&finding.workload.namespace, format!("patch {} -p {}", target(&finding.workload), quoted(&patch)));
-        fixes.push(fix("Allow the node to pull it", command, Risk::Safe, "the pull policy Never only works for images already on the node"));
+        fixes.push(fix(
+            "Allow the node to pull it",
+            command,
+            Risk::Safe,
+            "the pull policy Never only works for images already on the node",
+        ));
     }
-    fixes.push(super::super::commands::edit(finding, "Edit image or pull policy", "the image must be loaded on the node, or be pullable"));
+    fixes.push(super::super::commands::edit(
+        finding,
+        "Edit image or pull policy",
+        "the image must be loaded on the node, or be pullable",
+    ));
     fixes
 }
 
@@ -326,8 +388,16 @@ fn node_disk(finding: &Finding) -> Vec<Fix> {
 fn registry(finding: &Finding) -> Vec<Fix> {
     let host = fact(finding, "registry");
     let url = if host == "docker.io" { "https://registry-1.docker.io/v2/".to_owned() } else { format!("https://{host}/v2/") };
-    let probe = fix("Ask the registry from here", format!("curl -sSI {}", quoted(&url)), Risk::Safe, "tells whether the registry or the node's way to it is broken");
-    vec![probe, super::super::commands::edit(finding, "Correct the registry's name", format!("the image is {}", fact(finding, "image")))]
+    let probe = fix(
+        "Ask the registry from here",
+        format!("curl -sSI {}", quoted(&url)),
+        Risk::Safe,
+        "tells whether the registry or the node's way to it is broken",
+    );
+    vec![
+        probe,
+        super::super::commands::edit(finding, "Correct the registry's name", format!("the image is {}", fact(finding, "image"))),
+    ]
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ mod tests {
     fn references_split_as_the_runtime_splits_them() {
         assert_eq!(parse("nginx"), ImageReference { host: "docker.io", repository: "nginx", tag: None, digest: None });
         let full = parse("127.0.0.1:5001/team/app:v1@sha256:ab");
-        assert_eq!((full.host, full.repository, full.tag, full.digest), ("127.0.0.1:5001", "127.0.0.1:5001/team/app", Some("v1"), Some("sha256:ab")));
+        assert_eq!(
+            (full.host, full.repository, full.tag, full.digest),
+            ("127.0.0.1:5001", "127.0.0.1:5001/team/app", Some("v1"), Some("sha256:ab"))
+        );
         assert_eq!(parse("acme/web:2").host, "docker.io");
     }
 

@@ -39,20 +39,34 @@ Fixes
 /// Wordings of an exhausted range, by plugin.
 pub static EXHAUSTED: [Pattern; 9] = [
     Pattern::new(r"failed to assign an IP address to container"),
-    Pattern::new(r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded"),
+    Pattern::new(
+        r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded",
+    ),
     Pattern::new(r"not enough IPs available|No available addresses"),
-    Pattern::new(r"failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|no configured Calico pools|.*qualified ippool)"),
-    Pattern::new(r#"postIpamFailure\s+"?(?:range is full|.*exhausted|.*[Nn]o more IPs)|(?i)no more IPs available|IPAM allocation exhausted"#),
+    Pattern::new(
+        r"failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|no configured Calico pools|.*qualified ippool)",
+    ),
+    Pattern::new(
+        r#"postIpamFailure\s+"?(?:range is full|.*exhausted|.*[Nn]o more IPs)|(?i)no more IPs available|IPAM allocation exhausted"#,
+    ),
     Pattern::new(r"no IP addresses available in (?:range set|network|range)|is not available in range set"),
     Pattern::new(r"IP_SPACE_EXHAUSTED|IP space of '[^']*' is exhausted|CIDRNotAvailable"),
-    Pattern::new(r"(?i)DNSRecord.*(?:cannot be allocated|could not be allocated|failed to allocate|not allocated|exhausted|insufficient)|(?:failed|unable|insufficient|cannot).{0,60}DNSRecord"),
-    Pattern::new(r"(?i)(?:no|not enough|insufficient|out of) (?:free |available |more )?(?:pod )?(?:IPs?|IP addresses|addresses)\b.{0,40}(?:available|left|free|in (?:the )?(?:pool|range|subnet|network))|(?:subnet|address pool|ip pool|ippool|ipam pool|cidr)\S* .{0,40}(?:exhausted|is full|depleted)|failed to allocate (?:pod )?IP"),
+    Pattern::new(
+        r"(?i)DNSRecord.*(?:cannot be allocated|could not be allocated|failed to allocate|not allocated|exhausted|insufficient)|(?:failed|unable|insufficient|cannot).{0,60}DNSRecord",
+    ),
+    Pattern::new(
+        r"(?i)(?:no|not enough|insufficient|out of) (?:free |available |more )?(?:pod )?(?:IPs?|IP addresses|addresses)\b.{0,40}(?:available|left|free|in (?:the )?(?:pool|range|subnet|network))|(?:subnet|address pool|ip pool|ippool|ipam pool|cidr)\S* .{0,40}(?:exhausted|is full|depleted)|failed to allocate (?:pod )?IP",
+    ),
 ];
 
 /// The plugin is there but not ready.
-static NOT_READY: Pattern = Pattern::new(r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file|network is not ready");
+static NOT_READY: Pattern = Pattern::new(
+    r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file|network is not ready",
+);
 static RANGE: Pattern = Pattern::new(r"range set: (\S+)|in pools: \[([^\]]+)\]|subnetworks/([\w.-]+)");
-static NETWORK_WORDS: Pattern = Pattern::new(r#"(?i)failed to set ?up (?:network|sandbox container|pod)|cni|plugin type=|network for sandbox|pod network|ClusterInformation|ipam"#);
+static NETWORK_WORDS: Pattern = Pattern::new(
+    r#"(?i)failed to set ?up (?:network|sandbox container|pod)|cni|plugin type=|network for sandbox|pod network|ClusterInformation|ipam"#,
+);
 static SETUP: Pattern = Pattern::new(r#"failed to set ?up network for sandbox "[0-9a-f]+": (.+)$"#);
 static WRAPPER: Pattern = Pattern::new(r"^Failed (?:to )?create pod sandbox: (?:rpc error: code = \w+ desc = )?(.*)$");
 
@@ -136,7 +150,8 @@ fn exhausted(facts: &Facts<'_>, pod: &Pod, event: &Event, node: &str) -> Finding
     }
     if let Some(cidr) = cidr {
         let object = ObjectRef::new("Node", "", node);
-        draft = draft.because(draft::quote(object, crate::diagnosis::finding::EvidenceSource::Spec, "spec.podCIDR", &*cidr, None));
+        draft =
+            draft.because(draft::quote(object, crate::diagnosis::finding::EvidenceSource::Spec, "spec.podCIDR", &*cidr, None));
     }
     draft.done()
 }
@@ -161,7 +176,10 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             "the pods that wait cannot start, and keep trying for addresses others may need",
         );
         let replicas = i32::try_from(started).unwrap_or(0);
-        fixes.push(super::super::commands::with_action(plain, crate::actions::Intent::Scale { workload: workload.clone(), replicas }));
+        fixes.push(super::super::commands::with_action(
+            plain,
+            crate::actions::Intent::Scale { workload: workload.clone(), replicas },
+        ));
     }
     let node = fact(finding, "node");
     fixes.push(fix(
@@ -180,7 +198,19 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
 }
 
 /// Network agents that run one pod a node.
-const AGENTS: &[&str] = &["calico-node", "aws-node", "cilium", "kube-flannel", "canal", "weave-net", "kindnet", "antrea-agent", "azure-cns", "ovnkube-node", "kube-router"];
+const AGENTS: &[&str] = &[
+    "calico-node",
+    "aws-node",
+    "cilium",
+    "kube-flannel",
+    "canal",
+    "weave-net",
+    "kindnet",
+    "antrea-agent",
+    "azure-cns",
+    "ovnkube-node",
+    "kube-router",
+];
 
 fn agent(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let node = fact(finding, "node");

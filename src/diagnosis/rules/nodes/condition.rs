@@ -50,11 +50,20 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         if let Some(pressure) = Condition::find(conditions, kind).filter(|c| c.is_true()) {
             let what = kind.trim_end_matches("Pressure").to_lowercase();
             let what = if what == "pid" { "process ids" } else { &what };
-            out.findings.push(base(facts, "node-pressure", node, pressure).says(format!("node {} runs short of {what}", node.meta.name)).fact("resource", what).done());
+            out.findings.push(
+                base(facts, "node-pressure", node, pressure)
+                    .says(format!("node {} runs short of {what}", node.meta.name))
+                    .fact("resource", what)
+                    .done(),
+            );
         }
     }
     if let Some(network) = Condition::find(conditions, "NetworkUnavailable").filter(|c| c.is_true()) {
-        out.findings.push(base(facts, "node-network-not-ready", node, network).says(format!("the network of node {} is not set up: {}", node.meta.name, network.reason())).done());
+        out.findings.push(
+            base(facts, "node-network-not-ready", node, network)
+                .says(format!("the network of node {} is not set up: {}", node.meta.name, network.reason()))
+                .done(),
+        );
     }
 }
 
@@ -72,13 +81,28 @@ fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
     let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
     let cause = if network { "node-network-not-ready" } else { "node-not-ready" };
     let age = ready.last_transition_time.map(|t| format!(" for {}", text::age(t, facts.now))).unwrap_or_default();
-    let why = if &*ready.status == "Unknown" { "its kubelet stopped reporting".to_owned() } else { ready.message().trim_end_matches('.').to_owned() };
+    let why = if &*ready.status == "Unknown" {
+        "its kubelet stopped reporting".to_owned()
+    } else {
+        ready.message().trim_end_matches('.').to_owned()
+    };
     let mut draft = base(facts, cause, node, ready)
         .says(format!("node {} is not ready{age}: {why}; {pods} pods are on it", node.meta.name))
         .severity(Severity::Critical);
-    for taint in node.spec.taints.iter().filter(|t| t.key.starts_with("node.kubernetes.io/") || t.key.starts_with("node.cloudprovider.kubernetes.io/")) {
+    for taint in node
+        .spec
+        .taints
+        .iter()
+        .filter(|t| t.key.starts_with("node.kubernetes.io/") || t.key.starts_with("node.cloudprovider.kubernetes.io/"))
+    {
         let object = ObjectRef::new("Node", "", &node.meta.name);
-        draft = draft.because(draft::quote(object, crate::diagnosis::finding::EvidenceSource::Spec, "spec.taints", format!("{}:{}", taint.key, taint.effect), taint.time_added));
+        draft = draft.because(draft::quote(
+            object,
+            crate::diagnosis::finding::EvidenceSource::Spec,
+            "spec.taints",
+            format!("{}:{}", taint.key, taint.effect),
+            taint.time_added,
+        ));
     }
     let events = facts.snapshot.events_about(&ObjectRef::new("Node", "", &node.meta.name));
     if let Some(event) = events.iter().rev().find(|e| matches!(&*e.reason, "Rebooted" | "NodeNotReady" | "Shutdown")) {
@@ -93,7 +117,12 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let quoted = quoted(node);
     let mut fixes = vec![describe(&object, "conditions, leases and events of the node")];
     if finding.cause.0 == "node-not-ready" {
-        fixes.push(fix("Keep new pods off it", format!("kubectl cordon {quoted}"), Risk::Safe, "until kubelet and runtime are back"));
+        fixes.push(fix(
+            "Keep new pods off it",
+            format!("kubectl cordon {quoted}"),
+            Risk::Safe,
+            "until kubelet and runtime are back",
+        ));
         fixes.push(fix(
             "Declare it out of service",
             format!("kubectl taint nodes {quoted} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"),
@@ -101,7 +130,12 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             "moves pods and detaches volumes at once; only when the machine is surely off",
         ));
     } else {
-        fixes.push(fix("Move its pods away", format!("kubectl drain {quoted} --ignore-daemonsets --delete-emptydir-data"), Risk::Disruptive, "other nodes take the load"));
+        fixes.push(fix(
+            "Move its pods away",
+            format!("kubectl drain {quoted} --ignore-daemonsets --delete-emptydir-data"),
+            Risk::Disruptive,
+            "other nodes take the load",
+        ));
     }
     fixes
 }

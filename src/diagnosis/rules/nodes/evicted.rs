@@ -50,10 +50,25 @@ static RESOURCE: Pattern = Pattern::new(r"low on resource: ([\w-]+)|had conditio
 
 /// Admission reasons of the kubelet.
 const REJECTED: &[&str] = &[
-    "NodeAffinity", "NodeName", "NodePorts", "TaintToleration", "UnexpectedAdmissionError", "TopologyAffinityError", "SysctlForbidden",
-    "AppArmor", "PodOSNotSupported", "PodOSSelectorNodeLabelDoesNotMatch", "InvalidNodeInfo", "PodFeatureUnsupported",
-    "PodLevelResourcesNotSupported", "SupplementalGroupsPolicyNotSupported", "VolumeAttachmentLimitExceeded", "UnknownReason",
-    "UnexpectedPredicateFailureType", "InitContainerRestartPolicyForbidden", "NodeSelectorMismatching",
+    "NodeAffinity",
+    "NodeName",
+    "NodePorts",
+    "TaintToleration",
+    "UnexpectedAdmissionError",
+    "TopologyAffinityError",
+    "SysctlForbidden",
+    "AppArmor",
+    "PodOSNotSupported",
+    "PodOSSelectorNodeLabelDoesNotMatch",
+    "InvalidNodeInfo",
+    "PodFeatureUnsupported",
+    "PodLevelResourcesNotSupported",
+    "SupplementalGroupsPolicyNotSupported",
+    "VolumeAttachmentLimitExceeded",
+    "UnknownReason",
+    "UnexpectedPredicateFailureType",
+    "InitContainerRestartPolicyForbidden",
+    "NodeSelectorMismatching",
 ];
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
@@ -64,8 +79,16 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let (reason, message) = (pod.status.reason.as_deref().unwrap_or_default(), pod.status.message.as_deref().unwrap_or_default());
     let node = pod.node_name.as_deref().unwrap_or("(none)");
     let (cause, says) = match reason {
-        "Evicted" if OWN_LIMIT.is_match(message) => ("evicted-storage", "the pod used more local storage than its own limit and was evicted".to_owned()),
-        "Evicted" => ("evicted-node-pressure", format!("the pod was evicted because node {node} ran short of {}", RESOURCE.first_group(message).unwrap_or("a resource"))),
+        "Evicted" if OWN_LIMIT.is_match(message) => {
+            ("evicted-storage", "the pod used more local storage than its own limit and was evicted".to_owned())
+        }
+        "Evicted" => (
+            "evicted-node-pressure",
+            format!(
+                "the pod was evicted because node {node} ran short of {}",
+                RESOURCE.first_group(message).unwrap_or("a resource")
+            ),
+        ),
         "Preempting" => ("preempted", format!("the pod was removed from node {node} for a critical pod")),
         "Terminated" | "NodeShutdown" => ("node-not-ready", format!("node {node} was shut down")),
         r if r.starts_with("OutOf") || REJECTED.contains(&r) || message.starts_with("Pod was rejected") => {
@@ -78,7 +101,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         .fact("node", node)
         .because(draft::pod_status(pod, "status.reason", reason, None))
         .because(draft::pod_status(pod, "status.message", message, None))
-        .since(pod.condition("DisruptionTarget").or_else(|| pod.condition("Ready")).and_then(|c| c.last_transition_time).or(pod.status.start_time));
+        .since(
+            pod.condition("DisruptionTarget")
+                .or_else(|| pod.condition("Ready"))
+                .and_then(|c| c.last_transition_time)
+                .or(pod.status.start_time),
+        );
     if matches!(cause, "evicted-node-pressure" | "node-not-ready" | "pod-rejected-by-node") {
         draft = draft.rooted_in("Node", "", node);
     }
@@ -107,11 +135,24 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let namespace = &finding.subject.namespace;
     let mut fixes = Vec::new();
     match finding.cause.0 {
-        "evicted-storage" => fixes.push(edit(finding, "Raise its ephemeral-storage limit or sizeLimit", "a new pod of the same template will be evicted again")),
-        "evicted-node-pressure" => fixes.push(edit(finding, "Set requests that match its use", format!("pods above their requests are evicted first on {}", fact(finding, "node")))),
+        "evicted-storage" => fixes.push(edit(
+            finding,
+            "Raise its ephemeral-storage limit or sizeLimit",
+            "a new pod of the same template will be evicted again",
+        )),
+        "evicted-node-pressure" => fixes.push(edit(
+            finding,
+            "Set requests that match its use",
+            format!("pods above their requests are evicted first on {}", fact(finding, "node")),
+        )),
         _ => {}
     }
     let command = kubectl(namespace, "delete pods --field-selector status.phase=Failed");
-    fixes.push(fix("Delete the failed leftovers", command, Risk::Safe, "they never run again; their controller has made new pods"));
+    fixes.push(fix(
+        "Delete the failed leftovers",
+        command,
+        Risk::Safe,
+        "they never run again; their controller has made new pods",
+    ));
     fixes
 }

@@ -14,9 +14,11 @@ use crate::text::Time;
 
 static STATUS: Pattern = Pattern::new(r"HTTP probe failed with statuscode: (\d{3})");
 static REFUSED: Pattern = Pattern::new(r"connect: connection refused");
-static TIMEOUT: Pattern = Pattern::new(r"context deadline exceeded|Client\.Timeout exceeded|i/o timeout|timed out|DeadlineExceeded|failed: timeout: ");
-static LISTENS: Pattern =
-    Pattern::new(r"(?i)(?:running|listening|listen|started|serving|bound).{0,40}?(?P<host>127\.0\.0\.1|localhost|0\.0\.0\.0|\[::\]|\*)?(?::|port(?:\(s\))?[ =:]*)(?P<port>\d{2,5})\b");
+static TIMEOUT: Pattern =
+    Pattern::new(r"context deadline exceeded|Client\.Timeout exceeded|i/o timeout|timed out|DeadlineExceeded|failed: timeout: ");
+static LISTENS: Pattern = Pattern::new(
+    r"(?i)(?:running|listening|listen|started|serving|bound).{0,40}?(?P<host>127\.0\.0\.1|localhost|0\.0\.0\.0|\[::\]|\*)?(?::|port(?:\(s\))?[ =:]*)(?P<port>\d{2,5})\b",
+);
 
 /// The spec of that probe.
 pub fn spec(container: &Container, kind: ProbeKind) -> Option<&Probe> {
@@ -119,7 +121,9 @@ pub fn listening(facts: &Facts<'_>, pod: &Pod, container: &str) -> Option<(u16, 
 
 /// The port a command line asks for: `--port 8000`, `--port=8000`, `-p 8000`, `--bind 0.0.0.0:8000`.
 pub fn commanded_port(container: &Container) -> Option<u16> {
-    static FLAG: Pattern = Pattern::new(r"(?:--port[ =]|--http-port[ =]|-p |--bind[ =]\S*:|-b \S*:|--listen[ =]\S*:|:--server\.port=|--server\.port=)(\d{2,5})\b");
+    static FLAG: Pattern = Pattern::new(
+        r"(?:--port[ =]|--http-port[ =]|-p |--bind[ =]\S*:|-b \S*:|--listen[ =]\S*:|:--server\.port=|--server\.port=)(\d{2,5})\b",
+    );
     let line = container.command.iter().chain(&container.args).map(|c| &**c).collect::<Vec<_>>().join(" ");
     let env = || {
         let port = container.env.iter().find(|v| matches!(&*v.name, "PORT" | "UVICORN_PORT" | "SERVER_PORT" | "HTTP_PORT"))?;

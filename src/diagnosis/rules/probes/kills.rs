@@ -113,16 +113,30 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
         }
         draft = draft.because(line);
     } else if let (Some(Failure::Refused), Some(asked), Some(container)) = (&failure, asked, container) {
-        let other = failure::commanded_port(container).or_else(|| container.ports.first().map(|p| p.container_port)).filter(|p| *p != asked);
+        let other = failure::commanded_port(container)
+            .or_else(|| container.ports.first().map(|p| p.container_port))
+            .filter(|p| *p != asked);
         draft = draft.maybe("listens", other.map(|p| p.to_string()).as_deref());
     }
     if let Some(spec) = spec {
-        let field = format!("{}.{}", pod.spec.container_path(name), if kind == ProbeKind::Startup { "startupProbe" } else { "livenessProbe" });
+        let field = format!(
+            "{}.{}",
+            pod.spec.container_path(name),
+            if kind == ProbeKind::Startup { "startupProbe" } else { "livenessProbe" }
+        );
         draft = draft.because(draft::pod_spec(pod, field, failure::describe(spec)));
         draft = draft.fact("timeout", &spec.timeout_seconds.unwrap_or(1).to_string());
     }
     draft
-        .maybe("failure", failure.as_ref().map(|f| match f { Failure::Refused => "refused", Failure::Timeout => "timeout", Failure::Status(_) => "status", Failure::Other(_) => "other" }))
+        .maybe(
+            "failure",
+            failure.as_ref().map(|f| match f {
+                Failure::Refused => "refused",
+                Failure::Timeout => "timeout",
+                Failure::Status(_) => "status",
+                Failure::Other(_) => "other",
+            }),
+        )
         .says(says)
         .because(ended(pod, ending))
         .not(format!("the application's own end: exit code {} follows from the kill", ending.run.exit_code))
@@ -162,15 +176,33 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         } else if fact(finding, "failure") == "timeout" {
             let command = kubectl(
                 &finding.workload.namespace,
-                format!("patch {} --type=json -p {}", target(&finding.workload), quoted(&format!(r#"[{{"op":"add","path":"{path}/timeoutSeconds","value":5}}]"#))),
+                format!(
+                    "patch {} --type=json -p {}",
+                    target(&finding.workload),
+                    quoted(&format!(r#"[{{"op":"add","path":"{path}/timeoutSeconds","value":5}}]"#))
+                ),
             );
-            fixes.push(fix("Give the probe 5 seconds", command, Risk::Disruptive, format!("it waits {} s now", fact(finding, "timeout"))));
+            fixes.push(fix(
+                "Give the probe 5 seconds",
+                command,
+                Risk::Disruptive,
+                format!("it waits {} s now", fact(finding, "timeout")),
+            ));
         } else {
             let command = kubectl(
                 &finding.workload.namespace,
-                format!("patch {} --type=json -p {}", target(&finding.workload), quoted(&format!(r#"[{{"op":"remove","path":"{path}"}}]"#))),
+                format!(
+                    "patch {} --type=json -p {}",
+                    target(&finding.workload),
+                    quoted(&format!(r#"[{{"op":"remove","path":"{path}"}}]"#))
+                ),
             );
-            fixes.push(fix("Take the probe away for now", command, Risk::Disruptive, "the application itself may be fine; put a correct probe back afterwards"));
+            fixes.push(fix(
+                "Take the probe away for now",
+                command,
+                Risk::Disruptive,
+                "the application itself may be fine; put a correct probe back afterwards",
+            ));
         }
     }
     fixes.push(edit(finding, "Correct the probe", "port, path, timeout, or a startupProbe for a slow start"));

@@ -70,7 +70,10 @@ fn gate(facts: &Facts<'_>, pod: &Pod, out: &mut Output) {
     }
     out.findings.push(
         Draft::pod(facts, "readiness-gate-waiting", pod)
-            .says(format!("the containers are ready, but an external readiness gate is not: {}", ready.message().trim_end_matches('.')))
+            .says(format!(
+                "the containers are ready, but an external readiness gate is not: {}",
+                ready.message().trim_end_matches('.')
+            ))
             .because(draft::condition(draft::pod_ref(pod), ready))
             .since(since)
             .done(),
@@ -95,7 +98,8 @@ fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, started: text::Ti
     }
     let event = failure::newest(facts, pod, name, kind, Some(started));
     let failure = event.map(|e| Failure::parse(e.text()));
-    let mut says = format!("container {name} has run for {} and is not ready: {}", text::age(started, facts.now), failure::describe(probe));
+    let mut says =
+        format!("container {name} has run for {} and is not ready: {}", text::age(started, facts.now), failure::describe(probe));
     match &failure {
         Some(failure) => says.push_str(&format!(", {}", failure.words())),
         None => says.push_str(" does not succeed"),
@@ -120,7 +124,14 @@ fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, started: text::Ti
         draft = draft.because(draft::condition(draft::pod_ref(pod), ready));
     }
     let field = format!("{}.{}", pod.spec.container_path(name), if starting { "startupProbe" } else { "readinessProbe" });
-    Some(draft.says(says).because(draft::pod_spec(pod, field, failure::describe(probe))).not("a crash: the container has not ended").since(Some(unready)).done())
+    Some(
+        draft
+            .says(says)
+            .because(draft::pod_spec(pod, field, failure::describe(probe)))
+            .not("a crash: the container has not ended")
+            .since(Some(unready))
+            .done(),
+    )
 }
 
 fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

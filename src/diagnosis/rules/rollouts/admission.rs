@@ -59,11 +59,15 @@ pub static CLASSES: [(&str, Pattern); 8] = [
     ("webhook-unreachable", Pattern::new(r#"failed calling webhook "([^"]+)""#)),
     (
         "quota-exceeded",
-        Pattern::new(r"exceeded quota: ([^,]+), requested|failed quota: ([^:]+): must specify|insufficient quota to (?:consume|match)"),
+        Pattern::new(
+            r"exceeded quota: ([^,]+), requested|failed quota: ([^:]+): must specify|insufficient quota to (?:consume|match)",
+        ),
     ),
     (
         "limit-range-violated",
-        Pattern::new(r"(?:maximum|minimum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim) is|max limit to request ratio per"),
+        Pattern::new(
+            r"(?:maximum|minimum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim) is|max limit to request ratio per",
+        ),
     ),
     (
         "pod-security-denied",
@@ -110,7 +114,8 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     };
     let events = facts.snapshot.events_of(kind, meta);
     let event = events.iter().rev().find(|e| {
-        matches!(&*e.reason, "FailedCreate" | "ReplicaSetCreateError") && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
+        matches!(&*e.reason, "FailedCreate" | "ReplicaSetCreateError")
+            && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
     });
     let mut quotes = Vec::new();
     quotes.extend(failure.map(|f| draft::condition(object, f)));
@@ -207,13 +212,17 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             Risk::Safe,
             format!("{name} names a Service that does not answer"),
         )],
-        _ => vec![edit(finding, "Correct the pod template", "as the refusal says"), describe(&finding.subject, "the refusal in full")],
+        _ => vec![
+            edit(finding, "Correct the pod template", "as the refusal says"),
+            describe(&finding.subject, "the refusal in full"),
+        ],
     }
 }
 
 fn quota_fixes(finding: &Finding, namespace: &str, name: &str) -> Vec<Fix> {
     let look = kubectl(namespace, format!("describe resourcequota {}", quoted(name)));
-    let mut fixes = vec![fix(format!("See what uses the quota {name}"), look, Risk::Safe, "scaling something else down frees it")];
+    let mut fixes =
+        vec![fix(format!("See what uses the quota {name}"), look, Risk::Safe, "scaling something else down frees it")];
     let hard = finding.facts.get("hard").and_then(|h| text::quantity(h));
     if let (Some(resource), Some(hard)) = (finding.facts.get("resource"), hard) {
         let more = if hard < 1024.0 { format!("{}", (hard * 2.0).ceil()) } else { text::bytes(hard * 2.0) };

@@ -53,8 +53,10 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
     let wanted = d.spec.replicas.unwrap_or(1);
     let status = &d.status;
-    let counts =
-        format!("{} of {wanted} updated, {} ready, {} unavailable", status.updated_replicas, status.ready_replicas, status.unavailable_replicas);
+    let counts = format!(
+        "{} of {wanted} updated, {} ready, {} unavailable",
+        status.updated_replicas, status.ready_replicas, status.unavailable_replicas
+    );
     out.findings.push(
         Draft::new(facts, "rollout-stuck", "Deployment", &d.meta)
             .says(format!("the rollout made no progress within its deadline: {counts}"))
@@ -87,7 +89,10 @@ fn paused(facts: &Facts<'_>, d: &Deployment, progressing: &Condition, out: &mut 
     let age = since.map(|s| format!(", for {}", text::age(s, facts.now))).unwrap_or_default();
     out.findings.push(
         Draft::new(facts, "rollout-paused", "Deployment", &d.meta)
-            .says(format!("paused with a change pending: {} of {wanted} pods are of the newest template{age}", d.status.updated_replicas))
+            .says(format!(
+                "paused with a change pending: {} of {wanted} pods are of the newest template{age}",
+                d.status.updated_replicas
+            ))
             .sure(Confidence::Likely)
             .because(draft::quote(object.clone(), EvidenceSource::Spec, "spec.paused", "true", None))
             .because(draft::condition(object, progressing))

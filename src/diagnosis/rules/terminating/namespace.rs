@@ -99,8 +99,18 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let name = &finding.subject.name;
     let mut fixes = Vec::new();
     if let Some(service) = finding.facts.get("apiService") {
-        fixes.push(fix("See why the API does not answer", format!("kubectl describe apiservice {}", quoted(service)), Risk::Safe, "it blocks the deletion of every namespace"));
-        fixes.push(fix("Delete the dead API service", format!("kubectl delete apiservice {}", quoted(service)), Risk::Destructive, "only when nothing serves it any more"));
+        fixes.push(fix(
+            "See why the API does not answer",
+            format!("kubectl describe apiservice {}", quoted(service)),
+            Risk::Safe,
+            "it blocks the deletion of every namespace",
+        ));
+        fixes.push(fix(
+            "Delete the dead API service",
+            format!("kubectl delete apiservice {}", quoted(service)),
+            Risk::Destructive,
+            "only when nothing serves it any more",
+        ));
     }
     if let Some(resource) = finding.facts.get("resource") {
         fixes.push(fix(

@@ -126,7 +126,9 @@ fn silent_node(facts: &Facts<'_>, pod: &Pod, node: &Node, asked: Time) -> Draft 
     if let Some(target) = pod.condition("DisruptionTarget") {
         draft = draft.because(draft::condition(draft::pod_ref(pod), target));
     }
-    draft.because(draft::pod_spec(pod, "spec.nodeName", &**name)).not("a finalizer: the kubelet has not even reported the containers as stopped")
+    draft
+        .because(draft::pod_spec(pod, "spec.nodeName", &**name))
+        .not("a finalizer: the kubelet has not even reported the containers as stopped")
 }
 
 /// No container runs any more: a finalizer, a volume, or the kubelet.
@@ -166,8 +168,10 @@ fn stopped(facts: &Facts<'_>, pod: &Pod, due: Time, asked: Time, out: &mut Outpu
             .fact("claim", claims.first().copied().unwrap_or_default())
             .because(draft::pod_spec(pod, "spec.volumes[*].persistentVolumeClaim.claimName", claims.join(", ")))
     } else {
-        base(facts, "terminating-slow", pod, asked)
-            .says(format!("all containers have stopped and nothing holds the pod, but the kubelet has not removed it for {}", text::age(due, facts.now)))
+        base(facts, "terminating-slow", pod, asked).says(format!(
+            "all containers have stopped and nothing holds the pod, but the kubelet has not removed it for {}",
+            text::age(due, facts.now)
+        ))
     };
     out.findings.push(draft.sure(Confidence::Possible).not("a finalizer: there is none").done());
 }
@@ -221,7 +225,12 @@ fn running_since(pod: &Pod, running: &[ContainerView<'_>]) -> crate::diagnosis::
     let first = running.first();
     let started = first.and_then(|c| c.status.state.running.as_ref()).and_then(|r| r.started_at);
     let field = first.map(|c| format!("{}.state.running", c.path())).unwrap_or_default();
-    draft::pod_status(pod, field, format!("container {} runs since {}", names(running), started.map(|s| s.to_rfc3339()).unwrap_or_default()), started)
+    draft::pod_status(
+        pod,
+        field,
+        format!("container {} runs since {}", names(running), started.map(|s| s.to_rfc3339()).unwrap_or_default()),
+        started,
+    )
 }
 
 /// SIGTERM (or the preStop hook before it) has had its time, SIGKILL is not due yet.
@@ -237,14 +246,25 @@ fn unanswered(facts: &Facts<'_>, pod: &Pod, running: &[ContainerView<'_>], event
     let name = hooked.map_or_else(|| names(running), |c| c.status.name.to_string());
     let mut draft = if hooked.is_some() || hook_failed.is_some() {
         base(facts, "terminating-prestop-hook", pod, asked)
-            .says(format!("the preStop hook of container {name} runs for {} already; SIGKILL follows in {left}", text::age(asked, facts.now)))
+            .says(format!(
+                "the preStop hook of container {name} runs for {} already; SIGKILL follows in {left}",
+                text::age(asked, facts.now)
+            ))
             .because(draft::pod_spec(pod, format!("{}.lifecycle.preStop", pod.spec.container_path(&name)), hook_text(pod, &name)))
     } else {
         base(facts, "terminating-ignores-sigterm", pod, asked)
-            .says(format!("container {name} was sent SIGTERM {} ago and still runs; SIGKILL follows in {left}", text::age(asked, facts.now)))
+            .says(format!(
+                "container {name} was sent SIGTERM {} ago and still runs; SIGKILL follows in {left}",
+                text::age(asked, facts.now)
+            ))
             .not("a preStop hook: the container has none that still runs")
     };
-    draft = draft.container(&name).sure(Confidence::Likely).because(running_since(pod, running)).not("the node: it is ready").not("a finalizer: the containers have not stopped yet");
+    draft = draft
+        .container(&name)
+        .sure(Confidence::Likely)
+        .because(running_since(pod, running))
+        .not("the node: it is ready")
+        .not("a finalizer: the containers have not stopped yet");
     if let Some(failed) = hook_failed {
         draft = draft.because(draft::event(failed));
     }
@@ -282,8 +302,15 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             vec![force(finding, Risk::Disruptive, "the node object is gone: nothing can run there any more")]
         }
         "terminating-node-lost" => vec![
-            describe(&ObjectRef::new("Node", "", node), "bring the node back first: then the kubelet finishes the deletion by itself"),
-            force(finding, Risk::Destructive, "only when the node is surely off: a partitioned node still runs the process, and two may write one volume"),
+            describe(
+                &ObjectRef::new("Node", "", node),
+                "bring the node back first: then the kubelet finishes the deletion by itself",
+            ),
+            force(
+                finding,
+                Risk::Destructive,
+                "only when the node is surely off: a partitioned node still runs the process, and two may write one volume",
+            ),
             fix(
                 format!("Declare {node} out of service"),
                 format!("kubectl taint nodes {} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute", quoted(node)),
@@ -293,13 +320,26 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ],
         "terminating-finalizer" => super::objects::finalizer_fixes(finding),
         "terminating-ignores-sigterm" | "terminating-prestop-hook" => vec![
-            delete(finding, "Shorten the grace period", "--grace-period=30", Risk::Disruptive, "SIGKILL follows after 30 seconds instead; a grace period can only be shortened"),
-            super::super::commands::edit(finding, "Correct the signal handling", "let the process handle SIGTERM (exec it as PID 1), or lower terminationGracePeriodSeconds"),
+            delete(
+                finding,
+                "Shorten the grace period",
+                "--grace-period=30",
+                Risk::Disruptive,
+                "SIGKILL follows after 30 seconds instead; a grace period can only be shortened",
+            ),
+            super::super::commands::edit(
+                finding,
+                "Correct the signal handling",
+                "let the process handle SIGTERM (exec it as PID 1), or lower terminationGracePeriodSeconds",
+            ),
         ],
         "terminating-volume" => vec![look, force(finding, Risk::Destructive, "the volume may still be written to by this node")],
         _ if node.is_empty() => vec![look, force(finding, Risk::Destructive, "the process may go on running unseen")],
         _ => vec![
-            describe(&ObjectRef::new("Node", "", node), "the kubelet or the runtime of this node does not finish: restart it there"),
+            describe(
+                &ObjectRef::new("Node", "", node),
+                "the kubelet or the runtime of this node does not finish: restart it there",
+            ),
             force(finding, Risk::Destructive, "the process may go on running unseen"),
         ],
     }
