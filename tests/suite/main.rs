@@ -9,6 +9,7 @@
 )]
 mod changes;
 mod config;
+mod live;
 mod practice_sim;
 mod rules;
 mod snapshot;
