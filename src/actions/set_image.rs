@@ -34,7 +34,7 @@ fn build(intent: &Intent, object: &Value, (workload, name, image): (&ObjectRef, 
     Ok(Plan {
         intent: intent.clone(),
         title: format!("Set image  {workload}"),
-        writes: vec![patch_container(workload, list, json!({ "name": name, "image": image }))],
+        writes: vec![patch_container(workload, list, &json!({ "name": name, "image": image }))],
         kubectl: command::kubectl("set image", workload, &[format!("{name}={image}")]),
         diff: vec![DiffLine { field: format!("{name} image"), old: Some(before.clone()), new: Some(image.to_owned()) }],
         warnings: notes,
@@ -60,7 +60,7 @@ pub fn find_container<'a>(object: &'a Value, workload: &ObjectRef, name: &str) -
 }
 
 /// A strategic patch merges lists of containers by name.
-pub fn patch_container(workload: &ObjectRef, list: &str, container: Value) -> Write {
+pub fn patch_container(workload: &ObjectRef, list: &str, container: &Value) -> Write {
     let patch = json!({ "spec": { "template": { "spec": { list: [container] } } } });
     Write { target: workload.clone(), subresource: None, verb: WriteVerb::StrategicPatch(patch) }
 }

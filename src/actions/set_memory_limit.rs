@@ -48,7 +48,7 @@ fn build(
     Ok(Plan {
         intent: intent.clone(),
         title: format!("Set memory limit  {workload}"),
-        writes: vec![patch_container(workload, list, json!({ "name": name, "resources": { "limits": { "memory": limit } } }))],
+        writes: vec![patch_container(workload, list, &json!({ "name": name, "resources": { "limits": { "memory": limit } } }))],
         kubectl: command::kubectl(
             "set resources",
             workload,

@@ -112,10 +112,10 @@ fn choose<'a>(
     }
     let known = changes::revisions(facts.snapshot, workload);
     let ready = changes::undo_target(&known).and_then(|revision| find(revision.number));
-    let older = || held.iter().find(|revision| current.map_or(true, |current| revision.number < current));
+    let older = || held.iter().find(|revision| current.is_none_or(|current| revision.number < current));
     ready.filter(|revision| Some(revision.number) != current).or_else(older).ok_or_else(|| {
-        let only = current.map(|number| format!("only revision {number}")).unwrap_or_else(|| "no revision".to_owned());
-        let limit = facts.objects.get(workload).and_then(|object| number_of_kept(object));
+        let only = current.map_or_else(|| "no revision".to_owned(), |number| format!("only revision {number}"));
+        let limit = facts.objects.get(workload).and_then(number_of_kept);
         let why = if limit == Some(0) { " (its revisionHistoryLimit is 0)" } else { "" };
         Refusal(format!("{workload} has {only}{why}: there is nothing to go back to"))
     })

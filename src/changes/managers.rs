@@ -13,7 +13,7 @@ pub struct Manager {
     pub tool: &'static str,
     /// Application, Kustomization, release or owner, when its name is known.
     pub name: Option<Text>,
-    /// True when it puts its own state back by itself (GitOps, operators), false when only its next run does (Helm).
+    /// True when it puts its own state back by itself (`GitOps`, operators), false when only its next run does (Helm).
     pub reverts: bool,
 }
 

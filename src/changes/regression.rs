@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::revisions::{Revision, revisions, undo_target};
+use crate::kinds::events::Event;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, ObjectRef};
 use crate::snapshot::Snapshot;
@@ -53,7 +54,7 @@ fn failed_from_the_start(snapshot: &Snapshot, current: &Revision, failing: &[&Po
 
 /// When a pod is first known to have failed: its first warning event, or the end of a run of one of its containers.
 pub fn first_failure(snapshot: &Snapshot, pod: &Pod) -> Option<Time> {
-    let warned = snapshot.events_of(KindId::Pod, &pod.meta).into_iter().filter(|e| e.is_warning()).filter_map(|e| e.first_seen());
+    let warned = snapshot.events_of(KindId::Pod, &pod.meta).into_iter().filter(|e| e.is_warning()).filter_map(Event::first_seen);
     let ended = pod.containers().flat_map(|c| [&c.status.state, &c.status.last_state].map(|s| s.terminated.as_deref().cloned()));
     let ended = ended.flatten().filter(|t| t.exit_code != 0).filter_map(|t| t.finished_at);
     warned.chain(ended).min()

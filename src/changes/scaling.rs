@@ -47,12 +47,12 @@ pub fn changes(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
     for writer in meta.writers.iter().filter(|w| w.subresource.as_deref() == Some("scale")) {
         let Some(at) = writer.time else { continue };
         let by = author(snapshot, workload, &writer.manager);
-        match found.iter_mut().find(|c| (c.at - at).abs() <= TimeDelta::seconds(5)) {
-            Some(known) => known.by = Some(by),
-            None => {
-                let replicas = super::replicas(&row).map(|n| n.to_string());
-                found.push(change(workload, at, Some(by), DiffLine { field: "replicas".to_owned(), old: None, new: replicas }));
-            }
+        if let Some(known) = found.iter_mut().find(|c| (c.at - at).abs() <= TimeDelta::seconds(5)) {
+            known.by = Some(by);
+        } else {
+            let replicas = super::replicas(&row).map(|n| n.to_string());
+            let line = DiffLine { field: "replicas".to_owned(), old: None, new: replicas };
+            found.push(change(workload, at, Some(by), line));
         }
     }
     found

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{DiffLine, redact};
-use crate::kinds::pod_spec::{Container, EnvVar, Handler, PodSpec, Probe, Quantity, RawJson, SecurityContext, Volume};
+use crate::kinds::pod_spec::{Container, EnvVar, Handler, KeyToPath, PodSpec, Probe, Quantity, RawJson, SecurityContext, Volume};
 use crate::kinds::workloads::PodTemplate;
 use crate::text::Text;
 
@@ -137,14 +137,12 @@ fn env(lines: &mut Lines, old: &[EnvVar], new: &[EnvVar]) {
     let find = |list: &[EnvVar], name: &Text| list.iter().rev().find(|v| v.name == *name).map(plain);
     for name in unique(new.iter().chain(old).map(|v| &v.name)) {
         let (before, after) = (find(old, name), find(new, name));
-        match (&before, &after) {
-            (Some((b, false)), Some((a, false))) => lines.hidden(&format!("env {name}"), name, Some(b), Some(a)),
-            _ => {
-                let show =
-                    |v: Option<(String, bool)>| v.map(|(v, reference)| if reference { v } else { redact::value(name, &v) });
-                lines.put(&format!("env {name}"), show(before), show(after));
-            }
+        if let (Some((before, false)), Some((after, false))) = (&before, &after) {
+            lines.hidden(&format!("env {name}"), name, Some(before), Some(after));
+            continue;
         }
+        let show = |v: Option<(String, bool)>| v.map(|(v, reference)| if reference { v } else { redact::value(name, &v) });
+        lines.put(&format!("env {name}"), show(before), show(after));
     }
 }
 
@@ -249,8 +247,10 @@ fn pod(lines: &mut Lines, old: &PodSpec, new: &PodSpec) {
 }
 
 fn volume(volume: &Volume) -> String {
-    let keys =
-        |items: &[crate::kinds::pod_spec::KeyToPath]| items.iter().map(|i| format!(" {}→{}", i.key, i.path)).collect::<String>();
+    let keys = |items: &[KeyToPath]| {
+        let shown: Vec<String> = items.iter().map(|i| format!(" {}→{}", i.key, i.path)).collect();
+        shown.concat()
+    };
     if let Some(config) = &volume.config_map {
         return format!("configmap/{}{}", config.name, keys(&config.items));
     }

@@ -65,13 +65,13 @@ impl Sources {
     pub(super) fn environment(&self, problems: &mut Vec<Problem>) -> Wire {
         let set = |name| self.variable(name).filter(|value| !value.is_empty());
         let list = |name| set(name).map(|value| value.split(',').map(|item| item.trim().to_owned()).collect());
-        let readonly = set("K3AM_READONLY").and_then(|value| match &*value.to_ascii_lowercase() {
-            "1" | "true" | "yes" | "on" => Some(true),
-            "0" | "false" | "no" | "off" => Some(false),
+        let readonly = set("K3AM_READONLY").map(|value| match &*value.to_ascii_lowercase() {
+            "1" | "true" | "yes" | "on" => true,
+            "0" | "false" | "no" | "off" => false,
             _ => {
                 let what = format!("`{value}` is neither true nor false; nothing will be written");
                 problems.push(Problem { source: "K3AM_READONLY".to_owned(), line: None, what });
-                Some(true)
+                true
             }
         });
         Wire {

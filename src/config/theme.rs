@@ -107,9 +107,11 @@ impl Wire {
     fn style(&self) -> Result<Style, String> {
         let color =
             |text: &String| Color::from_str(text).map_err(|_| format!("`{text}` is not a colour: write a name or #rrggbb"));
-        let mut style = Style::default();
-        style.fg = self.fg.as_ref().map(color).transpose()?;
-        style.bg = self.bg.as_ref().map(color).transpose()?;
+        let style = Style {
+            fg: self.fg.as_ref().map(color).transpose()?,
+            bg: self.bg.as_ref().map(color).transpose()?,
+            ..Style::default()
+        };
         let modifiers = [
             (self.bold, Modifier::BOLD),
             (self.dim, Modifier::DIM),

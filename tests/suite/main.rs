@@ -7,6 +7,7 @@
     clippy::print_stdout,
     clippy::too_many_lines
 )]
+mod actions;
 mod changes;
 mod config;
 mod live;
