@@ -36,6 +36,8 @@ pub struct Change {
     pub resource: &'static ResourceType,
     /// The object after the change, or its last state.
     pub object: Arc<Value>,
+    /// The object before it was modified.
+    pub previous: Option<Arc<Value>>,
     kind: ChangeKind,
 }
 
@@ -103,7 +105,12 @@ pub async fn drive(mut controller: impl Controller, store: Store, clock: Clock) 
     let mut queue = Queue::default();
     for kind in controller.watches() {
         for object in store.list(kind, None) {
-            note(&mut controller, &mut queue, &clock, &Change { resource: kind, object, kind: ChangeKind::Added });
+            note(
+                &mut controller,
+                &mut queue,
+                &clock,
+                &Change { resource: kind, object, previous: None, kind: ChangeKind::Added },
+            );
         }
     }
     loop {
@@ -134,7 +141,7 @@ pub async fn drive(mut controller: impl Controller, store: Store, clock: Clock) 
 }
 
 fn seen(change: &super::store::Change) -> Change {
-    Change { resource: change.resource, object: change.object.clone(), kind: change.kind }
+    Change { resource: change.resource, object: change.object.clone(), previous: change.previous.clone(), kind: change.kind }
 }
 
 fn note(controller: &mut impl Controller, queue: &mut Queue, clock: &Clock, change: &Change) {

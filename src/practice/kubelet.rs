@@ -134,7 +134,13 @@ impl Kubelets {
     fn measure(&mut self) {
         let now = self.clock.now();
         for (key, worker) in &mut self.workers {
-            if self.dead.contains(&worker.node) || !worker.is_running() {
+            if self.dead.contains(&worker.node) {
+                for container in &worker.main {
+                    self.runtime.clear_usage(&worker.uid, &container.name);
+                }
+                continue;
+            }
+            if !worker.is_running() {
                 continue;
             }
             let in_service = self.store.get(&PODS, &key.0, &key.1).is_some_and(|pod| services::has_service(&self.store, &pod));

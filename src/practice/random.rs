@@ -1,7 +1,8 @@
-//! A small seeded random source (SplitMix64), so that a practice cluster started with one seed plays the same night again.
+//! A small seeded random source (`SplitMix64`), so that a practice cluster started with one seed plays the same night again.
 //!
 //! Not for secrets. Derive one source per thing (`Random::of`) so that one thing's draws do not shift another's.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 /// A deterministic stream of numbers.
@@ -19,7 +20,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +30,7 @@ impl Random {
 
     /// A number in `0.0..1.0`.
     pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number in `low..high`.
@@ -39,7 +40,7 @@ impl Random {
 
     /// A whole number in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 { 0 } else { self.draw() % bound }
     }
 
     /// One of these; `None` only when there are none.
@@ -56,7 +57,7 @@ impl Random {
     pub fn hex(&mut self, digits: usize) -> String {
         let mut out = String::with_capacity(digits + 16);
         while out.len() < digits {
-            out.push_str(&format!("{:016x}", self.next()));
+            let _ = write!(out, "{:016x}", self.draw());
         }
         out.truncate(digits);
         out

@@ -54,7 +54,9 @@ impl Fnv {
             }
             Value::Array(list) => {
                 self.bytes(b"[");
-                list.iter().for_each(|value| self.value(value));
+                for value in list {
+                    self.value(value);
+                }
                 self.bytes(b"]");
             }
             other => self.bytes(other.to_string().as_bytes()),

@@ -8,9 +8,13 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod captures;
 mod changes;
 mod config;
 mod live;
+mod engine;
+mod practice_api;
+mod practice_kubectl;
 mod practice_sim;
 mod rules;
 mod snapshot;

@@ -11,10 +11,11 @@ use k3am::practice::resources::{
 use k3am::practice::runtime::Runtime;
 use k3am::practice::scenario::Scenario;
 use k3am::practice::simulation::{self, Handle};
-use k3am::practice::store::{Store, Writer};
+use k3am::practice::store::{ChangeKind, Store, Writer};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,7 @@ impl Cluster {
         let status = &deployment["status"];
         ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|field| status[*field].as_i64() == wanted)
             && reason(&deployment, "Progressing") == "NewReplicaSetAvailable"
+            && status["observedGeneration"] == deployment["metadata"]["generation"]
     }
 
     async fn until<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
@@ -97,7 +99,8 @@ impl Cluster {
     fn describe(&self) -> String {
         let mut out = String::new();
         for pod in self.store.list(&PODS, Some(PROD)) {
-            out += &format!(
+            let _ = write!(
+                out,
                 "{} {} {} {}\n",
                 object::name(&pod),
                 pod["status"]["phase"],
@@ -106,7 +109,7 @@ impl Cluster {
             );
         }
         for deployment in self.store.list(&DEPLOYMENTS, Some(PROD)) {
-            out += &format!("{} {}\n", object::name(&deployment), deployment["status"]);
+            let _ = write!(out, "{} {}\n", object::name(&deployment), deployment["status"]);
         }
         out
     }
@@ -189,7 +192,7 @@ fn own_events(cluster: &Cluster, pod: &Value, image: &str) -> BTreeSet<String> {
 }
 
 /// A deployment of one container.
-fn deployment(name: &str, replicas: u32, container: Value) -> Value {
+fn deployment(name: &str, replicas: u32, container: &Value) -> Value {
     json!({
         "metadata": {"name": name, "namespace": PROD, "labels": {"app": name}},
         "spec": {
@@ -211,7 +214,7 @@ fn orders(image: &str) -> Value {
 async fn a_new_pod_goes_through_the_states_of_a_real_one() {
     let cluster = Cluster::quiet(20.0);
     let mut changes = cluster.store.subscribe(&PODS);
-    cluster.create(&DEPLOYMENTS, deployment("api", 1, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 1, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     let mut seen: Vec<String> = Vec::new();
     while let Ok(change) = changes.try_recv() {
@@ -242,7 +245,7 @@ async fn a_new_pod_goes_through_the_states_of_a_real_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_to_a_missing_tag_has_the_captured_shape_and_an_undo_heals_it() {
     let cluster = Cluster::quiet(40.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 3, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     let first = cluster.deployment("api")["spec"]["template"].clone();
     cluster.set("api", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v1.0.O"));
@@ -284,7 +287,7 @@ async fn a_rollout_to_a_missing_tag_has_the_captured_shape_and_an_undo_heals_it(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn undoing_a_half_done_rollout_brings_every_pod_back() {
     let cluster = Cluster::quiet(20.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 4, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 4, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     let first = cluster.deployment("api")["spec"]["template"].clone();
     cluster.set("api", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v2"));
@@ -309,7 +312,7 @@ async fn a_wrong_database_url_ends_in_the_captured_crash_loop_and_the_right_one_
     container["env"] = json!([{"name": "DATABASE_URL", "value": "postgresql://postgres:pw@postgres.typo.svc:5432/postgres"}]);
     object::remove(&mut container, &["readinessProbe"]);
     let mut changes = cluster.store.subscribe(&PODS);
-    cluster.create(&DEPLOYMENTS, deployment("api", 1, container));
+    cluster.create(&DEPLOYMENTS, deployment("api", 1, &container));
     let looping = |cluster: &Cluster| {
         let found = cluster.pods("api").into_iter().find(|pod| waiting(pod) == "CrashLoopBackOff");
         found.filter(|pod| object::text(pod, "/status/containerStatuses/0/state/waiting/message").starts_with("back-off 20s"))
@@ -345,7 +348,7 @@ async fn a_database_answers_as_postgres_does() {
     let postgres = json!({"name": "postgres", "image": "postgres:15", "ports": [{"containerPort": 5432}], "env": [
         {"name": "POSTGRES_USER", "value": "app"},
         {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]});
-    cluster.create(&DEPLOYMENTS, deployment("postgres", 1, postgres));
+    cluster.create(&DEPLOYMENTS, deployment("postgres", 1, &postgres));
     let service = json!({"metadata": {"name": "postgres", "namespace": PROD}, "spec": {"selector": {"app": "postgres"}, "ports": [{"port": 5432}]}});
     cluster.create(&SERVICES, service);
     cluster.until_true("a database", |cluster| cluster.is_healthy("postgres")).await;
@@ -368,7 +371,7 @@ async fn a_database_answers_as_postgres_does() {
     for (name, url, _) in &cases {
         let mut container = orders("registry.local/orders:v1");
         container["env"] = json!([{"name": "DATABASE_URL", "value": url}]);
-        cluster.create(&DEPLOYMENTS, deployment(name, 1, container));
+        cluster.create(&DEPLOYMENTS, deployment(name, 1, &container));
     }
     for (name, _, error) in &cases {
         if error.is_empty() {
@@ -390,7 +393,7 @@ async fn too_small_a_limit_ends_in_captured_oom_kills_and_a_larger_one_heals() {
     let cluster = Cluster::quiet(40.0);
     let container = json!({"name": "app", "image": "ghcr.io/acme/thumbnails:1.1.0", "env": [{"name": "WORKING_SET", "value": "176Mi"}],
         "resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "128Mi"}}});
-    cluster.create(&DEPLOYMENTS, deployment("thumbnails", 1, container));
+    cluster.create(&DEPLOYMENTS, deployment("thumbnails", 1, &container));
     let looping = |cluster: &Cluster| cluster.pods("thumbnails").into_iter().find(|pod| waiting(pod) == "CrashLoopBackOff");
     let pod = cluster.until("an OOM loop", looping).await;
     let captured = fixture("oom");
@@ -464,7 +467,7 @@ async fn a_finalizer_holds_a_stopped_pod_until_it_is_removed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_node_keeps_its_deleted_pods_until_they_are_forced_away() {
     let cluster = Cluster::quiet(50.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 3, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     let victim = cluster.pods("api").into_iter().next().unwrap();
     let node = object::text(&victim, "/spec/nodeName").to_owned();
@@ -501,7 +504,7 @@ async fn a_dead_node_keeps_its_deleted_pods_until_they_are_forced_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoint_slices_follow_readiness_and_size() {
     let cluster = Cluster::quiet(40.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 2, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
     let service = json!({"metadata": {"name": "api", "namespace": PROD}, "spec": {"selector": {"app": "api"}, "ports": [{"port": 80, "targetPort": 8000}]}});
     cluster.create(&SERVICES, service);
     let ready = |cluster: &Cluster| {
@@ -523,9 +526,91 @@ async fn endpoint_slices_follow_readiness_and_size() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relabelled_pod_is_let_go_and_replaced() {
+    let cluster = Cluster::quiet(40.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
+    cluster.create(
+        &SERVICES,
+        json!({"metadata": {"name": "api", "namespace": PROD}, "spec": {"selector": {"app": "api"}, "ports": [{"port": 8000}]}}),
+    );
+    cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
+    let isolated = object::name(&cluster.pods("api")[0]).to_owned();
+    cluster.edit(&PODS, &isolated, |pod| pod["metadata"]["labels"] = json!({"app": "isolated"}));
+    cluster.until_true("a replacement", |cluster| cluster.pods("api").len() == 3 && cluster.is_healthy("api")).await;
+    let pod = cluster.store.get(&PODS, PROD, &isolated).unwrap();
+    assert_eq!(object::controller_uid(&pod), "");
+    cluster
+        .until_true("two endpoints without it", |cluster| {
+            let slices = cluster.store.list(&ENDPOINT_SLICES, Some(PROD));
+            let names: Vec<_> = object::items(&slices[0], "/endpoints")
+                .iter()
+                .map(|endpoint| object::text(endpoint, "/targetRef/name"))
+                .collect();
+            names.len() == 2 && !names.contains(&isolated.as_str())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_returns_finishes_what_was_asked_of_it() {
+    let cluster = Cluster::quiet(50.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
+    cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
+    let pod = cluster.pods("api").remove(0);
+    let (name, node) = (object::name(&pod), object::text(&pod, "/spec/nodeName"));
+    cluster.handle.fail_node(node);
+    cluster
+        .until_true("a pod marked not ready", |cluster| {
+            !object::condition_is_true(&cluster.store.get(&PODS, PROD, name).unwrap(), "Ready")
+        })
+        .await;
+    cluster.handle.revive_node(node);
+    cluster
+        .until_true("a ready pod", |cluster| object::condition_is_true(&cluster.store.get(&PODS, PROD, name).unwrap(), "Ready"))
+        .await;
+    cluster
+        .until_true("no taints", |cluster| {
+            object::items(&cluster.store.get(&NODES, "", node).unwrap(), "/spec/taints").is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_rollout_waits_and_a_recreate_has_no_overlap() {
+    let cluster = Cluster::quiet(40.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
+    let mut recreate = deployment("db", 1, &orders("registry.local/orders:v1"));
+    recreate["spec"]["strategy"] = json!({"type": "Recreate"});
+    cluster.create(&DEPLOYMENTS, recreate);
+    cluster.until_true("healthy deployments", |cluster| cluster.is_healthy("api") && cluster.is_healthy("db")).await;
+    cluster.edit(&DEPLOYMENTS, "api", |object| object["spec"]["paused"] = json!(true));
+    cluster.set("api", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v2"));
+    cluster.until_true("paused", |cluster| reason(&cluster.deployment("api"), "Progressing") == "DeploymentPaused").await;
+    assert_eq!(cluster.pods("api").len(), 2);
+    let mut changes = cluster.store.subscribe(&PODS);
+    cluster.set("db", "/spec/template/spec/containers/0/image", json!("registry.local/orders:v2"));
+    cluster.until_true("the new database", |cluster| cluster.is_healthy("db")).await;
+    let mut old_phase = String::new();
+    let mut at_creation = None;
+    while let Ok(change) = changes.try_recv() {
+        if change.kind == ChangeKind::Added && object::name(&change.object).starts_with("db") {
+            at_creation = Some(old_phase.clone());
+        } else if at_creation.is_none() && object::name(&change.object).starts_with("db") {
+            object::text(&change.object, "/status/phase").clone_into(&mut old_phase);
+        }
+    }
+    assert_eq!(at_creation.as_deref(), Some("Succeeded"), "the old pod has ended before the new one is made");
+    cluster.edit(&DEPLOYMENTS, "api", |object| drop(object::remove(object, &["spec", "paused"])));
+    let updated = |pod: &Arc<Value>| pod["spec"]["containers"][0]["image"] == "registry.local/orders:v2";
+    cluster
+        .until_true("the resumed rollout", |cluster| cluster.is_healthy("api") && cluster.pods("api").iter().all(updated))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleting_a_deployment_takes_its_sets_and_pods_with_it() {
     let cluster = Cluster::quiet(50.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 3, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     cluster.store.delete(&DEPLOYMENTS, PROD, "api", None).unwrap();
     cluster
@@ -547,7 +632,7 @@ async fn missing_settings_and_too_large_requests_wait_in_the_captured_words() {
     let mut large = orders("registry.local/orders:v1");
     large["resources"]["requests"]["cpu"] = json!("16");
     for (name, container) in [("config-missing", no_map), ("secret-key-missing", no_key), ("pending-cpu", large)] {
-        cluster.create(&DEPLOYMENTS, deployment(name, 1, container));
+        cluster.create(&DEPLOYMENTS, deployment(name, 1, &container));
     }
     for name in ["config-missing", "secret-key-missing"] {
         let find = |cluster: &Cluster| cluster.pods(name).into_iter().find(|pod| waiting(pod) == "CreateContainerConfigError");
@@ -569,7 +654,7 @@ async fn a_failing_liveness_probe_kills_and_says_so() {
     let cluster = Cluster::quiet(40.0);
     let mut container = orders("registry.local/orders:v1");
     container["livenessProbe"] = json!({"httpGet": {"path": "/health", "port": 9000}, "periodSeconds": 3, "failureThreshold": 2});
-    cluster.create(&DEPLOYMENTS, deployment("api", 1, container));
+    cluster.create(&DEPLOYMENTS, deployment("api", 1, &container));
     let restarted = |cluster: &Cluster| {
         cluster.pods("api").into_iter().find(|pod| object::int(pod, "/status/containerStatuses/0/restartCount") >= Some(1))
     };
@@ -587,7 +672,7 @@ async fn a_failing_liveness_probe_kills_and_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_namespace_empties_itself() {
     let cluster = Cluster::quiet(50.0);
-    cluster.create(&DEPLOYMENTS, deployment("api", 2, orders("registry.local/orders:v1")));
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
     cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
     cluster.store.delete(&NAMESPACES, "", PROD, None).unwrap();
     cluster.until_true("no namespace", |cluster| cluster.store.get(&NAMESPACES, "", PROD).is_none()).await;
@@ -638,7 +723,7 @@ async fn three_hundred_pods_start_in_a_debug_build() {
     let cluster = Cluster::quiet(20.0);
     for index in 0..10 {
         let small = json!({"name": "app", "image": "registry.local/orders:v1", "ports": [{"containerPort": 8000}]});
-        cluster.create(&DEPLOYMENTS, deployment(&format!("api-{index}"), 30, small));
+        cluster.create(&DEPLOYMENTS, deployment(&format!("api-{index}"), 30, &small));
     }
     cluster.until_true("300 running pods", |cluster| (0..10).all(|index| cluster.is_healthy(&format!("api-{index}")))).await;
 }

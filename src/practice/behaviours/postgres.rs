@@ -44,6 +44,7 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
             );
             (Duration::from_secs(300), vec![line])
         }),
+        works_alone: true,
         ..Program::quiet()
     }
 }

@@ -42,6 +42,7 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
             let line = format!("INFO     thumbnails.worker job {} done in {:.2}s", random.hex(8), random.between(0.2, 1.9));
             (random.seconds(3.0, 9.0), vec![line])
         }),
+        works_alone: true,
         ..Program::quiet()
     }
 }

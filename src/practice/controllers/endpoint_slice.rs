@@ -75,9 +75,11 @@ impl Controller for EndpointSliceController {
             }
             "Pod" => {
                 let labels = object::at(&change.object, "/metadata/labels");
+                let before = change.previous.as_ref().map_or(labels, |previous| object::at(previous, "/metadata/labels"));
                 let selects = |service: &Arc<Value>| {
-                    let selector = object::at(service, "/spec/selector");
-                    selector.is_object() && object::selects(&json!({"matchLabels": selector}), labels)
+                    let selector = json!({"matchLabels": object::at(service, "/spec/selector")});
+                    object::at(service, "/spec/selector").is_object()
+                        && (object::selects(&selector, labels) || object::selects(&selector, before))
                 };
                 let services = self.store.list(&SERVICES, Some(namespace)).into_iter().filter(selects);
                 services.map(|service| (namespace.to_owned(), object::name(&service).to_owned())).collect()

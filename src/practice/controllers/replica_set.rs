@@ -32,9 +32,36 @@ impl ReplicaSetController {
         Self { store, clock, recorder }
     }
 
+    fn sets_that_select(&self, pod: &Value) -> Vec<Key> {
+        let selects = |set: &Arc<Value>| object::selects(object::at(set, "/spec/selector"), object::at(pod, "/metadata/labels"));
+        let sets = self.store.list(&REPLICA_SETS, Some(object::namespace(pod))).into_iter().filter(selects);
+        sets.map(|set| (object::namespace(&set).to_owned(), object::name(&set).to_owned())).collect()
+    }
+
     fn pods_of(&self, set: &Value) -> Vec<Arc<Value>> {
         let owned = |pod: &Arc<Value>| object::controller_uid(pod) == object::uid(set);
         self.store.list(&PODS, Some(object::namespace(set))).into_iter().filter(owned).collect()
+    }
+
+    /// Lets go of owned pods whose labels were changed away, and adopts ownerless ones that match.
+    fn claim(&self, set: &Value) {
+        for pod in self.store.list(&PODS, Some(object::namespace(set))) {
+            let fits = object::selects(object::at(set, "/spec/selector"), object::at(&pod, "/metadata/labels"));
+            let owner = object::controller_uid(&pod);
+            let release = owner == object::uid(set) && !fits;
+            let adopt = owner.is_empty() && fits && object::is_active_pod(&pod);
+            if !release && !adopt {
+                continue;
+            }
+            let _ = self.store.modify(&PODS, object::namespace(&pod), object::name(&pod), WRITER, |pod| {
+                let mut owners = object::items(pod, "/metadata/ownerReferences").to_vec();
+                owners.retain(|reference| object::text(reference, "/uid") != object::uid(set));
+                if adopt {
+                    owners.push(object::owner_reference(set, "apps/v1", "ReplicaSet"));
+                }
+                object::put(pod, &["metadata", "ownerReferences"], json!(owners));
+            });
+        }
     }
 
     /// Creates missing pods; the error of a refusal.
@@ -117,7 +144,11 @@ impl Controller for ReplicaSetController {
         if change.resource.kind == "ReplicaSet" {
             return vec![(namespace, object::name(&change.object).to_owned())];
         }
-        object::controller(&change.object)
+        let controller = object::controller(&change.object);
+        if controller.is_none() && change.is_added() {
+            return self.sets_that_select(&change.object);
+        }
+        controller
             .filter(|owner| object::text(owner, "/kind") == "ReplicaSet")
             .map(|owner| vec![(namespace, object::text(owner, "/name").to_owned())])
             .unwrap_or_default()
@@ -128,6 +159,7 @@ impl Controller for ReplicaSetController {
         if object::is_deleting(&set) {
             return self.write_status(&set, None);
         }
+        self.claim(&set);
         let active: Vec<_> = self.pods_of(&set).into_iter().filter(|pod| object::is_active_pod(pod)).collect();
         let wanted = object::int(&set, "/spec/replicas").unwrap_or(1).max(0) as usize;
         let mut refusal = None;

@@ -1,5 +1,6 @@
 //! Pod addresses: each node hands out those of its own range (host-local), until there is none left.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
@@ -45,8 +46,8 @@ impl Addresses {
         for _ in 0..usable {
             let candidate = range.next;
             range.next = if candidate >= range.last { range.first + 1 } else { candidate + 1 };
-            if !range.taken.contains_key(&candidate) {
-                range.taken.insert(candidate, pod_uid.to_owned());
+            if let Entry::Vacant(free) = range.taken.entry(candidate) {
+                free.insert(pod_uid.to_owned());
                 return Ok(Ipv4Addr::from(candidate));
             }
         }

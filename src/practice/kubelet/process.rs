@@ -26,8 +26,10 @@ pub struct Program {
     pub cpu: (f64, f64),
     /// What it does at SIGTERM; a process without an answer is killed when the grace period ends.
     pub on_stop: Option<Stop>,
-    /// Lines that come with traffic while it serves.
+    /// Lines that come with work while it is ready.
     pub traffic: Option<Traffic>,
+    /// Whether that work comes by itself (a queue, a timer) rather than through a Service.
+    pub works_alone: bool,
     /// The runtime cannot even start it.
     pub start_error: Option<String>,
 }
@@ -104,6 +106,7 @@ impl Program {
             cpu: (0.002, 0.001),
             on_stop: Some(Stop { after: Duration::from_millis(300), code: 0, lines: Vec::new() }),
             traffic: None,
+            works_alone: false,
             start_error: None,
         }
     }

@@ -106,7 +106,9 @@ impl Worker {
             _ => self.sync_alive(host, addresses),
         };
         let generation = object::at(host.pod, "/metadata/generation").clone();
-        if host.changed || generation != self.generation {
+        // The node controller marks pods of a silent node not ready; a kubelet that is back corrects that.
+        let overwritten = self.main.iter().all(|container| container.ready) != object::condition_is_true(host.pod, "Ready");
+        if host.changed || overwritten || generation != self.generation {
             self.generation = generation;
             self.write(host.store, host.pod, host.ip.map(|ip| ip.to_string()), host.now);
         }

@@ -148,7 +148,7 @@ fn score(pod: &Value, node: &Value, taken: Requests) -> i64 {
         let room = quantity::parse(object::at(node, "/status/allocatable").get(what).unwrap_or(&Value::Null));
         if room > 0.0 { (room - used) / room } else { 0.0 }
     };
-    let least = (free("cpu", taken.cpu + wanted.cpu) + free("memory", taken.memory + wanted.memory)) / 2.0;
+    let least = f64::midpoint(free("cpu", taken.cpu + wanted.cpu), free("memory", taken.memory + wanted.memory));
     ((least + free("pods", taken.pods)) * 1000.0) as i64
 }
 

@@ -71,9 +71,11 @@ impl Container {
 
     /// Lines of the plan, of traffic and of stopping that are due.
     fn write_lines(&mut self, host: &mut Host<'_>) -> Option<DateTime<Utc>> {
-        let serving = self.ready && host.in_service && !host.stopping;
+        let (ready, in_service) = (self.ready && !host.stopping, host.in_service);
         let (name, restarts) = (self.name.clone(), self.restarts);
         let State::Running(run) = &mut self.state else { return None };
+        let busy = in_service || run.program.works_alone;
+        let serving = ready && busy;
         let uid = object::uid(host.pod);
         let cutoff = run.end.map_or(host.now, |(end, ..)| end.min(host.now));
         while let Some((after, line)) = run.program.lines.get(run.written).filter(|(after, _)| run.since + *after <= cutoff) {
@@ -82,7 +84,9 @@ impl Container {
         }
         if let Some((at, lines)) = run.stop_lines.take() {
             if at <= host.now {
-                lines.iter().for_each(|line| host.runtime.append_log(uid, &name, restarts, at, line));
+                for line in &lines {
+                    host.runtime.append_log(uid, &name, restarts, at, line);
+                }
             } else {
                 run.stop_lines = Some((at, lines));
             }
@@ -90,14 +94,16 @@ impl Container {
         while let (Some(traffic), Some(at)) = (run.program.traffic, run.traffic_at.filter(|at| *at <= cutoff)) {
             let (wait, lines) = traffic(&mut self.random);
             if serving {
-                lines.iter().for_each(|line| host.runtime.append_log(uid, &name, restarts, at, line));
+                for line in &lines {
+                    host.runtime.append_log(uid, &name, restarts, at, line);
+                }
             }
             run.traffic_at = Some(at + if serving { wait } else { wait.max(Duration::from_secs(5)) });
         }
         let next_line = run.program.lines.get(run.written).map(|(after, _)| run.since + *after);
         let stop_line = run.stop_lines.as_ref().map(|(at, _)| *at);
-        // Without a Service there is nobody to write about: no need to wake up for it.
-        let traffic = run.traffic_at.filter(|_| host.in_service);
+        // Without work there is nothing to write about: no need to wake up for it.
+        let traffic = run.traffic_at.filter(|_| busy);
         [next_line, stop_line, traffic].into_iter().flatten().min()
     }
 
@@ -186,7 +192,8 @@ impl Container {
         let State::Running(run) = &self.state else { return None };
         let elapsed = (now - run.since).to_std().unwrap_or_default();
         let (busy, idle) = run.program.cpu;
-        let cpu = (if self.ready && in_service { busy } else { idle }) * self.random.between(0.75, 1.3);
+        let cpu =
+            (if self.ready && (in_service || run.program.works_alone) { busy } else { idle }) * self.random.between(0.75, 1.3);
         let memory = run.program.memory.at(elapsed) * self.random.between(0.985, 1.015);
         Some((cpu, if limit > 0.0 { memory.min(limit) } else { memory }))
     }
