@@ -8,11 +8,13 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod bundle;
 mod captures;
 mod changes;
 mod config;
 mod engine;
 mod practice_sim;
+mod report;
 mod rules;
 mod snapshot;
 mod tidy;
