@@ -8,8 +8,12 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod captures;
 mod changes;
 mod config;
+mod engine;
+mod practice_api;
+mod practice_kubectl;
 mod practice_sim;
 mod rules;
 mod snapshot;
