@@ -3,6 +3,8 @@
 //! Nothing here talks to a cluster: `cluster::door` fetches what [`needs`] names, asks for a [`plan`], executes it. One file an
 //! action. To add an action: one file here, one line in [`Intent`] and in [`PLANNERS`], one in the keymap.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::kinds::ObjectRef;
@@ -91,8 +93,8 @@ pub struct Write {
     pub verb: WriteVerb,
 }
 
-/// How a [`Write`] writes.
-#[derive(Debug, Clone, PartialEq)]
+/// How a [`Write`] writes. Its `Debug` hides the patch: templates may hold passwords.
+#[derive(Clone, PartialEq)]
 pub enum WriteVerb {
     /// `application/merge-patch+json`.
     MergePatch(Value),
@@ -107,6 +109,17 @@ pub enum WriteVerb {
         /// Only this incarnation.
         uid: Option<String>,
     },
+}
+
+impl fmt::Debug for WriteVerb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MergePatch(_) => f.write_str("MergePatch(..)"),
+            Self::StrategicPatch(_) => f.write_str("StrategicPatch(..)"),
+            Self::JsonPatch(_) => f.write_str("JsonPatch(..)"),
+            Self::Delete { grace_seconds, uid } => write!(f, "Delete(grace {grace_seconds:?}, uid {uid:?})"),
+        }
+    }
 }
 
 /// What will be done: shown in full before anything happens, executed only by `cluster::door`.

@@ -94,8 +94,8 @@ impl Config {
 fn theme_of(chosen: &str, sources: &Sources, problems: &mut Vec<Problem>) -> Theme {
     let variable = |name| sources.variable(name).unwrap_or_default();
     // no-color.org: set and not empty. A theme that was asked for by name goes first.
-    let fitting =
-        if variable("NO_COLOR").is_empty() { theme::fitting(variable("TERM"), variable("COLORTERM")) } else { "no-colour" };
+    let fits = || theme::fitting(variable("TERM"), variable("COLORTERM"), variable("COLORFGBG"));
+    let fitting = if variable("NO_COLOR").is_empty() { fits() } else { "no-colour" };
     let name = if chosen == "auto" { fitting } else { chosen };
     Theme::named(name).unwrap_or_else(|| {
         let what = format!("there is no theme `{name}`: choose auto, {}", theme::names().join(", "));

@@ -22,10 +22,16 @@ pub enum ObjectRequest {
     },
 }
 
-/// Full objects by reference.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Full objects by reference. Its `Debug` names them only: they may hold passwords.
+#[derive(Clone, Default, PartialEq)]
 pub struct Objects {
     found: BTreeMap<ObjectRef, Value>,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.found.keys()).finish()
+    }
 }
 
 impl Objects {

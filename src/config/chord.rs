@@ -76,6 +76,11 @@ impl Chord {
         Self { code, modifiers }
     }
 
+    /// True for what is typed as text: a character without Control or Alt.
+    pub fn is_text(&self) -> bool {
+        matches!(self.code, KeyCode::Char(_)) && !self.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+    }
+
     /// As the help shows it: `Ctrl-D`, `u`, `N`, `Space`, `↓`.
     pub fn label(&self) -> String {
         let key = match self.code {

@@ -206,11 +206,29 @@ pub fn rebind(name: &str, entries: &[BindEntry], binds: &mut Vec<Bind>, problems
         make_room(binds, bind);
     }
     insert_in_order(binds, own);
-    let leaves = binds.iter().any(|b| b.action == Action::Quit && b.places.contains(&Place::Everywhere) && !b.keys.is_empty());
-    if !leaves {
-        let what = "nothing would quit any more: `quit` keeps its keys".to_owned();
+    keep_ways_out(name, &before, binds, problems);
+}
+
+/// What must have a key, or there would be no way out.
+const WAYS_OUT: &[(Place, Action)] = &[
+    (Place::Everywhere, Action::Quit),
+    (Place::Preview, Action::Cancel),
+    (Place::Confirm, Action::Cancel),
+    (Place::Prompt, Action::Cancel),
+];
+
+fn keep_ways_out(name: &str, before: &[Bind], binds: &mut Vec<Bind>, problems: &mut Vec<Problem>) {
+    for (place, action) in WAYS_OUT {
+        let here = |bind: &&Bind| bind.action == *action && bind.places.contains(place);
+        let usable = |bind: &Bind| bind.keys.iter().any(|key| *place != Place::Prompt || !key.chord.is_text());
+        if binds.iter().filter(here).any(usable) {
+            continue;
+        }
+        let what = format!("there would be no way out of `{}`: `{}` keeps its keys there", place.name(), action.name());
         problems.push(Problem { source: name.to_owned(), line: None, what });
-        binds.extend(before.into_iter().filter(|bind| bind.action == Action::Quit));
+        let kept: Vec<Bind> = before.iter().filter(here).map(|bind| Bind { places: vec![*place], ..bind.clone() }).collect();
+        kept.iter().for_each(|bind| make_room(binds, bind));
+        binds.extend(kept);
     }
 }
 

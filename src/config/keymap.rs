@@ -94,7 +94,9 @@ impl Keymap {
 
     /// As [`Keymap::find`], for a chord.
     pub fn find_chord(&self, places: &[Place], chord: Chord) -> Option<Hit> {
-        places.iter().find_map(|place| {
+        // In the prompt a character is text, whatever the file says.
+        let means = |place: &&Place| !(**place == Place::Prompt && chord.is_text());
+        places.iter().filter(means).find_map(|place| {
             self.binds.iter().filter(|bind| bind.places.contains(place)).find_map(|bind| {
                 let key = bind.keys.iter().find(|key| key.chord == chord)?;
                 Some(Hit { action: bind.action, nth: key.nth })
@@ -105,6 +107,17 @@ impl Keymap {
     /// The keys of an action in these places as the help shows them; `None` when it has none there.
     pub fn label(&self, places: &[Place], action: Action) -> Option<String> {
         self.reachable(places).find(|bind| bind.action == action).map(|bind| bind.label())
+    }
+
+    /// The whole table as Markdown, for the README.
+    pub fn markdown(&self) -> String {
+        let row = |bind: &Bind| {
+            let keys: Vec<String> = bind.label().split(' ').map(|key| format!("`{}`", key.replace('|', "\\|"))).collect();
+            let places: Vec<&str> = bind.places.iter().map(|place| place.name()).collect();
+            format!("| {} | {} | {} |\n", keys.join(" "), bind.does, places.join(", "))
+        };
+        let rows: String = self.binds.iter().filter(|bind| !bind.keys.is_empty()).map(row).collect();
+        format!("| key | does | where |\n|---|---|---|\n{rows}")
     }
 
     /// Keys and words for the footer in these places, in the order of the table.

@@ -19,7 +19,7 @@ pub struct Flags {
 pub struct Sources {
     /// The user's file: its name for messages, its text.
     pub file: Option<(String, String)>,
-    /// Environment variables, those that count: `K3AM_*`, `NO_COLOR`, `TERM`, `COLORTERM`.
+    /// Environment variables, those that count: `K3AM_*`, `NO_COLOR`, `TERM`, `COLORTERM`, `COLORFGBG`.
     pub variables: Vec<(String, String)>,
     /// Flags.
     pub flags: Flags,
@@ -49,7 +49,7 @@ impl Sources {
                 None
             }
         });
-        let counts = |name: &str| name.starts_with("K3AM_") || matches!(name, "NO_COLOR" | "TERM" | "COLORTERM");
+        let counts = |name: &str| name.starts_with("K3AM_") || matches!(name, "NO_COLOR" | "TERM" | "COLORTERM" | "COLORFGBG");
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| counts(name))

@@ -148,13 +148,16 @@ impl Theme {
     }
 }
 
-/// The theme's name when nobody chose one: by what the terminal says it can show.
-pub fn fitting(term: &str, colorterm: &str) -> &'static str {
+/// The theme's name when nobody chose one: by what the terminal says it can show, and on which background (`COLORFGBG`,
+/// `15;0` or `0;default;15`: the last number is the background, 7 and 9 to 15 are light).
+pub fn fitting(term: &str, colorterm: &str, colorfgbg: &str) -> &'static str {
+    let background = colorfgbg.rsplit(';').next().and_then(|n| n.parse::<u8>().ok());
+    let full = if matches!(background, Some(7 | 9..=15)) { "light" } else { "dark" };
     match term {
         "dumb" => "no-colour",
-        _ if matches!(colorterm, "truecolor" | "24bit") => "dark",
-        term if term.contains("256color") || term.contains("direct") || term.is_empty() => "dark",
-        "xterm-kitty" | "xterm-ghostty" | "alacritty" | "foot" | "wezterm" => "dark",
+        _ if matches!(colorterm, "truecolor" | "24bit") => full,
+        term if term.contains("256color") || term.contains("direct") || term.is_empty() => full,
+        "xterm-kitty" | "xterm-ghostty" | "alacritty" | "foot" | "wezterm" => full,
         _ => "16-colour",
     }
 }

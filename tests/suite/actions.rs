@@ -99,7 +99,7 @@ fn undo_refuses_in_sentences() {
     assert_eq!(refused(|_| (), Some(7)), "revision 7 of deployment/fastapi-deployment is no longer kept (kept: 2, 1)");
     let only = refused(|items| items.retain(|i| i["metadata"]["name"] != "fastapi-deployment-d9555d578"), None);
     assert_eq!(only, "deployment/fastapi-deployment has only revision 2: there is nothing to go back to");
-    let gone = refused(|items| items.clear(), None);
+    let gone = refused(Vec::clear, None);
     assert_eq!(gone, "deployment/fastapi-deployment is not there any more");
     let deleted = refused(|items| items[0]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"), None);
     assert_eq!(deleted, "deployment/fastapi-deployment is being deleted");
@@ -259,6 +259,17 @@ fn every_write_says_what_it_must_be_allowed() {
     let access = actions::access(&plan.writes[0]).unwrap();
     assert_eq!((access.verb, &*access.group, &*access.resource), ("patch", "apps", "deployments"));
     assert_eq!((access.subresource, &*access.namespace, &*access.name), (Some("scale"), "fastapi-prod", "fastapi-deployment"));
+}
+
+#[test]
+fn printing_a_plan_for_a_log_never_prints_the_template() {
+    let mut items = bad_rollout();
+    items[2]["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "DATABASE_URL", "value": "postgres://app:hunter2@db/app"}]);
+    let found = plan(&items, &undo(None)).unwrap();
+    assert!(patch(&found).1.to_string().contains("hunter2"), "it is written");
+    assert!(!format!("{found:?}").contains("hunter2"));
+    assert!(!format!("{:?}", cluster(&items).0).contains("hunter2"));
 }
 
 #[test]

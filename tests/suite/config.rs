@@ -136,8 +136,20 @@ fn two_bindings_of_the_user_for_one_chord_are_a_conflict() {
 #[test]
 fn there_is_always_a_way_out() {
     let (config, problems) = with_file("[[bind]]\nkeys = []\naction = \"quit\"\n");
-    assert_eq!(problems, ["config.toml: nothing would quit any more: `quit` keeps its keys"]);
+    assert_eq!(problems, ["config.toml: there would be no way out of `everywhere`: `quit` keeps its keys there"]);
     assert_eq!(does(&config, PODS, "ctrl-c"), Some((Action::Quit, 0)));
+    let (config, problems) = with_file("[[bind]]\nkeys = [\"z\"]\naction = \"cancel\"\n");
+    assert_eq!(problems, ["config.toml: there would be no way out of `prompt`: `cancel` keeps its keys there"]);
+    assert_eq!(does(&config, &[Place::Prompt], "z"), None, "a letter in the prompt is text");
+    assert_eq!(does(&config, &[Place::Prompt], "esc"), Some((Action::Cancel, 0)));
+    assert_eq!(does(&config, &[Place::Preview], "z"), Some((Action::Cancel, 0)));
+}
+
+#[test]
+fn the_whole_table_can_be_printed_for_the_readme() {
+    let table = Config::defaults().keymap.markdown();
+    assert!(table.contains("| `u` | undo the rollout: preview, then Enter | cockpit, pods, workloads |"), "{table}");
+    assert!(table.contains("| `1-9` | preview that fix, then Enter | cockpit |"), "{table}");
 }
 
 #[test]
@@ -183,6 +195,7 @@ fn the_theme_follows_the_terminal_and_no_color() {
         Config::build(&Sources { file: None, variables, flags })
     };
     assert_eq!(chosen(&[("TERM", "xterm-256color")], None).0.theme.name, "dark");
+    assert_eq!(chosen(&[("TERM", "xterm-256color"), ("COLORFGBG", "0;15")], None).0.theme.name, "light");
     assert_eq!(chosen(&[("TERM", "linux")], None).0.theme.name, "16-colour");
     assert_eq!(chosen(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], None).0.theme.name, "no-colour");
     assert_eq!(chosen(&[("NO_COLOR", "1")], Some("light")).0.theme.name, "light", "a theme asked for by name goes first");

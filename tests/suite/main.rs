@@ -13,6 +13,8 @@ mod captures;
 mod changes;
 mod config;
 mod engine;
+mod practice_api;
+mod practice_kubectl;
 mod practice_sim;
 mod report;
 mod rules;
