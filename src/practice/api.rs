@@ -110,7 +110,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     resource(api, &identity, verb, &call, &body)
 }
 
-/// Paths outside the resources: health, version, discovery, OpenAPI.
+/// Paths outside the resources: health, version, discovery, the published schema.
 fn fixed_path(path: &str, headers: &HeaderMap) -> Result<Response, Status> {
     match path.trim_end_matches('/') {
         "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),

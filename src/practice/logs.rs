@@ -117,10 +117,9 @@ fn container_of(pod: &Value, asked: Option<&str>) -> Result<String, Status> {
         (None, [only]) => Ok(only.clone()),
         (None, _) => {
             let listed = containers.join(" ");
-            let mut message = format!("a container name must be specified for pod {pod_name}, choose one of: [{listed}]");
-            if !init.is_empty() {
-                message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
-            }
+            let others =
+                if init.is_empty() { String::new() } else { format!(" or one of the init containers: [{}]", init.join(" ")) };
+            let message = format!("a container name must be specified for pod {pod_name}, choose one of: [{listed}]{others}");
             Err(Status::bad_request(message))
         }
     }

@@ -60,6 +60,7 @@ impl Runtime {
     }
 
     /// Adds a line to the run `restart` (0 for the first) of a container; a newer run makes the current one the previous.
+    #[allow(clippy::too_many_arguments, reason = "one flat call for its many callers in the simulation")]
     pub fn append_log(&self, pod_uid: &str, container: &str, restart: u32, time: DateTime<Utc>, line: &str) {
         let mut pods = self.lock();
         let run = run_of(&mut pods, pod_uid, container, restart);
@@ -90,6 +91,7 @@ impl Runtime {
     }
 
     /// Records what a container uses now.
+    #[allow(clippy::too_many_arguments, reason = "one flat call for its many callers in the simulation")]
     pub fn set_usage(&self, pod_uid: &str, container: &str, cpu_cores: f64, memory_bytes: f64, at: DateTime<Utc>) {
         let mut pods = self.lock();
         let slot = entry(&mut pods, pod_uid, container);

@@ -1,6 +1,6 @@
 //! The little of the schema that merging needs: which lists are maps by key, which maps and lists are atomic.
 //!
-//! Source: `x-kubernetes-list-map-keys`, `x-kubernetes-patch-merge-key` and `x-kubernetes-map-type` in the published OpenAPI of
+//! Source: `x-kubernetes-list-map-keys`, `x-kubernetes-patch-merge-key` and `x-kubernetes-map-type` in the published schema of
 //! the built-in types. A list is recognised by its field name (and, for `ports`, by its items).
 
 use serde_json::{Value, json};

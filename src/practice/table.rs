@@ -22,8 +22,8 @@ pub type Column = (&'static str, &'static str, u8);
 pub struct Columns {
     /// The resource's plural.
     pub plural: &'static str,
-    /// The columns.
-    pub columns: &'static [Column],
+    /// Name, type and priority of each.
+    pub headings: &'static [Column],
     /// The cells of an object, measured at a time.
     pub row: fn(&Value, DateTime<Utc>) -> Vec<Value>,
 }
@@ -52,7 +52,7 @@ impl Include {
 
 const PLAIN: Columns = Columns {
     plural: "",
-    columns: &[("Name", "string", 0), ("Created At", "date", 0)],
+    headings: &[("Name", "string", 0), ("Created At", "date", 0)],
     row: |object, _| vec![name(object), json!(text(object, "metadata.creationTimestamp"))],
 };
 
@@ -62,7 +62,7 @@ pub fn of_objects(resource: &ResourceType, objects: &[&Value], shape: Shape, hea
     let found = every.iter().flat_map(|list| list.iter()).find(|columns| columns.plural == resource.plural);
     let columns = found.unwrap_or(&PLAIN);
     let rows: Vec<Value> = objects.iter().map(|object| row(columns, object, shape)).collect();
-    let definitions: Vec<Value> = if header { columns.columns.iter().map(definition).collect() } else { Vec::new() };
+    let definitions: Vec<Value> = if header { columns.headings.iter().map(definition).collect() } else { Vec::new() };
     let version = match objects {
         [only] => text(only, "metadata.resourceVersion"),
         _ => "",

@@ -154,10 +154,8 @@ fn immutable(resource: &ResourceType, old: &Value, new: &Value, causes: &mut Vec
             let given = at(new, "spec.clusterIP").cloned().unwrap_or_default();
             causes.push(Cause::invalid("spec.clusterIPs[0]", &given, "may not change once set"));
         }
-        "configmaps" | "secrets" if old.get("immutable") == Some(&Value::Bool(true)) => {
-            if old.get("data") != new.get("data") {
-                causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
-            }
+        "configmaps" | "secrets" if old.get("immutable") == Some(&Value::Bool(true)) && old.get("data") != new.get("data") => {
+            causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
         }
         _ => {}
     }

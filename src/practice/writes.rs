@@ -76,10 +76,7 @@ pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
     let updated = write(call, |live| {
         check_version(target, live, &object)?;
         let mut new = object;
-        for field in ["managedFields"] {
-            let kept = at(live, &format!("metadata.{field}")).cloned().unwrap_or_default();
-            set(&mut new, &format!("metadata.{field}"), kept);
-        }
+        set(&mut new, "metadata.managedFields", at(live, "metadata.managedFields").cloned().unwrap_or_default());
         set(&mut new, "apiVersion", target.resource.api_version());
         set(&mut new, "kind", target.resource.kind);
         Ok(new)

@@ -8,11 +8,15 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod bundle;
 mod captures;
 mod changes;
 mod config;
 mod engine;
+mod practice_api;
+mod practice_kubectl;
 mod practice_sim;
+mod report;
 mod rules;
 mod snapshot;
 mod tidy;

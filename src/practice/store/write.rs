@@ -90,6 +90,7 @@ impl Store {
 
     /// Edits an object atomically. Nothing changes, not even the version, when the edit changes nothing. An object whose
     /// `deletionTimestamp` is set and that waits for neither grace nor finalizers is removed.
+    #[allow(clippy::too_many_arguments, reason = "one flat call for its many callers in the simulation")]
     pub fn modify(
         &self,
         resource: &'static ResourceType,
@@ -106,6 +107,7 @@ impl Store {
     }
 
     /// [`Self::modify`] with an edit that may refuse, kept or only tried.
+    #[allow(clippy::too_many_arguments, reason = "one flat call for its many callers in the simulation")]
     pub fn try_modify(
         &self,
         resource: &'static ResourceType,

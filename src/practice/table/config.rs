@@ -10,22 +10,22 @@ use crate::practice::json::{at, items, text};
 pub const COLUMNS: &[Columns] = &[
     Columns {
         plural: "configmaps",
-        columns: &[("Name", "string", 0), ("Data", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Data", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(keys(object, &["data", "binaryData"])), age(object, now)],
     },
     Columns {
         plural: "secrets",
-        columns: &[("Name", "string", 0), ("Type", "string", 0), ("Data", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Type", "string", 0), ("Data", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(text(object, "type")), json!(keys(object, &["data"])), age(object, now)],
     },
     Columns {
         plural: "serviceaccounts",
-        columns: &[("Name", "string", 0), ("Secrets", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Secrets", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(items(object, "secrets").len()), age(object, now)],
     },
     Columns {
         plural: "persistentvolumeclaims",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Status", "string", 0),
             ("Volume", "string", 0),
@@ -40,7 +40,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "persistentvolumes",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Capacity", "string", 0),
             ("Access Modes", "string", 0),
@@ -57,7 +57,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "storageclasses",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Provisioner", "string", 0),
             ("ReclaimPolicy", "string", 0),
@@ -69,17 +69,17 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "resourcequotas",
-        columns: &[("Name", "string", 0), ("Request", "string", 0), ("Limit", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Request", "string", 0), ("Limit", "string", 0), ("Age", "string", 0)],
         row: quota,
     },
     Columns {
         plural: "leases",
-        columns: &[("Name", "string", 0), ("Holder", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Holder", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(text(object, "spec.holderIdentity")), age(object, now)],
     },
     Columns {
         plural: "priorityclasses",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Value", "integer", 0),
             ("Global-Default", "boolean", 0),
@@ -98,7 +98,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "controllerrevisions",
-        columns: &[("Name", "string", 0), ("Controller", "string", 0), ("Revision", "integer", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Controller", "string", 0), ("Revision", "integer", 0), ("Age", "string", 0)],
         row: revision,
     },
 ];

@@ -10,7 +10,7 @@ use crate::practice::json::{at, integer, items, text};
 pub const COLUMNS: &[Columns] = &[
     Columns {
         plural: "pods",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Ready", "string", 0),
             ("Status", "string", 0),
@@ -25,7 +25,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "nodes",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Status", "string", 0),
             ("Roles", "string", 0),
@@ -41,12 +41,12 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "namespaces",
-        columns: &[("Name", "string", 0), ("Status", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Status", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(text(object, "status.phase")), age(object, now)],
     },
     Columns {
         plural: "events",
-        columns: &[
+        headings: &[
             ("Last Seen", "string", 0),
             ("Type", "string", 0),
             ("Reason", "string", 0),

@@ -10,7 +10,7 @@ use crate::practice::json::{at, integer, items, text};
 pub const COLUMNS: &[Columns] = &[
     Columns {
         plural: "services",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Type", "string", 0),
             ("Cluster-IP", "string", 0),
@@ -23,12 +23,12 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "endpoints",
-        columns: &[("Name", "string", 0), ("Endpoints", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Endpoints", "string", 0), ("Age", "string", 0)],
         row: endpoints,
     },
     Columns {
         plural: "endpointslices",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("AddressType", "string", 0),
             ("Ports", "string", 0),
@@ -39,7 +39,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "ingresses",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Class", "string", 0),
             ("Hosts", "string", 0),
@@ -51,12 +51,12 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "networkpolicies",
-        columns: &[("Name", "string", 0), ("Pod-Selector", "string", 0), ("Age", "string", 0)],
+        headings: &[("Name", "string", 0), ("Pod-Selector", "string", 0), ("Age", "string", 0)],
         row: |object, now| vec![name(object), json!(selector(at(object, "spec.podSelector"))), age(object, now)],
     },
     Columns {
         plural: "horizontalpodautoscalers",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Reference", "string", 0),
             ("Targets", "string", 0),
@@ -69,7 +69,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "poddisruptionbudgets",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Min Available", "string", 0),
             ("Max Unavailable", "string", 0),

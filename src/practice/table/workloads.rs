@@ -10,7 +10,7 @@ use crate::practice::json::{at, integer, items, text};
 pub const COLUMNS: &[Columns] = &[
     Columns {
         plural: "deployments",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Ready", "string", 0),
             ("Up-to-date", "string", 0),
@@ -33,7 +33,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "replicasets",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Desired", "integer", 0),
             ("Current", "integer", 0),
@@ -56,7 +56,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "statefulsets",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Ready", "string", 0),
             ("Age", "string", 0),
@@ -70,7 +70,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "daemonsets",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Desired", "integer", 0),
             ("Current", "integer", 0),
@@ -87,7 +87,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "jobs",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Status", "string", 0),
             ("Completions", "string", 0),
@@ -101,7 +101,7 @@ pub const COLUMNS: &[Columns] = &[
     },
     Columns {
         plural: "cronjobs",
-        columns: &[
+        headings: &[
             ("Name", "string", 0),
             ("Schedule", "string", 0),
             ("Timezone", "string", 0),
