@@ -8,6 +8,7 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod bundle;
 mod captures;
 mod changes;
 mod config;
@@ -16,6 +17,7 @@ mod engine;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
+mod report;
 mod rules;
 mod snapshot;
 mod tidy;
