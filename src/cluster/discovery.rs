@@ -111,7 +111,10 @@ impl Connection {
     /// One request per group and version, for servers before 1.27.
     async fn plainly(&self, root: Root) -> Vec<Resource> {
         let core = root.versions.into_iter().take(1).map(|version| (String::new(), version));
-        let groups = root.groups.into_iter().filter_map(|g| Some((g.name, g.preferred_version.or(g.versions.into_iter().next())?.version)));
+        let groups = root
+            .groups
+            .into_iter()
+            .filter_map(|g| Some((g.name, g.preferred_version.or(g.versions.into_iter().next())?.version)));
         stream::iter(core.chain(groups).collect::<Vec<_>>())
             .map(|(group, version)| async move {
                 let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };

@@ -180,7 +180,9 @@ impl Door {
             WriteVerb::MergePatch(patch) => (Method::PATCH, "application/merge-patch+json", patch.clone()),
             WriteVerb::StrategicPatch(patch) => (Method::PATCH, "application/strategic-merge-patch+json", patch.clone()),
             WriteVerb::JsonPatch(patch) => (Method::PATCH, "application/json-patch+json", patch.clone()),
-            WriteVerb::Delete { grace_seconds, uid } => (Method::DELETE, JSON, delete_options(*grace_seconds, uid.as_deref(), run)),
+            WriteVerb::Delete { grace_seconds, uid } => {
+                (Method::DELETE, JSON, delete_options(*grace_seconds, uid.as_deref(), run))
+            }
         };
         let body = Some((content_type, body.to_string().into_bytes()));
         let call = Call { method, path: &path, accept: JSON, body, limit: CALL_LIMIT };

@@ -91,8 +91,11 @@ pub async fn raw(kubeconfig: &str, method: &str, path: &str, body: Option<Value>
     let client = kube::Client::try_from(config).unwrap();
     let bytes = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
     let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    let request =
-        http::Request::builder().method(method).uri(path).header("content-type", content_type).body(kube::client::Body::from(bytes));
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type)
+        .body(kube::client::Body::from(bytes));
     let response = client.send(request.unwrap()).await.unwrap();
     let status = response.status().as_u16();
     let chunks: Vec<_> = http_body_util::BodyExt::into_data_stream(response.into_body()).collect().await;
@@ -184,12 +187,15 @@ async fn garbage_refusals_and_errors_never_end_a_feed() {
         practice.cluster.faults().answer(answer, usize::MAX);
         practice.cluster.faults().drop_watches();
         live.until("failing", |s| {
-            s.coverage.of_kind(KindId::Pod).any(|state| matches!(state, CoverageState::Failing { error, .. } if !error.is_empty()))
+            s.coverage
+                .of_kind(KindId::Pod)
+                .any(|state| matches!(state, CoverageState::Failing { error, .. } if !error.is_empty()))
         })
         .await;
         assert!(live.snapshot.count(KindId::Pod) >= 5, "{answer:?} must not lose data");
         practice.cluster.faults().clear();
-        live.until("recovered", |s| s.coverage.of_kind(KindId::Pod).all(|state| matches!(state, CoverageState::Synced { .. }))).await;
+        live.until("recovered", |s| s.coverage.of_kind(KindId::Pod).all(|state| matches!(state, CoverageState::Synced { .. })))
+            .await;
     }
 }
 
@@ -201,7 +207,8 @@ async fn values_of_secrets_and_config_maps_never_arrive() {
     assert_eq!(raw(&admin, "POST", "/api/v1/namespaces/default/secrets", Some(secret)).await.0, 201);
     raw(&admin, "POST", CONFIG_MAPS, Some(config_map("settings"))).await;
     let mut live = Live::start(&practice.admin().await);
-    live.until("both", |s| s.secrets.named("default", "db").is_some() && s.config_maps.named("default", "settings").is_some()).await;
+    live.until("both", |s| s.secrets.named("default", "db").is_some() && s.config_maps.named("default", "settings").is_some())
+        .await;
     assert_eq!(live.snapshot.secrets.named("default", "db").unwrap().keys, None, "key names are unknown, not empty");
     assert_eq!(live.snapshot.config_maps.named("default", "settings").unwrap().keys, None);
     let everything = format!("{:?}", live.snapshot);

@@ -70,7 +70,9 @@ fn owners(out: &mut String, value: &Value) {
 }
 
 fn conditions(out: &mut String, value: &Value) {
-    let Some(list) = value.pointer("/status/conditions").and_then(Value::as_array).filter(|list| !list.is_empty()) else { return };
+    let Some(list) = value.pointer("/status/conditions").and_then(Value::as_array).filter(|list| !list.is_empty()) else {
+        return;
+    };
     out.push_str("\nConditions:\n");
     for condition in list {
         let text = |field| clean(condition.get(field).and_then(Value::as_str).unwrap_or_default());
