@@ -2,5 +2,46 @@
 
 use super::rule::Rule;
 
+pub mod commands;
+pub mod config;
+pub mod crash;
+pub mod draft;
+pub mod image;
+pub mod logs;
+pub mod network;
+pub mod nodes;
+pub mod pattern;
+pub mod pods;
+pub mod probes;
+pub mod rollouts;
+pub mod terminating;
+
 /// Every rule, in the order of `causes.md`.
-pub static ALL: &[&Rule] = &[];
+pub static ALL: &[&Rule] = &[
+    &image::pull::IMAGE_PULL,
+    &config::refs::MISSING_REFS,
+    &config::start::CONTAINER_START,
+    &crash::oom::OOM,
+    &probes::kills::PROBE_KILLS,
+    &crash::from_log::CRASH_FROM_LOG,
+    &probes::readiness::READINESS,
+    &rollouts::stuck::ROLLOUT,
+    &rollouts::admission::REPLICA_SET,
+    &rollouts::admission::STATEFUL_SET,
+    &rollouts::admission::DAEMON_SET,
+    &rollouts::admission::JOB,
+    &network::sandbox::SANDBOX,
+    &terminating::pod::TERMINATING_POD,
+    &terminating::objects::CLAIM,
+    &terminating::objects::SERVICE,
+    &terminating::objects::DEPLOYMENT,
+    &terminating::objects::STATEFUL_SET,
+    &terminating::objects::JOB,
+    &terminating::objects::CONFIG_MAP,
+    &terminating::objects::SECRET,
+    &terminating::objects::NODE,
+    &terminating::objects::INGRESS,
+    &terminating::namespace::NAMESPACE_TERMINATING,
+    &nodes::condition::NODE_CONDITION,
+    &nodes::evicted::EVICTED,
+];

@@ -1,0 +1,128 @@
+//! How rules build fixes: complete commands, quoted for a shell, with the matching [`Intent`] where one exists.
+
+use crate::actions::Intent;
+use crate::diagnosis::finding::Finding;
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::Facts;
+use crate::kinds::pod_spec::PodSpec;
+use crate::kinds::{ObjectRef, Row};
+
+/// A fix that is only shown.
+pub fn fix(title: impl Into<String>, command: impl Into<String>, risk: Risk, why: impl Into<String>) -> Fix {
+    Fix { title: title.into(), command: command.into(), risk, why: why.into(), action: None }
+}
+
+/// The same with a one-key action.
+pub fn with_action(mut fix: Fix, action: Intent) -> Fix {
+    fix.action = Some(action);
+    fix
+}
+
+/// `text` as one shell word: unchanged when harmless, else in single quotes.
+pub fn quoted(text: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "._/:=@,+-%".contains(c);
+    if !text.is_empty() && text.chars().all(harmless) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// `kubectl -n NAMESPACE REST`; without `-n` for cluster-scoped objects.
+pub fn kubectl(namespace: &str, rest: impl AsRef<str>) -> String {
+    if namespace.is_empty() {
+        format!("kubectl {}", rest.as_ref())
+    } else {
+        format!("kubectl -n {} {}", quoted(namespace), rest.as_ref())
+    }
+}
+
+/// `deployment/NAME`, quoted.
+pub fn target(object: &ObjectRef) -> String {
+    quoted(&object.to_string())
+}
+
+/// True for the kinds whose template can be changed and rolled out.
+pub fn can_roll_out(object: &ObjectRef) -> bool {
+    matches!(&*object.kind, "Deployment" | "StatefulSet" | "DaemonSet")
+}
+
+/// The pod spec a workload wants now (or the pod's own).
+pub fn template_of(facts: &Facts<'_>, workload: &ObjectRef) -> Option<std::sync::Arc<PodSpec>> {
+    match facts.snapshot.find(workload)? {
+        Row::Deployment(d) => Some(d.spec.template.spec.clone()),
+        Row::StatefulSet(s) => Some(s.spec.template.spec.clone()),
+        Row::DaemonSet(d) => Some(d.spec.template.spec.clone()),
+        Row::ReplicaSet(r) => Some(r.spec.template.spec.clone()),
+        Row::Job(j) => Some(j.spec.template.spec.clone()),
+        Row::Pod(p) => Some(p.spec.clone()),
+        _ => None,
+    }
+}
+
+/// `kubectl rollout restart`, for causes that the pods' next start cures.
+pub fn restart(finding: &Finding, why: impl Into<String>) -> Option<Fix> {
+    let workload = &finding.workload;
+    can_roll_out(workload).then(|| {
+        let command = kubectl(&workload.namespace, format!("rollout restart {}", target(workload)));
+        let plain = fix(format!("Restart {workload}"), command, Risk::Disruptive, why);
+        with_action(plain, Intent::Restart { workload: workload.clone() })
+    })
+}
+
+/// Open the workload (or a lone pod's) manifest in an editor.
+pub fn edit(finding: &Finding, title: impl Into<String>, why: impl Into<String>) -> Fix {
+    let workload = &finding.workload;
+    fix(title, kubectl(&workload.namespace, format!("edit {}", target(workload))), Risk::Disruptive, why)
+}
+
+/// Read the log of the finding's container.
+pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
+    if &*finding.subject.kind != "Pod" {
+        return None;
+    }
+    let mut rest = format!("logs {}", quoted(&finding.subject.name));
+    if let Some(container) = &finding.container {
+        rest.push_str(&format!(" -c {}", quoted(container)));
+    }
+    if previous {
+        rest.push_str(" --previous");
+    }
+    rest.push_str(" --tail=200");
+    Some(fix(
+        "Read the log of the failed run",
+        kubectl(&finding.subject.namespace, rest),
+        Risk::Safe,
+        "the application's own words, in full",
+    ))
+}
+
+/// `kubectl describe` of any object.
+pub fn describe(object: &ObjectRef, why: impl Into<String>) -> Fix {
+    fix(format!("Look at {object}"), kubectl(&object.namespace, format!("describe {}", target(object))), Risk::Safe, why)
+}
+
+/// `kubectl set env` of one variable on the workload.
+pub fn set_env(finding: &Finding, assignment: &str, why: impl Into<String>) -> Option<Fix> {
+    let workload = &finding.workload;
+    can_roll_out(workload).then(|| {
+        let container = finding.container.as_deref().map(|c| format!(" -c {}", quoted(c))).unwrap_or_default();
+        let command = kubectl(&workload.namespace, format!("set env {}{container} {}", target(workload), quoted(assignment)));
+        let name = assignment.split('=').next().unwrap_or(assignment);
+        fix(format!("Set {name} on {workload}"), command, Risk::Disruptive, why)
+    })
+}
+
+/// A fact of the finding, or the empty string.
+pub fn fact<'a>(finding: &'a Finding, key: &str) -> &'a str {
+    finding.facts.get(key).map(|v| &**v).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_words_are_quoted_only_when_they_need_it() {
+        assert_eq!(quoted("deployment/web-1"), "deployment/web-1");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("$(rm)"), "'$(rm)'");
+    }
+}

@@ -1,0 +1,6 @@
+//! Containers that end and are started again.
+
+pub mod context;
+pub mod from_log;
+pub mod log_fixes;
+pub mod oom;

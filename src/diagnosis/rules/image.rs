@@ -1,0 +1,4 @@
+//! Images that cannot be pulled.
+
+pub mod pull;
+pub mod reference;

@@ -1,0 +1,3 @@
+//! Pods that get no network, and nodes without one.
+
+pub mod sandbox;

@@ -1,0 +1,141 @@
+//! `node-not-ready`, `node-pressure`, `node-network-not-ready`: what the node's conditions say.
+
+use crate::diagnosis::cause::{CauseId, Severity};
+use crate::diagnosis::finding::Finding;
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{describe, fact, fix, quoted};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::kinds::nodes::Node;
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+use crate::text;
+
+/// The rule.
+pub static NODE_CONDITION: Rule = Rule {
+    name: "node-condition",
+    causes: &[CauseId("node-not-ready"), CauseId("node-pressure"), CauseId("node-network-not-ready")],
+    doc: "\
+What it detects
+  A node that is not ready (kubelet silent, container runtime down), has no working pod network, or runs short of memory, disk or
+  process ids.
+Reads
+  status.conditions Ready, MemoryPressure, DiskPressure, PIDPressure, NetworkUnavailable; events Rebooted, SystemOOM,
+  FreeDiskSpaceFailed of the node; pods by spec.nodeName.
+Source
+  pkg/kubelet/nodestatus/setters.go; pkg/controller/nodelifecycle.
+Look-alikes
+  A cordoned node is ready. A node that was just created is not ready for a moment.
+Fixes
+  Bring kubelet, runtime or network plugin back; cordon and drain what cannot be repaired now.
+",
+    subject: KindId::Node,
+    needs: &[],
+    check,
+    fixes,
+};
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Row::Node(node) = row else { return };
+    let conditions = &node.status.conditions;
+    let young = node.meta.creation_timestamp.map(|c| c + chrono::TimeDelta::seconds(120)).filter(|due| facts.now < *due);
+    if let Some(ready) = Condition::find(conditions, "Ready").filter(|c| !c.is_true()) {
+        if let Some(due) = young {
+            out.recheck_at(due);
+            return;
+        }
+        out.findings.push(not_ready(facts, node, ready));
+        return;
+    }
+    for kind in ["MemoryPressure", "DiskPressure", "PIDPressure"] {
+        if let Some(pressure) = Condition::find(conditions, kind).filter(|c| c.is_true()) {
+            let what = kind.trim_end_matches("Pressure").to_lowercase();
+            let what = if what == "pid" { "process ids" } else { &what };
+            out.findings.push(
+                base(facts, "node-pressure", node, pressure)
+                    .says(format!("node {} runs short of {what}", node.meta.name))
+                    .fact("resource", what)
+                    .done(),
+            );
+        }
+    }
+    if let Some(network) = Condition::find(conditions, "NetworkUnavailable").filter(|c| c.is_true()) {
+        out.findings.push(
+            base(facts, "node-network-not-ready", node, network)
+                .says(format!("the network of node {} is not set up: {}", node.meta.name, network.reason()))
+                .done(),
+        );
+    }
+}
+
+fn base(facts: &Facts<'_>, cause: &'static str, node: &Node, condition: &Condition) -> Draft {
+    let object = ObjectRef::new("Node", "", &node.meta.name);
+    Draft::new(facts, cause, "Node", &node.meta)
+        .rooted_in("Node", "", &node.meta.name)
+        .fact("node", &node.meta.name)
+        .because(draft::condition(object, condition))
+        .since(condition.last_transition_time)
+}
+
+fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
+    let pods = facts.snapshot.pods_on(&node.meta.name).filter(|p| !p.is_finished()).count();
+    let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
+    let cause = if network { "node-network-not-ready" } else { "node-not-ready" };
+    let age = ready.last_transition_time.map(|t| format!(" for {}", text::age(t, facts.now))).unwrap_or_default();
+    let why = if &*ready.status == "Unknown" {
+        "its kubelet stopped reporting".to_owned()
+    } else {
+        ready.message().trim_end_matches('.').to_owned()
+    };
+    let mut draft = base(facts, cause, node, ready)
+        .says(format!("node {} is not ready{age}: {why}; {pods} pods are on it", node.meta.name))
+        .severity(Severity::Critical);
+    for taint in node
+        .spec
+        .taints
+        .iter()
+        .filter(|t| t.key.starts_with("node.kubernetes.io/") || t.key.starts_with("node.cloudprovider.kubernetes.io/"))
+    {
+        let object = ObjectRef::new("Node", "", &node.meta.name);
+        draft = draft.because(draft::quote(
+            object,
+            crate::diagnosis::finding::EvidenceSource::Spec,
+            "spec.taints",
+            format!("{}:{}", taint.key, taint.effect),
+            taint.time_added,
+        ));
+    }
+    let events = facts.snapshot.events_about(&ObjectRef::new("Node", "", &node.meta.name));
+    if let Some(event) = events.iter().rev().find(|e| matches!(&*e.reason, "Rebooted" | "NodeNotReady" | "Shutdown")) {
+        draft = draft.because(draft::event(event));
+    }
+    draft.done()
+}
+
+fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let node = fact(finding, "node");
+    let object = ObjectRef::new("Node", "", node);
+    let quoted = quoted(node);
+    let mut fixes = vec![describe(&object, "conditions, leases and events of the node")];
+    if finding.cause.0 == "node-not-ready" {
+        fixes.push(fix(
+            "Keep new pods off it",
+            format!("kubectl cordon {quoted}"),
+            Risk::Safe,
+            "until kubelet and runtime are back",
+        ));
+        fixes.push(fix(
+            "Declare it out of service",
+            format!("kubectl taint nodes {quoted} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"),
+            Risk::Destructive,
+            "moves pods and detaches volumes at once; only when the machine is surely off",
+        ));
+    } else {
+        fixes.push(fix(
+            "Move its pods away",
+            format!("kubectl drain {quoted} --ignore-daemonsets --delete-emptydir-data"),
+            Risk::Disruptive,
+            "other nodes take the load",
+        ));
+    }
+    fixes
+}

@@ -1,0 +1,5 @@
+//! Probes that kill, and probes that keep pods out of Services.
+
+pub mod failure;
+pub mod kills;
+pub mod readiness;

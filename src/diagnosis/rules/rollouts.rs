@@ -1,0 +1,4 @@
+//! Rollouts that do not get through.
+
+pub mod admission;
+pub mod stuck;

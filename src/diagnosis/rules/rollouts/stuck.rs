@@ -1,0 +1,117 @@
+//! `rollout-stuck` (a symptom unless nothing else explains it) and `rollout-paused`.
+
+use chrono::TimeDelta;
+
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{describe, fix, kubectl, target, with_action};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::kinds::workloads::Deployment;
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+use crate::text;
+
+/// The rule.
+pub static ROLLOUT: Rule = Rule {
+    name: "rollout",
+    causes: &[CauseId("rollout-stuck"), CauseId("rollout-paused")],
+    doc: "\
+What it detects
+  A Deployment whose rollout made no progress within its deadline, or that was paused with a change pending and forgotten.
+Reads
+  status.conditions[Progressing] with reason ProgressDeadlineExceeded or DeploymentPaused, status.{updated,ready,}replicas,
+  spec.paused, metadata.generation against status.observedGeneration.
+Source
+  pkg/controller/deployment/progress.go.
+Look-alikes
+  A rollout still inside its deadline is progressing. The condition is a consequence: the new pods' own cause explains it, and this
+  finding folds under that.
+Fixes
+  Undo the rollout, or resume it.
+",
+    subject: KindId::Deployment,
+    needs: &[],
+    check,
+    fixes,
+};
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Row::Deployment(d) = row else { return };
+    if d.meta.deletion_timestamp.is_some() || d.spec.replicas == Some(0) {
+        return;
+    }
+    let object = ObjectRef::new("Deployment", &d.meta.namespace, &d.meta.name);
+    let Some(progressing) = Condition::find(&d.status.conditions, "Progressing") else { return };
+    if d.spec.paused == Some(true) {
+        paused(facts, d, progressing, out);
+        return;
+    }
+    let seen = d.meta.generation.is_none() || d.status.observed_generation >= d.meta.generation;
+    if progressing.reason() != "ProgressDeadlineExceeded" || !seen {
+        return;
+    }
+    let wanted = d.spec.replicas.unwrap_or(1);
+    let status = &d.status;
+    let counts = format!(
+        "{} of {wanted} updated, {} ready, {} unavailable",
+        status.updated_replicas, status.ready_replicas, status.unavailable_replicas
+    );
+    out.findings.push(
+        Draft::new(facts, "rollout-stuck", "Deployment", &d.meta)
+            .says(format!("the rollout made no progress within its deadline: {counts}"))
+            .because(draft::condition(object.clone(), progressing))
+            .because(draft::quote(object, EvidenceSource::Status, "status", counts, None))
+            .since(progressing.last_transition_time)
+            .derived()
+            .done(),
+    );
+}
+
+/// A pause counts as forgotten after an hour, when a change waits behind it.
+fn paused(facts: &Facts<'_>, d: &Deployment, progressing: &Condition, out: &mut Output) {
+    let wanted = d.spec.replicas.unwrap_or(1);
+    let is_pending = d.status.updated_replicas < wanted;
+    let since = if progressing.reason() == "DeploymentPaused" {
+        progressing.last_update_time.or(progressing.last_transition_time)
+    } else {
+        None
+    };
+    let due = since.map_or(facts.now, |s| s + TimeDelta::hours(1));
+    if !is_pending {
+        return;
+    }
+    if facts.now < due {
+        out.recheck_at(due);
+        return;
+    }
+    let object = ObjectRef::new("Deployment", &d.meta.namespace, &d.meta.name);
+    let age = since.map(|s| format!(", for {}", text::age(s, facts.now))).unwrap_or_default();
+    out.findings.push(
+        Draft::new(facts, "rollout-paused", "Deployment", &d.meta)
+            .says(format!(
+                "paused with a change pending: {} of {wanted} pods are of the newest template{age}",
+                d.status.updated_replicas
+            ))
+            .sure(Confidence::Likely)
+            .because(draft::quote(object.clone(), EvidenceSource::Spec, "spec.paused", "true", None))
+            .because(draft::condition(object, progressing))
+            .since(since)
+            .done(),
+    );
+}
+
+fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let workload = &finding.workload;
+    let namespace = &workload.namespace;
+    if finding.cause.0 == "rollout-paused" {
+        let command = kubectl(namespace, format!("rollout resume {}", target(workload)));
+        return vec![fix("Resume the rollout", command, Risk::Disruptive, "the waiting change then rolls out")];
+    }
+    let command = kubectl(namespace, format!("rollout undo {}", target(workload)));
+    let undo = fix("Undo the rollout", command, Risk::Safe, "back to the revision before");
+    vec![
+        with_action(undo, crate::actions::Intent::Undo { workload: workload.clone(), to_revision: None }),
+        describe(workload, "shows the ReplicaSets and what their pods wait for"),
+    ]
+}
