@@ -114,6 +114,22 @@ pub enum Error {
     /// The server has no such resource.
     #[error("the server has no {0}")]
     NoSuchKind(String),
+    /// A write whose answer did not come.
+    #[error("{why}. It may have been done all the same: look before trying again")]
+    MaybeDone {
+        /// What happened.
+        why: String,
+    },
+    /// A plan of several writes that stopped in the middle.
+    #[error("{done} of {of} steps were done, then: {why}")]
+    PartlyDone {
+        /// Writes that were done.
+        done: usize,
+        /// Writes of the plan.
+        of: usize,
+        /// Why it stopped.
+        why: String,
+    },
     /// Writes are off.
     #[error("read-only: {0}")]
     ReadOnly(String),

@@ -8,13 +8,16 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod bundle;
 mod captures;
 mod changes;
 mod config;
 mod engine;
+mod live;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
+mod report;
 mod rules;
 mod snapshot;
 mod tidy;
