@@ -37,7 +37,8 @@ async fn an_unknown_context_lists_the_known_ones() {
 async fn contexts_are_listed_with_the_current_one_marked() {
     let dir = tempfile::tempdir().unwrap();
     let mut asked = options(&dir, &kubeconfig("http://127.0.0.1:1", TOKEN));
-    let names = |asked: &ConnectOptions| -> Vec<_> { contexts(asked).unwrap().into_iter().map(|c| (c.name, c.current)).collect() };
+    let names =
+        |asked: &ConnectOptions| -> Vec<_> { contexts(asked).unwrap().into_iter().map(|c| (c.name, c.current)).collect() };
     assert_eq!(names(&asked), [("dev".to_owned(), false), ("prod".to_owned(), true)]);
     asked.context = Some("dev".into());
     assert_eq!(names(&asked), [("dev".to_owned(), true), ("prod".to_owned(), false)]);

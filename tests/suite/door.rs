@@ -82,9 +82,11 @@ async fn deleting_an_incarnation_that_is_gone_is_refused_by_the_server() {
     let door = Door::new(practice.admin().await, None).with_journal(practice.dir.path().join("j"));
     let mut plan = scale_plan(&door, 2).await;
     let verb = |uid: &str| WriteVerb::Delete { grace_seconds: None, uid: Some(uid.to_owned()) };
-    plan.writes = vec![Write { target: ObjectRef::new("Deployment", "default", "web"), subresource: None, verb: verb("another") }];
+    plan.writes =
+        vec![Write { target: ObjectRef::new("Deployment", "default", "web"), subresource: None, verb: verb("another") }];
     assert!(matches!(door.apply(&plan).await, Err(Error::Status { code: 409, .. })));
-    let uid = raw(&practice.cluster.kubeconfig(), "GET", DEPLOYMENT, None).await.1["metadata"]["uid"].as_str().unwrap().to_owned();
+    let uid =
+        raw(&practice.cluster.kubeconfig(), "GET", DEPLOYMENT, None).await.1["metadata"]["uid"].as_str().unwrap().to_owned();
     plan.writes[0].verb = verb(&uid);
     assert!(door.check(&plan).await.dry_run.is_ok());
     assert_eq!(raw(&practice.cluster.kubeconfig(), "GET", DEPLOYMENT, None).await.0, 200, "the dry run deleted nothing");
@@ -126,7 +128,10 @@ async fn secrets_read_masked_unless_asked() {
     let connection = practice.admin().await;
     let db = ObjectRef::new("Secret", "default", "db");
     let masked = connection.yaml(&db, SecretValues::Masked).await.unwrap();
-    assert!(masked.contains("password: '***'") || masked.contains("password: \"***\"") || masked.contains("password: ***"), "{masked}");
+    assert!(
+        masked.contains("password: '***'") || masked.contains("password: \"***\"") || masked.contains("password: ***"),
+        "{masked}"
+    );
     assert!(!masked.contains("aHVudGVyMg"));
     assert!(!connection.describe(&db, chrono::Utc::now()).await.unwrap().contains("aHVudGVyMg"));
     assert!(connection.yaml(&db, SecretValues::Revealed).await.unwrap().contains("aHVudGVyMg"));

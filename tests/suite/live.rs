@@ -236,7 +236,10 @@ async fn evidence_and_log_streams_of_a_failing_service() {
     let connection = practice.admin().await;
     let mut live = Live::start(&connection);
     let crashed = |s: &Snapshot| {
-        let pod = s.pods.iter().find(|p| p.containers().any(|c| c.status.restart_count > 0 && c.status.last_state.terminated.is_some()))?;
+        let pod = s
+            .pods
+            .iter()
+            .find(|p| p.containers().any(|c| c.status.restart_count > 0 && c.status.last_state.terminated.is_some()))?;
         let container = pod.containers().find(|c| c.status.restart_count > 0)?;
         let key = LogKey {
             namespace: pod.meta.namespace.clone(),
@@ -305,7 +308,9 @@ async fn one_look_lists_everything_and_finds_what_is_broken() {
     let connection = practice.admin().await;
     let mut live = Live::start(&connection);
     live.until("something waits for its image", |s| {
-        s.pods.iter().any(|p| p.containers().any(|c| c.waiting_reason().contains("Image") || c.waiting_reason() == "CrashLoopBackOff"))
+        s.pods
+            .iter()
+            .any(|p| p.containers().any(|c| c.waiting_reason().contains("Image") || c.waiting_reason() == "CrashLoopBackOff"))
     })
     .await;
     let started = Instant::now();
