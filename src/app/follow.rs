@@ -37,7 +37,11 @@ impl Follow {
     pub fn of(snapshot: &Snapshot, incidents: &Incidents) -> Self {
         match incidents.selected() {
             Some(row) => Self::of_incident(snapshot, &row.incident),
-            None => Self { title: "the whole cluster".to_owned(), events: newest(snapshot, snapshot.events.keys().cloned()), ..Self::default() },
+            None => Self {
+                title: "the whole cluster".to_owned(),
+                events: newest(snapshot, snapshot.events.keys().cloned()),
+                ..Self::default()
+            },
         }
     }
 
@@ -112,7 +116,10 @@ fn crashed(pod: &Pod) -> Option<(LogSpec, String)> {
 }
 
 fn running(pod: &Pod) -> Option<Text> {
-    pod.containers().filter(|v| v.role == ContainerRole::Main).find(|v| v.status.state.running.is_some()).map(|v| v.status.name.clone())
+    pod.containers()
+        .filter(|v| v.role == ContainerRole::Main)
+        .find(|v| v.status.state.running.is_some())
+        .map(|v| v.status.name.clone())
 }
 
 fn spec(pod: &Pod, container: &Text, previous: bool) -> LogSpec {
@@ -133,7 +140,11 @@ fn choose_usage(snapshot: &Snapshot, failing: &[&Pod], all: &[&Pod]) -> Option<U
         pods.iter()
             .flat_map(|pod| pod.spec.containers.iter().map(move |c| (pod, c)))
             .filter_map(|(pod, container)| {
-                let key = UsageKey { namespace: pod.meta.namespace.clone(), pod: pod.meta.name.clone(), container: container.name.clone() };
+                let key = UsageKey {
+                    namespace: pod.meta.namespace.clone(),
+                    pod: pod.meta.name.clone(),
+                    container: container.name.clone(),
+                };
                 let (_, _, memory) = snapshot.usage.get(&key)?.last()?;
                 let share = container.resources.limit("memory").map_or(memory / 1e15, |limit| memory / limit);
                 Some((share, key))

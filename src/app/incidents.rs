@@ -68,8 +68,7 @@ impl Incidents {
     pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
         let before = std::mem::take(&mut self.rows);
         let old_index = self.selected_index_in(&before);
-        let gone: Vec<Shown> =
-            before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
+        let gone: Vec<Shown> = before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
         self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
         let mut recovered: Vec<Shown> = gone.into_iter().filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));

@@ -53,7 +53,8 @@ fn is_without_cluster(state: &State) -> bool {
 fn on_quit_question(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
     state.asks_to_quit = false;
     let confirmed = state.config.keymap.find(&[Place::Confirm], key).is_some_and(|hit| hit.action == Action::Accept);
-    let again = state.config.keymap.find(&[Place::Everywhere], key).is_some_and(|hit| matches!(hit.action, Action::Leave | Action::Quit));
+    let again =
+        state.config.keymap.find(&[Place::Everywhere], key).is_some_and(|hit| matches!(hit.action, Action::Leave | Action::Quit));
     if confirmed || again { vec![Effect::Quit] } else { Vec::new() }
 }
 

@@ -94,7 +94,9 @@ pub enum Level {
 pub fn level(line: &str) -> Level {
     let head: String = line.chars().take(120).collect();
     let has = |words: &[&str]| words.iter().any(|w| head.contains(w));
-    if has(&["ERROR", "CRITICAL", "FATAL", "PANIC", "panic:", "Traceback", "\"level\":\"error\"", "level=error"]) || is_exception(line) {
+    if has(&["ERROR", "CRITICAL", "FATAL", "PANIC", "panic:", "Traceback", "\"level\":\"error\"", "level=error"])
+        || is_exception(line)
+    {
         Level::Error
     } else if has(&["WARN", "\"level\":\"warn", "level=warn"]) {
         Level::Warning
@@ -226,7 +228,10 @@ fn first_error(state: &mut State) {
 }
 
 fn mark(state: &mut State) {
-    state.logs.lines.push_back(LogLine { at: Some(state.now), text: "──────── mark ────────".into() });
+    state
+        .logs
+        .lines
+        .push_back(LogLine { at: Some(state.now), text: "──────── mark ────────".into() });
 }
 
 fn change(state: &mut State, edit: impl FnOnce(&mut LogSpec)) -> Vec<Effect> {
@@ -266,7 +271,8 @@ fn save(state: &mut State) -> Vec<Effect> {
 
 /// Keys while a filter is typed; `None` when none is.
 pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
-    let visible = matches!(state.views.last(), Some(View::Logs)) || (state.views.is_empty() && state.cockpit.focus == super::Pane::Logs);
+    let visible =
+        matches!(state.views.last(), Some(View::Logs)) || (state.views.is_empty() && state.cockpit.focus == super::Pane::Logs);
     if !visible || state.logs.typing.is_none() {
         return None;
     }

@@ -119,7 +119,8 @@ pub fn open_explain(state: &mut State) -> Vec<Effect> {
         lines.push("Not evaluated".to_owned());
         lines.extend(not_evaluated.iter().map(|n| format!("  {}: {}", n.rule, n.why)));
     }
-    let view = TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
+    let view =
+        TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
     state.views.push(View::Text(Box::new(view)));
     Vec::new()
 }
@@ -154,7 +155,12 @@ fn aligned(columns: &[String], rows: &[Vec<String>]) -> Vec<String> {
         }
     }
     let line = |cells: &[String]| {
-        cells.iter().zip(&widths).map(|(cell, width)| format!("{:<width$}", crate::text::clean(cell))).collect::<Vec<_>>().join("  ")
+        cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:<width$}", crate::text::clean(cell)))
+            .collect::<Vec<_>>()
+            .join("  ")
     };
     std::iter::once(line(columns)).chain(rows.iter().map(|row| line(row))).collect()
 }
@@ -196,7 +202,8 @@ fn reveal(state: &mut State) -> Vec<Effect> {
 /// What is revealed is never written to a file.
 fn save(view: &TextView) -> Vec<Effect> {
     let Some(Ok(lines)) = view.lines.as_ref().filter(|_| !view.revealed) else { return Vec::new() };
-    let name = view.object.as_ref().map_or_else(|| "text.txt".to_owned(), |o| format!("{}-{}.txt", o.kind.to_lowercase(), o.name));
+    let name =
+        view.object.as_ref().map_or_else(|| "text.txt".to_owned(), |o| format!("{}-{}.txt", o.kind.to_lowercase(), o.name));
     vec![Effect::Save { name, text: lines.join("\n") }]
 }
 
