@@ -5,13 +5,17 @@
 //! person ([`Error`]). To add a kind to the watches nothing is needed here: `kinds` lists them.
 
 pub mod connect;
+pub mod discovery;
+pub mod door;
 pub mod error;
 mod http;
 pub mod kubeconfig;
 pub mod logs;
 pub mod metrics;
+pub mod objects;
 pub mod watch;
 
 pub use connect::{ConnectOptions, Connection, connect};
+pub use door::Door;
 pub use error::Error;
 pub use logs::LogSpec;

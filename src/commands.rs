@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{DiagnoseArgs, ReportFormat};
+use crate::cli::{DiagnoseArgs, Global, ReportFormat};
+use crate::cluster::connect::{ConnectOptions, connect};
 use crate::diagnosis::engine;
 use crate::report::{Report, SourceKind, json, markdown, text};
+use crate::snapshot::Delta;
 use crate::source::bundle;
+use crate::source::live::collect;
 
 mod explain;
 
@@ -40,6 +43,44 @@ impl Outcome {
     }
 }
 
+/// `k3am diagnose`: of a bundle with `--from`, else of the cluster of the kubeconfig.
+pub fn diagnose(global: &Global, args: &DiagnoseArgs) -> Outcome {
+    match &args.from {
+        Some(path) => diagnose_bundle(path, &global.namespaces, args),
+        None => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(diagnose_cluster(global, args)),
+            Err(error) => Outcome::refused(format!("cannot start: {error}")),
+        },
+    }
+}
+
+/// `k3am diagnose` on a live cluster: one look, then the report on it.
+pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
+    let look = async {
+        let connection = connect(&ConnectOptions {
+            kubeconfig: global.kubeconfig.clone(),
+            context: global.context.clone(),
+            impersonate: global.as_user.clone(),
+            namespaces: global.namespaces.clone(),
+        })
+        .await
+        .map_err(|error| error.to_string())?;
+        let identity = connection.identify().await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((connection, identity))
+    };
+    let started = std::time::Instant::now();
+    let (connection, identity) = match tokio::time::timeout(args.timeout, look).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return Outcome::refused(error),
+        Err(_) => return Outcome::refused(format!("the cluster did not answer within {:?} (see --timeout)", args.timeout)),
+    };
+    let mut collected = collect(&connection, args.timeout.saturating_sub(started.elapsed())).await;
+    collected.snapshot.apply(Delta::Identity(identity));
+    let now = args.at.unwrap_or_else(chrono::Utc::now);
+    let diagnosis = engine::diagnose(&collected.snapshot, now);
+    finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
+}
+
 /// `k3am diagnose --from PATH`.
 pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &DiagnoseArgs) -> Outcome {
     let bundle = match bundle::read(path) {
@@ -55,7 +96,7 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
         report.keep_namespaces(namespaces);
     }
     for skipped in bundle.skipped.iter().filter(|s| s.broken) {
-        report.add_missing(format!("file {}", skipped.path), skipped.why.clone());
+        report.add_missing(&format!("file {}", skipped.path), &skipped.why);
     }
     let mut outcome = finish(&report, args);
     let unknown = bundle.skipped.iter().filter(|s| !s.broken).count();

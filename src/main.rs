@@ -10,9 +10,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Some(Command::Explain(args)) => commands::explain(args.cause.as_deref()),
-        Some(Command::Diagnose(args)) if args.from.is_some() => {
-            commands::diagnose_bundle(args.from.as_deref().unwrap_or(std::path::Path::new(".")), &cli.global.namespaces, args)
-        }
+        Some(Command::Diagnose(args)) => commands::diagnose(&cli.global, args),
         _ => {
             Outcome::refused("the cockpit is not in this build yet: use `k3am diagnose --from PATH` or `k3am explain`".to_owned())
         }

@@ -3,14 +3,31 @@
 //! Errs on the side of hiding. A secret *name* hides the whole value; otherwise passwords inside URLs, connection strings
 //! and flags are hidden, and values that have the shape of a token.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// What stands for a hidden value.
 pub const MASK: &str = "***";
 
 /// Parts of a name that make its value secret wherever they stand.
-const ANYWHERE: &[&str] =
-    &["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE", "BEARER", "AUTHORIZATION", "COOKIE"];
+const ANYWHERE: &[&str] = &[
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "TOKEN",
+    "CREDENTIAL",
+    "PRIVATE",
+    "BEARER",
+    "AUTHORIZATION",
+    "COOKIE",
+    "SIGNATURE",
+];
 /// Ends of a word of a name that make its value secret: `API_KEY`, `apiKey`, `DB_PWD`, `SMTP_PASS`.
-const WORD_ENDS: &[&str] = &["KEY", "KEYS", "PWD", "PASS", "SALT", "JWT", "PAT"];
+const WORD_ENDS: &[&str] = &["KEY", "KEYS", "PWD", "PASS", "SALT", "JWT", "PAT", "SIG"];
+/// Words with such an end that are no secrets.
+const HARMLESS: &[&str] = &["BYPASS", "COMPASS", "COMPAT", "HOTKEY", "MONKEY", "TURKEY"];
 /// Words of a name that say that a long hexadecimal value is public.
 const PUBLIC_HEX: &[&str] = &["SHA", "COMMIT", "REVISION", "DIGEST", "HASH", "VERSION", "CHECKSUM", "BUILD"];
 /// First characters of well-known tokens.
@@ -21,7 +38,7 @@ const TOKEN_PREFIXES: &[&str] =
 pub fn secret_name(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ANYWHERE.iter().any(|part| upper.contains(part))
-        || words(&upper).any(|word| WORD_ENDS.iter().any(|end| word.ends_with(end) && word != "MONKEY"))
+        || words(&upper).any(|word| WORD_ENDS.iter().any(|end| word.ends_with(end)) && !HARMLESS.contains(&word))
 }
 
 /// The value of `name` as it may be shown: whole, with its password hidden, or [`MASK`].
@@ -34,8 +51,18 @@ pub fn value(name: &str, value: &str) -> String {
 
 /// Free text (a URL, a command, a connection string, a log line) with the passwords in it hidden.
 pub fn text(text: &str) -> String {
-    settings(&urls(text))
+    let shown = settings(&urls(text));
+    match &*QUOTED {
+        Some(quoted) => quoted.replace_all(&shown, format!("${{1}}{MASK}")).into_owned(),
+        None => shown,
+    }
 }
+
+/// `"password": "..."` of JSON, Python and Ruby. A constant pattern: it always compiles (tested).
+static QUOTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let name = r"(?:passw|secret|token|credential|api_?key|private_?key|authorization)";
+    Regex::new(&format!(r#"(?i)(["'][\w.-]*{name}[\w.-]*["']\s*(?::|=>)\s*["'])[^"']+"#)).ok()
+});
 
 /// A command line as one string, with secrets hidden, also those given as `--password SECRET`.
 pub fn command_line<S: AsRef<str>>(arguments: &[S]) -> String {
@@ -100,6 +127,11 @@ fn urls(text: &str) -> String {
 fn without_password(url: &str) -> String {
     let authority = url.find(['/', '?', '#']).map_or(url, |end| url.split_at(end).0);
     let Some(at) = authority.rfind('@').or_else(|| url.rfind('@')) else { return url.to_owned() };
+    // `host:5000/team/app@sha256:...`: what follows the colon is a port, not a password.
+    let port = authority.split_once(':').is_some_and(|(_, port)| !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()));
+    if !authority.contains('@') && port {
+        return url.to_owned();
+    }
     let (login, host) = url.split_at(at);
     match login.split_once(':') {
         Some((_, "")) | None => url.to_owned(),
@@ -154,6 +186,21 @@ mod tests {
         assert_eq!(value("URL", "postgres://app@db/x"), "postgres://app@db/x");
         assert_eq!(value("DSN", "host=db user=app password=pw dbname=x"), "host=db user=app password=*** dbname=x");
         assert_eq!(value("HOOK", "https://h.example/x?a=1&token=abc&b=2"), "https://h.example/x?a=1&token=***&b=2");
+    }
+
+    #[test]
+    fn errors_of_registries_and_logs_stay_readable() {
+        let kept = [
+            "http://127.0.0.1:5999/v2/team/app@sha256:0123: connect: connection refused",
+            r#"Get "http://10.88.0.64:9000/health": dial tcp 10.88.0.64:9000: connect: connection refused"#,
+            r#"duplicate key value violates unique constraint "orders_pkey" DETAIL: Key (id)=(5) already exists"#,
+        ];
+        for line in kept {
+            assert_eq!(text(line), line);
+        }
+        assert_eq!(text(r#"{"user": "app", "db_password": "pw"}"#), r#"{"user": "app", "db_password": "***"}"#);
+        assert_eq!(text("input_value={'password': 'pw', 'port': 5}"), "input_value={'password': '***', 'port': 5}");
+        assert_eq!(text("https://s3/x?X-Amz-Signature=abc&y=1"), "https://s3/x?X-Amz-Signature=***&y=1");
     }
 
     #[test]

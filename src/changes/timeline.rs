@@ -165,7 +165,9 @@ fn deletions<'a>(snapshot: &'a Snapshot, filter: &'a TimelineFilter) -> impl Ite
 /// One entry a workload: the first failure of a pod of it that is not ready now.
 fn failures(snapshot: &Snapshot, filter: &TimelineFilter) -> Vec<TimelineEntry> {
     let mut first: std::collections::BTreeMap<ObjectRef, (Time, &Pod)> = std::collections::BTreeMap::new();
-    for pod in snapshot.pods.iter().filter(|pod| !pod.is_ready() && &*pod.status.phase != "Succeeded") {
+    // A pod that is being deleted does not fail, it is stopped.
+    let fails = |pod: &&Pod| !pod.is_ready() && &*pod.status.phase != "Succeeded" && pod.meta.deletion_timestamp.is_none();
+    for pod in snapshot.pods.iter().filter(fails) {
         let workload = snapshot.workload_of(pod);
         let Some(at) = regression::first_failure(snapshot, pod).filter(|_| filter.fits(&workload)) else { continue };
         let known = first.entry(workload).or_insert((at, pod));

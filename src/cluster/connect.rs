@@ -1,10 +1,13 @@
 //! From a kubeconfig (or a pod's service account) to a [`Connection`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use tokio::sync::OnceCell;
 
+use super::discovery::Resource;
 use super::{Error, kubeconfig};
 use crate::snapshot::Identity;
 
@@ -38,6 +41,8 @@ pub struct Connection {
     pub default_namespace: String,
     /// `-n`: only these namespaces; empty is all.
     pub namespaces: Vec<String>,
+    /// What discovery found, once it was asked for.
+    pub(super) resources: Arc<OnceCell<Vec<Resource>>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -130,7 +135,7 @@ async fn build(mut config: Config, context: String, options: &ConnectOptions) ->
             return Err(Error::AuthPlugin { command: "exec".to_owned(), said });
         }
     };
-    Ok(Connection { client, host, context, default_namespace, namespaces: options.namespaces.clone() })
+    Ok(Connection { client, host, context, default_namespace, namespaces: options.namespaces.clone(), resources: Arc::default() })
 }
 
 fn cannot_build(host: &str, context: &str, error: &kube::Error) -> Error {
@@ -153,7 +158,14 @@ impl Connection {
     /// A connection over a client of one's own, for tests.
     pub fn with_client(client: kube::Client, context: &str) -> Self {
         let default_namespace = client.default_namespace().to_owned();
-        Self { client, host: "test".to_owned(), context: context.to_owned(), default_namespace, namespaces: Vec::new() }
+        Self {
+            client,
+            host: "test".to_owned(),
+            context: context.to_owned(),
+            default_namespace,
+            namespaces: Vec::new(),
+            resources: Arc::default(),
+        }
     }
 
     /// The same cluster, looking only at `namespaces` (empty is all).

@@ -47,8 +47,8 @@ const LIST_SILENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_secs(30);
 /// Signs of life are passed on at most this often.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
-/// A watch that ends sooner than this without a word is not reopened at once.
-const TOO_SHORT: Duration = Duration::from_secs(2);
+/// A watch that stays open this long without a word works.
+const PROOF: Duration = Duration::from_secs(1);
 /// After so many failed watches in a row, list anew.
 const RELIST_AFTER: u32 = 3;
 
@@ -230,37 +230,49 @@ where
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds) + GRACE;
         let mut lines = Lines::default();
-        let mut said_something = false;
-        self.alive().await?;
+        // A 200 alone proves nothing (a login page is one, too): an event does, or a stream that stays open.
+        let mut proven = false;
         loop {
-            let chunk = match tokio::time::timeout_at(end, body.next()).await {
+            let wait = if proven { end } else { started + PROOF };
+            let chunk = match tokio::time::timeout_at(wait, body.next()).await {
                 Ok(Some(Ok(chunk))) => chunk,
                 // Ended or cut: opening the next one shows whether the server is still there.
                 Ok(None | Some(Err(_))) => break,
+                Err(_) if !proven && !lines.is_inside_a_line() => {
+                    proven = true;
+                    self.alive().await?;
+                    continue;
+                }
                 Err(_) => return Err(Stop::Failed(Error::TimedOut { host: self.connection.host.clone(), after: GRACE })),
             };
-            said_something = true;
-            self.take(&chunk, &mut lines, version)?;
-            self.alive().await?;
-            self.flush().await?;
+            if self.take(&chunk, &mut lines, version)? {
+                proven = true;
+                self.alive().await?;
+                self.flush().await?;
+            }
         }
         self.pool.forget_unused();
-        if started.elapsed() < TOO_SHORT && !said_something {
-            sleep(self.backoff.next(None)).await;
-        } else {
+        if proven {
             self.backoff.reset();
+            return Ok(());
         }
+        if lines.is_inside_a_line() || self.backoff.failures() >= RELIST_AFTER {
+            return Err(Stop::Failed(self.connection.garbage("it ends every watch at once")));
+        }
+        sleep(self.backoff.next(None)).await;
         Ok(())
     }
 
-    /// Decodes what a chunk of a watch completes.
-    fn take(&mut self, chunk: &[u8], lines: &mut Lines, version: &mut String) -> Result<(), Error> {
-        let mut failure = None;
+    /// Decodes what a chunk of a watch completes. True when there was an event.
+    fn take(&mut self, chunk: &[u8], lines: &mut Lines, version: &mut String) -> Result<bool, Error> {
+        let (mut failure, mut events) = (None, false);
         let fed = lines.feed(chunk, &mut |line: &[u8]| {
             if failure.is_some() {
                 return;
             }
-            match lines::decode::<R>(line) {
+            let decoded = lines::decode::<R>(line);
+            events |= decoded.is_ok();
+            match decoded {
                 Ok(Some(WatchEvent::Upsert(row))) => {
                     advance(version, &row.meta().resource_version);
                     upsert(row, &mut self.pool, &self.scope, &mut self.batch);
@@ -276,7 +288,7 @@ where
             }
         });
         fed.map_err(|_| self.connection.garbage("a line without end"))?;
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(events), Err)
     }
 
     /// The server answered: passes a sign of life on, at most once a second, at once after a failure.

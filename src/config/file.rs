@@ -227,7 +227,9 @@ fn keep_ways_out(name: &str, before: &[Bind], binds: &mut Vec<Bind>, problems: &
         let what = format!("there would be no way out of `{}`: `{}` keeps its keys there", place.name(), action.name());
         problems.push(Problem { source: name.to_owned(), line: None, what });
         let kept: Vec<Bind> = before.iter().filter(here).map(|bind| Bind { places: vec![*place], ..bind.clone() }).collect();
-        kept.iter().for_each(|bind| make_room(binds, bind));
+        for bind in &kept {
+            make_room(binds, bind);
+        }
         binds.extend(kept);
     }
 }

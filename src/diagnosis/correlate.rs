@@ -50,10 +50,14 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
     found.dedup_by(|a, b| a.finding == b.finding);
     let kept = suppress::explained_on_the_same_subject(&found);
     let (kept, by_node) = suppress::on_dead_nodes(facts.snapshot, kept);
+    let (kept, by_namespace) = suppress::in_dying_namespaces(kept);
     let (derived, own): (Vec<_>, Vec<_>) = kept.into_iter().partition(|f| f.finding.derived);
     let mut groups = group(&own);
     for found in by_node {
         fold(&mut groups, found, |group, found| suppress::is_on_node_of(facts.snapshot, group, found.finding));
+    }
+    for found in by_namespace {
+        fold(&mut groups, found, |group, found| suppress::is_in_namespace_of(group, found.finding));
     }
     suppress::generic_under_specific(&mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.

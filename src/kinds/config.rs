@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Meta, kind, nullable};
+use super::{Meta, kind};
 use crate::text::Text;
 
 /// A ConfigMap's metadata.
@@ -38,15 +38,16 @@ struct Wire {
     kind: Text,
     #[serde(rename = "type")]
     secret_type: Option<Text>,
-    #[serde(deserialize_with = "nullable")]
-    data: BTreeMap<Text, IgnoredAny>,
-    #[serde(deserialize_with = "nullable")]
-    binary_data: BTreeMap<Text, IgnoredAny>,
+    data: Option<BTreeMap<Text, IgnoredAny>>,
+    binary_data: Option<BTreeMap<Text, IgnoredAny>>,
 }
 
 impl Wire {
+    /// Unknown when only metadata came. Items of a list need not say their kind: without it, no data may mean either.
     fn keys(&self) -> Option<Vec<Text>> {
-        (&*self.kind != "PartialObjectMetadata").then(|| self.data.keys().chain(self.binary_data.keys()).cloned().collect())
+        let whole = matches!(&*self.kind, "ConfigMap" | "Secret") || self.data.is_some() || self.binary_data.is_some();
+        let keys = || [&self.data, &self.binary_data].into_iter().flatten().flat_map(|data| data.keys().cloned()).collect();
+        whole.then(keys)
     }
 }
 

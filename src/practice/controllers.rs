@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod endpoint_slice;
 pub mod event_expiry;
 pub mod garbage_collector;
+pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod replica_set;

@@ -5,6 +5,7 @@ use super::controllers::deployment::DeploymentController;
 use super::controllers::endpoint_slice::EndpointSliceController;
 use super::controllers::event_expiry::EventExpiry;
 use super::controllers::garbage_collector::GarbageCollector;
+use super::controllers::job::JobController;
 use super::controllers::namespace::NamespaceController;
 use super::controllers::node_lifecycle::NodeLifecycle;
 use super::controllers::replica_set::ReplicaSetController;
@@ -58,6 +59,7 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     crew.hire(NamespaceController::new(store.clone(), clock.clone()));
     crew.hire(DeploymentController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(ReplicaSetController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(JobController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(EndpointSliceController::new(store.clone(), clock.clone()));
     crew.hire(GarbageCollector::new(store.clone()));
     crew.hire(EventExpiry::new(store.clone(), clock.clone()));

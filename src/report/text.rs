@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::json::diff_line;
 use super::{Report, SourceKind};
-use crate::changes::Change;
+use crate::changes::{Change, ChangeKind};
 use crate::diagnosis::{Incident, Severity};
 use crate::kinds::ObjectRef;
 use crate::text::{Time, age, clean, ellipsis};
@@ -71,7 +71,7 @@ fn one(out: &mut String, incident: &Incident, now: Time) {
         line(out, 4, &format!("\"{}\"", ellipsis(clean(&quote.text).trim(), QUOTE)));
     }
     if let Some(change) = &incident.change {
-        changed(out, change, incident.regression);
+        changed(out, change, incident);
     }
     for fix in &incident.fixes {
         line(out, 2, &format!("→ {} ({}): {}", fix.title, fix.risk.word(), fix.why));
@@ -101,14 +101,18 @@ fn affected(incident: &Incident) -> String {
     parts.join(" · ")
 }
 
-fn changed(out: &mut String, change: &Change, regression: bool) {
-    let what = match (change.previous_revision, change.revision) {
-        (Some(old), Some(new)) => format!("revision {old} → {new} of {}", change.object),
-        _ => change.object.to_string(),
-    };
-    let by = change.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let blame = if regression { ": it introduced this" } else { "" };
-    line(out, 2, &format!("changed {} {} {what}{by}{blame}", change.at.format("%H:%M:%S"), change.kind.word()));
+fn changed(out: &mut String, change: &Change, incident: &Incident) {
+    let first = change.kind == ChangeKind::Rollout && change.previous_revision.is_none();
+    let mut what = if first { "first rollout" } else { change.kind.word() }.to_owned();
+    if incident.workloads != [change.object.clone()] {
+        let _ = write!(what, " of {}", change.object);
+    }
+    if let (Some(old), Some(new)) = (change.previous_revision, change.revision) {
+        let _ = write!(what, ", revision {old} → {new}");
+    }
+    let by = change.by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
+    let blame = if incident.regression { ": it introduced this" } else { "" };
+    line(out, 2, &format!("changed {} {what}{by}{blame}", change.at.format("%H:%M:%S")));
     for diff in &change.diff {
         line(out, 4, &diff_line(diff));
     }

@@ -1,5 +1,6 @@
 //! The engine with rules of its own: what it reruns, what it asks for, how it groups, folds, ranks and hides.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use k3am::diagnosis::engine::Engine;
@@ -33,7 +34,7 @@ fn finding(cause: &'static str, subject: ObjectRef, workload: ObjectRef, text: &
         confidence: Confidence::Certain,
         severity: None,
         summary: text.to_owned(),
-        facts: Default::default(),
+        facts: BTreeMap::new(),
         ruled_out: Vec::new(),
         since: Some(at(0)),
         derived: false,
@@ -333,3 +334,17 @@ fn what_users_feel_comes_first() {
     let titles: Vec<&str> = world.engine.incidents().iter().map(|i| i.title.split(':').next().unwrap()).collect();
     assert_eq!(titles, ["c", "b", "a"]);
 }
+
+#[test]
+fn what_holds_a_dying_namespace_is_said_with_it() {
+    let mut world = World::new(ALL_WITH_NAMESPACES);
+    let annotations = json!({"find": "namespace-terminating"});
+    world.put(json!({"kind": "Namespace", "metadata": {"name": "shop", "uid": "n", "annotations": annotations}}));
+    world.put(pod("web-abc-1", "web", &json!({"find": "terminating-finalizer", "text": "a finalizer holds it"})));
+    let incident = world.only();
+    assert_eq!(incident.cause.0, "namespace-terminating");
+    assert_eq!(incident.symptoms, ["web: a finalizer holds it"]);
+}
+
+static NAMESPACES: Rule = rule("namespaces", KindId::Namespace, annotated);
+static ALL_WITH_NAMESPACES: &[&Rule] = &[&PODS, &NAMESPACES];

@@ -8,13 +8,18 @@
     clippy::too_many_lines
 )]
 mod actions;
+mod bundle;
 mod captures;
 mod changes;
 mod config;
+mod connect;
+mod door;
 mod engine;
+mod live;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
+mod report;
 mod rules;
 mod snapshot;
 mod tidy;

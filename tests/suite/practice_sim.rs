@@ -6,7 +6,7 @@
 use k3am::practice::clock::Clock;
 use k3am::practice::object;
 use k3am::practice::resources::{
-    DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, NAMESPACES, NODES, PODS, REPLICA_SETS, ResourceType, SECRETS, SERVICES,
+    DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS, ResourceType, SECRETS, SERVICES,
 };
 use k3am::practice::runtime::Runtime;
 use k3am::practice::scenario::Scenario;
@@ -99,9 +99,9 @@ impl Cluster {
     fn describe(&self) -> String {
         let mut out = String::new();
         for pod in self.store.list(&PODS, Some(PROD)) {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "{} {} {} {}\n",
+                "{} {} {} {}",
                 object::name(&pod),
                 pod["status"]["phase"],
                 pod["metadata"]["deletionTimestamp"],
@@ -109,7 +109,7 @@ impl Cluster {
             );
         }
         for deployment in self.store.list(&DEPLOYMENTS, Some(PROD)) {
-            let _ = write!(out, "{} {}\n", object::name(&deployment), deployment["status"]);
+            let _ = writeln!(out, "{} {}", object::name(&deployment), deployment["status"]);
         }
         out
     }
@@ -608,6 +608,31 @@ async fn a_paused_rollout_waits_and_a_recreate_has_no_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_job_ends_like_the_captured_one_and_a_good_one_completes() {
+    let cluster = Cluster::quiet(40.0);
+    let job = |name: &str, script: &str| {
+        json!({"metadata": {"name": name, "namespace": PROD}, "spec": {"backoffLimit": 1, "template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "migrate", "image": "busybox:1.36", "command": ["sh", "-c", script]}]}}}})
+    };
+    cluster.create(&JOBS, job("migrate", "echo failing; exit 1"));
+    cluster.create(&JOBS, job("seed", "echo seeding; sleep 5"));
+    let get = |cluster: &Cluster, name: &str| cluster.store.get(&JOBS, PROD, name).unwrap();
+    cluster.until_true("a failed job", |cluster| object::condition_is_true(&get(cluster, "migrate"), "Failed")).await;
+    let real = &fixture("job")[0];
+    let failed = get(&cluster, "migrate");
+    assert_eq!(failed["status"]["failed"], real["status"]["failed"]);
+    let said = |job: &Value| -> Vec<String> {
+        let conditions = object::items(job, "/status/conditions").iter();
+        conditions.map(|one| format!("{} {} {}", one["type"], one["reason"], one["message"])).collect()
+    };
+    assert_eq!(said(&failed), said(real));
+    let pod = cluster.pods("migrate").remove(0);
+    assert_eq!(shape(&pod), shape(&fixture("job-pod")[0]));
+    cluster.until_true("a completed job", |cluster| object::condition_is_true(&get(cluster, "seed"), "Complete")).await;
+    assert_eq!(get(&cluster, "seed")["status"]["succeeded"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleting_a_deployment_takes_its_sets_and_pods_with_it() {
     let cluster = Cluster::quiet(50.0);
     cluster.create(&DEPLOYMENTS, deployment("api", 3, &orders("registry.local/orders:v1")));
@@ -716,6 +741,38 @@ async fn the_night_shift_begins_with_a_past_and_breaks_in_five_ways() {
     for name in ["web", "redis", "postgres"] {
         assert!(cluster.is_healthy(name), "{name} is a healthy neighbour");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_fixes_end_the_night_shift() {
+    let cluster = Cluster::start(Some("night-shift"), 40.0);
+    let before = cluster.deployment("fastapi-deployment")["spec"]["template"].clone();
+    let database = cluster.deployment("orders-api")["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+    cluster
+        .until_true("everything broken", |cluster| {
+            let waits = |prefix: &str, reason: &str| cluster.pods(prefix).iter().any(|pod| waiting(pod) == reason);
+            waits("fastapi-deployment", "ImagePullBackOff")
+                && waits("orders-api", "CrashLoopBackOff")
+                && waits("thumbnails", "CrashLoopBackOff")
+                && cluster.pods("notifications").len() == 18
+                && cluster.pods("invoice-export").iter().any(|pod| pod["status"]["phase"] == "Failed")
+                && cluster.pods("reports").iter().any(|pod| object::is_deleting(pod))
+        })
+        .await;
+    cluster.set("fastapi-deployment", "/spec/template", before);
+    cluster.set("orders-api", "/spec/template/spec/containers/0/env", database);
+    cluster.set("thumbnails", "/spec/template/spec/containers/0/resources/limits/memory", json!("256Mi"));
+    cluster.set("notifications", "/spec/replicas", json!(12));
+    cluster.edit(&PODS, "invoice-export", |pod| pod["metadata"]["finalizers"] = json!([]));
+    let stuck = cluster.pods("reports").into_iter().find(|pod| object::is_deleting(pod)).unwrap();
+    cluster.store.delete(&PODS, PROD, object::name(&stuck), Some(0)).unwrap();
+    cluster
+        .until_true("a quiet night", |cluster| {
+            let deployments = cluster.store.list(&DEPLOYMENTS, Some(PROD));
+            let well = |pod: &Arc<Value>| object::condition_is_true(pod, "Ready") && !object::is_deleting(pod);
+            deployments.iter().all(|deployment| cluster.is_healthy(object::name(deployment))) && cluster.pods("").iter().all(well)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

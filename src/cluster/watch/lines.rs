@@ -39,6 +39,11 @@ impl Lines {
         self.held.extend_from_slice(rest);
         Ok(())
     }
+
+    /// True when the body so far ends in the middle of a line.
+    pub(crate) fn is_inside_a_line(&self) -> bool {
+        !self.held.is_empty()
+    }
 }
 
 fn emit(text: &[u8], line: &mut impl FnMut(&[u8])) {

@@ -109,7 +109,7 @@ fn services(snapshot: &Snapshot, namespace: &str, concerned: &BTreeSet<&ObjectRe
                 .iter()
                 .filter(|r| r.http.paths.iter().filter_map(|p| p.backend.service.as_ref()).any(|s| leads_here(&s.name)))
             {
-                blast.hosts.extend(rule.host.iter().map(|host| host.to_string()));
+                blast.hosts.extend(rule.host.iter().map(ToString::to_string));
             }
         }
         blast.services_without_endpoints.push(own);

@@ -42,7 +42,7 @@ pub fn compose(facts: &Facts<'_>, init: &mut [Container], main: &mut [Container]
         object::put(&mut status, &["initContainerStatuses"], statuses(init, waiting, facts.pod));
     }
     let requests = object::at(&status, "/resources/requests").clone();
-    if requests.is_object() && facts.ended.is_none() {
+    if requests.is_object() && !matches!(phase, "Failed" | "Succeeded") {
         object::put(&mut status, &["allocatedResources"], requests);
     }
     if let Some(ip) = &facts.pod_ip {
@@ -94,7 +94,7 @@ fn conditions(facts: &Facts<'_>, init: &[Container], main: &[Container], phase: 
         _ => (kind, false, "ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
     };
     let initialized = if phase == "Succeeded" { ("Initialized", true, "PodCompleted", String::new()) } else { initialized };
-    let sandbox = ("PodReadyToStartContainers", facts.sandbox && facts.ended.is_none(), "", String::new());
+    let sandbox = ("PodReadyToStartContainers", facts.sandbox && !matches!(phase, "Failed" | "Succeeded"), "", String::new());
     let mut rows: Vec<Value> = [sandbox, initialized, readiness("Ready"), readiness("ContainersReady")]
         .into_iter()
         .map(|row| condition(facts, row))

@@ -139,6 +139,10 @@ impl Worker {
         for container in &mut self.main {
             due = earlier(due, container.step(host));
         }
+        if self.main.iter().all(|container| container.done().is_some()) {
+            // A finished pod gives its address back; its status keeps showing it.
+            addresses.release(&self.node, &self.uid);
+        }
         due
     }
 
