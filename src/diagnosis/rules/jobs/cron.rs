@@ -61,8 +61,17 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
     let events = facts.snapshot.events_of(KindId::CronJob, &cron.meta);
     let blocked = events.iter().rev().find(|e| {
-        matches!(&*e.reason, "TooManyMissedTimes" | "UnparseableSchedule" | "UnParseableCronJobSchedule" | "InvalidSchedule" | "UnknownTimeZone" | "JobAlreadyActive" | "MissSchedule" | "FailedCreate")
-            && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
+        matches!(
+            &*e.reason,
+            "TooManyMissedTimes"
+                | "UnparseableSchedule"
+                | "UnParseableCronJobSchedule"
+                | "InvalidSchedule"
+                | "UnknownTimeZone"
+                | "JobAlreadyActive"
+                | "MissSchedule"
+                | "FailedCreate"
+        ) && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
             && cron.status.last_schedule_time.is_none_or(|t| e.last_seen().is_none_or(|seen| seen > t))
     });
     let Some(event) = blocked else { return };
@@ -82,13 +91,28 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let cron = &finding.subject;
     let mut fixes = Vec::new();
     if let Some(active) = finding.facts.get("active") {
-        fixes.push(fix(format!("Delete the run {active} that hangs"), kubectl(&cron.namespace, format!("delete job {}", quoted(active))), Risk::Disruptive, "it keeps the next runs from starting"));
+        fixes.push(fix(
+            format!("Delete the run {active} that hangs"),
+            kubectl(&cron.namespace, format!("delete job {}", quoted(active))),
+            Risk::Disruptive,
+            "it keeps the next runs from starting",
+        ));
     }
     if !fact(finding, "job").is_empty() {
-        fixes.push(fix("Read the last run's log", kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))), Risk::Safe, "the run's own words"));
+        fixes.push(fix(
+            "Read the last run's log",
+            kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))),
+            Risk::Safe,
+            "the run's own words",
+        ));
     }
     let again = format!("create job {} --from=cronjob/{}", quoted(&format!("{}-retry", cron.name)), quoted(&cron.name));
-    fixes.push(fix("Run it once now", kubectl(&cron.namespace, again), Risk::Disruptive, "shows whether the repair works before the next schedule"));
+    fixes.push(fix(
+        "Run it once now",
+        kubectl(&cron.namespace, again),
+        Risk::Disruptive,
+        "shows whether the repair works before the next schedule",
+    ));
     fixes.push(describe(cron, "schedule, policy and events"));
     fixes
 }

@@ -36,7 +36,8 @@ Fixes
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Row::Job(job) = row else { return };
-    let failed = ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
+    let failed =
+        ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
     let Some(failed) = failed.filter(|_| job.meta.deletion_timestamp.is_none()) else {
         return;
     };
@@ -51,14 +52,24 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     } else {
         format!("it has given up after {} failed pods: {}", job.status.failed, failed.message().trim_end_matches('.'))
     };
-    let mut draft = Draft::new(facts, cause, "Job", &job.meta).says(says).because(draft::condition(object, failed)).since(failed.last_transition_time);
+    let mut draft = Draft::new(facts, cause, "Job", &job.meta)
+        .says(says)
+        .because(draft::condition(object, failed))
+        .since(failed.last_transition_time);
     if !late {
         draft = draft.derived();
     }
     let ended = facts.snapshot.pods.controlled_by(&job.meta.uid).find_map(|p| {
-        let view = p.containers().find(|v| v.role != ContainerRole::Ephemeral && v.last_terminated().is_some_and(|(t, _)| t.exit_code != 0))?;
+        let view = p
+            .containers()
+            .find(|v| v.role != ContainerRole::Ephemeral && v.last_terminated().is_some_and(|(t, _)| t.exit_code != 0))?;
         let (run, field) = view.last_terminated()?;
-        Some(draft::pod_status(p, field, format!("{}, exit code {}", run.reason.as_deref().unwrap_or("ended"), run.exit_code), run.finished_at))
+        Some(draft::pod_status(
+            p,
+            field,
+            format!("{}, exit code {}", run.reason.as_deref().unwrap_or("ended"), run.exit_code),
+            run.finished_at,
+        ))
     });
     out.findings.push(draft.because_all(ended).done());
 }
@@ -67,7 +78,8 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
 fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {
     let Some(owner) = job.meta.controller().filter(|o| &*o.kind == "CronJob") else { return false };
     let later = facts.snapshot.jobs.controlled_by(&owner.uid).any(|other| {
-        other.meta.creation_timestamp > job.meta.creation_timestamp && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
+        other.meta.creation_timestamp > job.meta.creation_timestamp
+            && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
     });
     later
 }
@@ -81,7 +93,12 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     );
     vec![
         fix("Read its log", kubectl(&job.namespace, format!("logs job/{name} --tail=200")), Risk::Safe, "the pods' own words"),
-        fix("Run it again", recreate, Risk::Disruptive, "once the cause is repaired: a Job that has failed never retries by itself"),
+        fix(
+            "Run it again",
+            recreate,
+            Risk::Disruptive,
+            "once the cause is repaired: a Job that has failed never retries by itself",
+        ),
         describe(job, "conditions and events"),
     ]
 }

@@ -113,17 +113,35 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         let more = max.saturating_mul(2);
         let patch = format!(r#"{{"spec":{{"maxReplicas":{more}}}}}"#);
         let command = kubectl(&hpa.namespace, format!("patch hpa {} -p {}", quoted(&hpa.name), quoted(&patch)));
-        fixes.push(fix(format!("Raise the maximum to {more}"), command, Risk::Disruptive, "check quota, node capacity and the database's connections first"));
+        fixes.push(fix(
+            format!("Raise the maximum to {more}"),
+            command,
+            Risk::Disruptive,
+            "check quota, node capacity and the database's connections first",
+        ));
     }
     if !fact(finding, "container").is_empty() {
         let target = quoted(&format!("{}/{}", fact(finding, "targetKind").to_lowercase(), fact(finding, "target")));
         let resource = fact(finding, "resource");
         let amount = if resource == "memory" { "128Mi" } else { "100m" };
-        let command = kubectl(&hpa.namespace, format!("set resources {target} -c {} --requests={resource}={amount}", quoted(fact(finding, "container"))));
-        fixes.push(fix("Set the missing request", command, Risk::Disruptive, "one container without a request breaks the whole autoscaler"));
+        let command = kubectl(
+            &hpa.namespace,
+            format!("set resources {target} -c {} --requests={resource}={amount}", quoted(fact(finding, "container"))),
+        );
+        fixes.push(fix(
+            "Set the missing request",
+            command,
+            Risk::Disruptive,
+            "one container without a request breaks the whole autoscaler",
+        ));
     }
     if finding.cause.0 == "hpa-no-metrics" {
-        fixes.push(fix("See whether the metrics API answers", "kubectl get apiservices v1beta1.metrics.k8s.io", Risk::Safe, "autoscalers of cpu and memory need it"));
+        fixes.push(fix(
+            "See whether the metrics API answers",
+            "kubectl get apiservices v1beta1.metrics.k8s.io",
+            Risk::Safe,
+            "autoscalers of cpu and memory need it",
+        ));
         if finding.facts.contains_key("noServer") {
             fixes.push(fix(
                 "Install metrics-server",

@@ -69,11 +69,21 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let budget = &finding.subject;
     let workload = ObjectRef::new(fact(finding, "workloadKind"), &budget.namespace, fact(finding, "workload"));
     let mut fixes = Vec::new();
-    if let Some(pods) = fact(finding, "pods").parse::<i32>().ok().filter(|_| can_roll_out(&workload) && &*workload.kind != "DaemonSet") {
+    if let Some(pods) =
+        fact(finding, "pods").parse::<i32>().ok().filter(|_| can_roll_out(&workload) && &*workload.kind != "DaemonSet")
+    {
         let replicas = pods + 1;
         let command = kubectl(&budget.namespace, format!("scale {} --replicas={replicas}", target(&workload)));
-        let plain = fix(format!("Scale {workload} to {replicas}"), command, Risk::Safe, "one pod more than the budget needs may then move");
-        fixes.push(crate::diagnosis::rules::commands::with_action(plain, crate::actions::Intent::Scale { workload: workload.clone(), replicas }));
+        let plain = fix(
+            format!("Scale {workload} to {replicas}"),
+            command,
+            Risk::Safe,
+            "one pod more than the budget needs may then move",
+        );
+        fixes.push(crate::diagnosis::rules::commands::with_action(
+            plain,
+            crate::actions::Intent::Scale { workload: workload.clone(), replicas },
+        ));
     }
     fixes.push(describe(budget, "minAvailable or maxUnavailable, and what it counts"));
     fixes

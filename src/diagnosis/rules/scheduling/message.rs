@@ -34,8 +34,10 @@ pub fn parse(text: &str) -> Option<Message> {
     let nodes = captures.get(1)?.as_str().parse().ok()?;
     let body = captures.get(2)?.as_str().trim().trim_end_matches(['.', ',', ' ']);
     let regex = COUNTED.regex()?;
-    let starts: Vec<(usize, usize, usize)> =
-        regex.captures_iter(body).filter_map(|c| Some((c.get(0)?.start(), c.get(0)?.end(), c.get(1)?.as_str().parse().ok()?))).collect();
+    let starts: Vec<(usize, usize, usize)> = regex
+        .captures_iter(body)
+        .filter_map(|c| Some((c.get(0)?.start(), c.get(0)?.end(), c.get(1)?.as_str().parse().ok()?)))
+        .collect();
     let first = starts.first().map_or(body.len(), |s| s.0);
     let mut reasons = Vec::new();
     let before = body.get(..first).unwrap_or_default().trim_end_matches(['.', ' ']);
@@ -70,7 +72,8 @@ mod tests {
     fn a_failed_prefilter_has_no_counts() {
         let text = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
         assert_eq!(counts(text), [(0, "pod has unbound immediate PersistentVolumeClaims. not found".to_owned())]);
-        let text = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 x.";
+        let text =
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 x.";
         assert_eq!(counts(text), [(1, "Insufficient cpu".to_owned())]);
     }
 }

@@ -59,15 +59,35 @@ Fixes
 /// Wordings of single reasons.
 pub static REASONS: [(&str, Pattern); 10] = [
     ("nodes-unschedulable", Pattern::new(r"were unschedulable|node\.kubernetes\.io/unschedulable")),
-    ("volume-zone-conflict", Pattern::new(r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone|exceed max volume count|CSI driver is not installed")),
-    ("volume-unbound", Pattern::new(r#"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|enough free storage|persistentvolumeclaim "[^"]+" (?:not found|is being deleted|bound to non-existent)|bound to non-existent pv|waiting for ephemeral volume controller|ReadWriteOncePod|no available disk"#)),
+    (
+        "volume-zone-conflict",
+        Pattern::new(
+            r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone|exceed max volume count|CSI driver is not installed",
+        ),
+    ),
+    (
+        "volume-unbound",
+        Pattern::new(
+            r#"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|enough free storage|persistentvolumeclaim "[^"]+" (?:not found|is being deleted|bound to non-existent)|bound to non-existent pv|waiting for ephemeral volume controller|ReadWriteOncePod|no available disk"#,
+        ),
+    ),
     ("insufficient-cpu", Pattern::new(r"Insufficient cpu\b")),
     ("insufficient-memory", Pattern::new(r"Insufficient memory\b")),
-    ("insufficient-resource", Pattern::new(r"Insufficient \S+|Too many pods|cannot allocate all claims|resourceclaim not available|device class \S+ does not exist")),
+    (
+        "insufficient-resource",
+        Pattern::new(
+            r"Insufficient \S+|Too many pods|cannot allocate all claims|resourceclaim not available|device class \S+ does not exist",
+        ),
+    ),
     ("taint-not-tolerated", Pattern::new(r"taint")),
     ("pod-affinity-unsatisfied", Pattern::new(r"pod (?:anti-)?affinity|anti-affinity rules|topology spread")),
     ("host-port-conflict", Pattern::new(r"free ports for the requested pod ports")),
-    ("node-selector-unmatched", Pattern::new(r"node affinity/selector|match node selector|requested node name|NodeAffinity|match Pod's required features")),
+    (
+        "node-selector-unmatched",
+        Pattern::new(
+            r"node affinity/selector|match node selector|requested node name|NodeAffinity|match Pod's required features",
+        ),
+    ),
 ];
 
 static CLAIM: Pattern = Pattern::new(r#"persistentvolumeclaim "([^"]+)""#);
@@ -140,7 +160,11 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
     };
     let cause = decisive(facts, pod, &message);
     let draft = Draft::pod(facts, cause, pod).fact("nodes", &message.nodes.to_string());
-    let reasons: Vec<String> = message.reasons.iter().map(|r| if r.count > 0 { format!("{} of {}: {}", r.count, message.nodes, r.text) } else { r.text.clone() }).collect();
+    let reasons: Vec<String> = message
+        .reasons
+        .iter()
+        .map(|r| if r.count > 0 { format!("{} of {}: {}", r.count, message.nodes, r.text) } else { r.text.clone() })
+        .collect();
     let draft = draft.says(format!("no node fits: {}", reasons.join("; ")));
     match cause {
         "volume-unbound" => claims(facts, pod, &message, draft),
@@ -197,20 +221,36 @@ fn taints(facts: &Facts<'_>, pod: &Pod, draft: Draft) -> Draft {
             None => format!("{}:{}", taint.key, taint.effect),
         };
         let object = ObjectRef::new("Node", "", &node.meta.name);
-        draft.fact("taint", &text).fact("node", &node.meta.name).because(draft::quote(object, EvidenceSource::Spec, "spec.taints", text, taint.time_added))
+        draft.fact("taint", &text).fact("node", &node.meta.name).because(draft::quote(
+            object,
+            EvidenceSource::Spec,
+            "spec.taints",
+            text,
+            taint.time_added,
+        ))
     })
 }
 
 fn cordoned(facts: &Facts<'_>, draft: Draft) -> Draft {
     facts.snapshot.nodes.iter().filter(|n| n.spec.unschedulable == Some(true)).take(5).fold(draft, |draft, node| {
         let object = ObjectRef::new("Node", "", &node.meta.name);
-        draft.fact("node", &node.meta.name).because(draft::quote(object, EvidenceSource::Spec, "spec.unschedulable", "true", None))
+        draft.fact("node", &node.meta.name).because(draft::quote(
+            object,
+            EvidenceSource::Spec,
+            "spec.unschedulable",
+            "true",
+            None,
+        ))
     })
 }
 
 fn selector(pod: &Pod, draft: Draft) -> Draft {
     let pairs: Vec<String> = pod.spec.node_selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let draft = if pairs.is_empty() { draft } else { draft.fact("selector", &pairs.join(",")).because(draft::pod_spec(pod, "spec.nodeSelector", pairs.join(", "))) };
+    let draft = if pairs.is_empty() {
+        draft
+    } else {
+        draft.fact("selector", &pairs.join(",")).because(draft::pod_spec(pod, "spec.nodeSelector", pairs.join(", ")))
+    };
     match &pod.spec.affinity {
         Some(affinity) => draft.because(draft::pod_spec(pod, "spec.affinity", crate::text::ellipsis(&affinity.0, 300))),
         None => draft,
@@ -223,7 +263,11 @@ fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Dr
     for container in &pod.spec.containers {
         if let Some(request) = container.resources.requests.get(named) {
             let field = format!("{}.resources.requests.{named}", pod.spec.container_path(&container.name));
-            draft = draft.fact("request", &request.0).fact("container", &container.name).because(draft::pod_spec(pod, field, &*request.0));
+            draft = draft.fact("request", &request.0).fact("container", &container.name).because(draft::pod_spec(
+                pod,
+                field,
+                &*request.0,
+            ));
         }
     }
     let largest = facts.snapshot.nodes.iter().filter_map(|n| {
@@ -233,7 +277,13 @@ fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Dr
     if let Some((amount, node, quantity)) = largest.max_by(|a, b| a.0.total_cmp(&b.0)) {
         let object = ObjectRef::new("Node", "", &node.meta.name);
         let wanted: f64 = pod.spec.containers.iter().filter_map(|c| c.resources.request(named)).sum();
-        draft = draft.because(draft::quote(object, EvidenceSource::Status, format!("status.allocatable.{named}"), &*quantity.0, None));
+        draft = draft.because(draft::quote(
+            object,
+            EvidenceSource::Status,
+            format!("status.allocatable.{named}"),
+            &*quantity.0,
+            None,
+        ));
         if wanted > amount {
             draft = draft.fact("tooBig", "true").not("other pods: even an empty node is too small for this request");
         }
@@ -244,7 +294,9 @@ fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Dr
 fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draft {
     let named = message.reasons.iter().find_map(|r| CLAIM.first_group(&r.text).map(str::to_owned));
     let of_pod = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref()).map(|c| c.claim_name.to_string());
-    let unbound = of_pod.into_iter().find(|name| facts.snapshot.volume_claims.named(&pod.meta.namespace, name).is_none_or(|c| &*c.status.phase != "Bound"));
+    let unbound = of_pod
+        .into_iter()
+        .find(|name| facts.snapshot.volume_claims.named(&pod.meta.namespace, name).is_none_or(|c| &*c.status.phase != "Bound"));
     let Some(name) = named.or(unbound) else { return draft };
     let namespace = &pod.meta.namespace;
     let object = ObjectRef::new("PersistentVolumeClaim", namespace, &name);
@@ -253,15 +305,33 @@ fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draf
         if !facts.snapshot.coverage.is_complete(KindId::PersistentVolumeClaim, namespace) {
             return draft;
         }
-        return draft.says(format!("the claim {name} does not exist")).because(draft::quote(object, EvidenceSource::Status, "PersistentVolumeClaim", "no object of this name is listed", None));
+        return draft.says(format!("the claim {name} does not exist")).because(draft::quote(
+            object,
+            EvidenceSource::Status,
+            "PersistentVolumeClaim",
+            "no object of this name is listed",
+            None,
+        ));
     };
     let class = claim.spec.storage_class_name.as_deref().unwrap_or_default();
     let events = facts.snapshot.events_of(KindId::PersistentVolumeClaim, &claim.meta);
-    let draft = draft.maybe("class", Some(class)).because(draft::quote(object, EvidenceSource::Status, "status.phase", &*claim.status.phase, None));
-    let why = events.iter().rev().find(|e| matches!(&*e.reason, "ProvisioningFailed" | "FailedBinding" | "ExternalProvisioning" | "VolumeMismatch" | "ClaimLost"));
+    let draft = draft.maybe("class", Some(class)).because(draft::quote(
+        object,
+        EvidenceSource::Status,
+        "status.phase",
+        &*claim.status.phase,
+        None,
+    ));
+    let why = events.iter().rev().find(|e| {
+        matches!(&*e.reason, "ProvisioningFailed" | "FailedBinding" | "ExternalProvisioning" | "VolumeMismatch" | "ClaimLost")
+    });
     match why {
-        Some(event) => draft.says(format!("the claim {name} is not bound: {}", crate::text::ellipsis(event.text().trim_end_matches('.'), 160))).because(draft::event(event)),
-        None => draft.says(format!("the claim {name} is not bound (storage class {})", if class.is_empty() { "none" } else { class })),
+        Some(event) => draft
+            .says(format!("the claim {name} is not bound: {}", crate::text::ellipsis(event.text().trim_end_matches('.'), 160)))
+            .because(draft::event(event)),
+        None => {
+            draft.says(format!("the claim {name} is not bound (storage class {})", if class.is_empty() { "none" } else { class }))
+        }
     }
 }
 
@@ -271,24 +341,56 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     match finding.cause.0 {
         "nodes-unschedulable" if !node.is_empty() => {
-            fixes.push(fix(format!("Let {node} take pods again"), format!("kubectl uncordon {}", quoted(node)), Risk::Safe, "it is cordoned"));
+            fixes.push(fix(
+                format!("Let {node} take pods again"),
+                format!("kubectl uncordon {}", quoted(node)),
+                Risk::Safe,
+                "it is cordoned",
+            ));
         }
         "taint-not-tolerated" if !node.is_empty() => {
             let taint = fact(finding, "taint");
             fixes.push(edit(finding, "Add the toleration", format!("the pods do not tolerate {taint}")));
-            fixes.push(fix(format!("Remove the taint from {node}"), format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))), Risk::Disruptive, "only when nobody relies on it"));
+            fixes.push(fix(
+                format!("Remove the taint from {node}"),
+                format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
+                Risk::Disruptive,
+                "only when nobody relies on it",
+            ));
         }
         "volume-unbound" => {
             let claim = fact(finding, "claim");
-            let name = if claim.is_empty() { "get persistentvolumeclaims".to_owned() } else { format!("describe persistentvolumeclaim {}", quoted(claim)) };
-            fixes.push(fix("See why the claim is not bound", kubectl(&workload.namespace, name), Risk::Safe, "its events name the storage class or the provisioner"));
-            fixes.push(fix("List the storage classes there are", "kubectl get storageclasses", Risk::Safe, format!("the claim asks for {}", if fact(finding, "class").is_empty() { "the default one" } else { fact(finding, "class") })));
+            let name = if claim.is_empty() {
+                "get persistentvolumeclaims".to_owned()
+            } else {
+                format!("describe persistentvolumeclaim {}", quoted(claim))
+            };
+            fixes.push(fix(
+                "See why the claim is not bound",
+                kubectl(&workload.namespace, name),
+                Risk::Safe,
+                "its events name the storage class or the provisioner",
+            ));
+            fixes.push(fix(
+                "List the storage classes there are",
+                "kubectl get storageclasses",
+                Risk::Safe,
+                format!(
+                    "the claim asks for {}",
+                    if fact(finding, "class").is_empty() { "the default one" } else { fact(finding, "class") }
+                ),
+            ));
         }
         "insufficient-cpu" | "insufficient-memory" | "insufficient-resource" => fixes.extend(room(facts, finding)),
         _ => {}
     }
     fixes.push(edit(finding, "Correct requests, selector, affinity or volumes", "they decide which nodes fit"));
-    fixes.push(fix("See what the nodes offer", "kubectl describe nodes", Risk::Safe, "labels, taints, allocatable and what is already requested"));
+    fixes.push(fix(
+        "See what the nodes offer",
+        "kubectl describe nodes",
+        Risk::Safe,
+        "labels, taints, allocatable and what is already requested",
+    ));
     fixes
 }
 
@@ -309,8 +411,16 @@ fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         && matches!(resource, "cpu" | "memory")
     {
         let half = if resource == "cpu" { crate::text::cores(amount / 2.0) } else { crate::text::bytes(amount / 2.0) };
-        let command = kubectl(&workload.namespace, format!("set resources {} -c {} --requests={resource}={half}", target(workload), quoted(container)));
-        fixes.push(fix(format!("Request {half} of {resource} instead"), command, Risk::Disruptive, format!("it requests {} now", fact(finding, "request"))));
+        let command = kubectl(
+            &workload.namespace,
+            format!("set resources {} -c {} --requests={resource}={half}", target(workload), quoted(container)),
+        );
+        fixes.push(fix(
+            format!("Request {half} of {resource} instead"),
+            command,
+            Risk::Disruptive,
+            format!("it requests {} now", fact(finding, "request")),
+        ));
     }
     fixes
 }

@@ -89,7 +89,13 @@ fn nothing_selected(facts: &Facts<'_>, service: &Service, out: &mut Output) {
         let labels = near.meta.labels.iter().filter(|(k, _)| service.spec.selector.contains_key(*k));
         let text = labels.map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
         if !text.is_empty() {
-            draft = draft.fact("near", &text).because(draft::quote(draft::pod_ref(near), EvidenceSource::Spec, "metadata.labels", text, None));
+            draft = draft.fact("near", &text).because(draft::quote(
+                draft::pod_ref(near),
+                EvidenceSource::Spec,
+                "metadata.labels",
+                text,
+                None,
+            ));
         }
     }
     out.findings.push(draft.done());
@@ -133,7 +139,9 @@ fn none_ready(facts: &Facts<'_>, service: &Service, pods: &[&Pod], out: &mut Out
         draft = draft.because(draft::condition(draft::pod_ref(first), unready));
     }
     // What a person would act on is the workload of the pods: the finding folds under its cause.
-    let mut finding = draft.because(draft::quote(reference(service), EvidenceSource::Spec, "spec.selector", selector_text(service), None)).done();
+    let mut finding = draft
+        .because(draft::quote(reference(service), EvidenceSource::Spec, "spec.selector", selector_text(service), None))
+        .done();
     finding.workload = facts.snapshot.workload_of(first);
     out.findings.push(finding);
 }
@@ -143,8 +151,14 @@ fn load_balancer(facts: &Facts<'_>, service: &Service, out: &mut Output) {
         return;
     }
     let events = facts.snapshot.events_of(KindId::Service, &service.meta);
-    let event = events.iter().rev().find(|e| matches!(&*e.reason, "SyncLoadBalancerFailed" | "UnAvailableLoadBalancer" | "CreatingLoadBalancerFailed"));
-    let says = event.map_or_else(|| "no load balancer controller has given it an address".to_owned(), |e| e.text().trim_end_matches('.').to_owned());
+    let event = events
+        .iter()
+        .rev()
+        .find(|e| matches!(&*e.reason, "SyncLoadBalancerFailed" | "UnAvailableLoadBalancer" | "CreatingLoadBalancerFailed"));
+    let says = event.map_or_else(
+        || "no load balancer controller has given it an address".to_owned(),
+        |e| e.text().trim_end_matches('.').to_owned(),
+    );
     let mut draft = Draft::new(facts, "load-balancer-pending", "Service", &service.meta)
         .says(says)
         .because(draft::quote(reference(service), EvidenceSource::Status, "status.loadBalancer.ingress", "(empty)", None))

@@ -57,7 +57,13 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
 }
 
-fn mismatch(facts: &Facts<'_>, service: &Service, (index, port): (usize, &ServicePort), pod: &Pod, out: &mut Output) -> Option<Finding> {
+fn mismatch(
+    facts: &Facts<'_>,
+    service: &Service,
+    (index, port): (usize, &ServicePort),
+    pod: &Pod,
+    out: &mut Output,
+) -> Option<Finding> {
     let containers = || pod.spec.all_containers();
     let declared: Vec<u16> = containers().flat_map(|c| &c.ports).map(|p| p.container_port).collect();
     let target = match port.target_port.clone().unwrap_or(IntOrText::Int(i64::from(port.port))) {
@@ -68,7 +74,11 @@ fn mismatch(facts: &Facts<'_>, service: &Service, (index, port): (usize, &Servic
                 base(facts, service, index, &name)
                     .says(format!("its target port is called {name}, and no container of the pods has a port of that name"))
                     .maybe("serves", declared.first().map(u16::to_string).as_deref())
-                    .because(draft::pod_spec(pod, "spec.containers[*].ports[*].name", if names.is_empty() { "(none)".to_owned() } else { names.join(", ") }))
+                    .because(draft::pod_spec(
+                        pod,
+                        "spec.containers[*].ports[*].name",
+                        if names.is_empty() { "(none)".to_owned() } else { names.join(", ") },
+                    ))
                     .done()
             });
         }
@@ -92,8 +102,18 @@ fn mismatch(facts: &Facts<'_>, service: &Service, (index, port): (usize, &Servic
 }
 
 /// The port the pod serves instead of `target`, with evidence, and whether the application itself said so.
-fn served(facts: &Facts<'_>, pod: &Pod, target: u16, declared: &[u16], out: &mut Output) -> Option<(u16, Vec<crate::diagnosis::finding::Evidence>, bool)> {
-    let running = pod.spec.containers.iter().filter(|c| pod.containers().any(|v| v.status.name == c.name && v.status.state.running.is_some()));
+fn served(
+    facts: &Facts<'_>,
+    pod: &Pod,
+    target: u16,
+    declared: &[u16],
+    out: &mut Output,
+) -> Option<(u16, Vec<crate::diagnosis::finding::Evidence>, bool)> {
+    let running = pod
+        .spec
+        .containers
+        .iter()
+        .filter(|c| pod.containers().any(|v| v.status.name == c.name && v.status.state.running.is_some()));
     let containers: Vec<_> = running.collect();
     let said: Vec<_> = containers.iter().filter_map(|c| failure::listening(facts, pod, &c.name)).collect();
     if said.iter().any(|(port, ..)| *port == target) {
@@ -126,7 +146,15 @@ fn served(facts: &Facts<'_>, pod: &Pod, target: u16, declared: &[u16], out: &mut
         let restarts = pod.restarts();
         logs::current(facts, pod, &container.name, restarts, out);
     }
-    Some((suspect, vec![draft::pod_spec(pod, "spec.containers[*].ports[*].containerPort", declared.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))], false))
+    Some((
+        suspect,
+        vec![draft::pod_spec(
+            pod,
+            "spec.containers[*].ports[*].containerPort",
+            declared.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+        )],
+        false,
+    ))
 }
 
 fn base(facts: &Facts<'_>, service: &Service, index: usize, target: &str) -> Draft {
@@ -142,8 +170,14 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if let Some(port) = finding.facts.get("serves") {
         let patch = format!(r#"[{{"op":"replace","path":"/spec/ports/{}/targetPort","value":{port}}}]"#, fact(finding, "index"));
-        let command = kubectl(&service.namespace, format!("patch service {} --type=json -p {}", quoted(&service.name), quoted(&patch)));
-        fixes.push(fix(format!("Send traffic to port {port}"), command, Risk::Safe, format!("it goes to {} now", fact(finding, "target"))));
+        let command =
+            kubectl(&service.namespace, format!("patch service {} --type=json -p {}", quoted(&service.name), quoted(&patch)));
+        fixes.push(fix(
+            format!("Send traffic to port {port}"),
+            command,
+            Risk::Safe,
+            format!("it goes to {} now", fact(finding, "target")),
+        ));
     }
     fixes.push(describe(service, "ports and endpoints"));
     fixes

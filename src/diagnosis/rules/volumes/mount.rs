@@ -40,8 +40,12 @@ Fixes
 /// Attach wordings.
 pub static ATTACH: Pattern = Pattern::new(r"Multi-Attach error|AttachVolume\.|timed out waiting for external-attacher");
 /// Mount wordings.
-pub static MOUNTS: Pattern = Pattern::new(r"(?:MountVolume|MapVolume|UnmapVolume)\.|Unable to attach or mount volumes|Setting volume ownership for|hostPath type check failed");
-static REFERENCE: Pattern = Pattern::new(r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent|not registered|failed to sync (?:secret|configmap) cache"#);
+pub static MOUNTS: Pattern = Pattern::new(
+    r"(?:MountVolume|MapVolume|UnmapVolume)\.|Unable to attach or mount volumes|Setting volume ownership for|hostPath type check failed",
+);
+static REFERENCE: Pattern = Pattern::new(
+    r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent|not registered|failed to sync (?:secret|configmap) cache"#,
+);
 static CAUSE: Pattern = Pattern::new(r#"failed for volume "([^"]+)" : (.*)$"#);
 static MULTI: Pattern = Pattern::new(r#"Multi-Attach error for volume "([^"]+)" Volume is already (.*)$"#);
 
@@ -54,7 +58,9 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let newest: Vec<&&Event> = events
         .iter()
         .rev()
-        .filter(|e| matches!(&*e.reason, "FailedAttachVolume" | "FailedMount" | "FailedMapVolume" | "VolumePermissionChangeInProgress"))
+        .filter(|e| {
+            matches!(&*e.reason, "FailedAttachVolume" | "FailedMount" | "FailedMapVolume" | "VolumePermissionChangeInProgress")
+        })
         .filter(|e| pods::is_recent(facts.now, e.last_seen(), TimeDelta::minutes(30)))
         .collect();
     if newest.iter().any(|e| REFERENCE.is_match(e.text())) {
@@ -63,7 +69,9 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let attach = newest.iter().find(|e| ATTACH.is_match(e.text()));
     let detailed = newest.iter().find(|e| MOUNTS.is_match(e.text()) && !e.text().starts_with("Unable to attach"));
     let Some(event) = attach.or(detailed).or(newest.first()) else { return };
-    let passed = events.iter().any(|e| matches!(&*e.reason, "FailedCreatePodSandBox" | "Pulling" | "Pulled") && e.last_seen() > event.last_seen());
+    let passed = events
+        .iter()
+        .any(|e| matches!(&*e.reason, "FailedCreatePodSandBox" | "Pulling" | "Pulled") && e.last_seen() > event.last_seen());
     if !passed {
         out.findings.push(find(facts, pod, event));
     }
@@ -101,10 +109,26 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let mut fixes = Vec::new();
     if fact(finding, "multi") == "true" && &*workload.kind == "Deployment" {
-        let command = kubectl(&workload.namespace, format!("patch {} -p '{{\"spec\":{{\"strategy\":{{\"type\":\"Recreate\",\"rollingUpdate\":null}}}}}}'", target(workload)));
-        fixes.push(fix("Stop the old pod before the new one starts", command, Risk::Disruptive, "only one node may hold the volume, and a rolling update wants two"));
+        let command = kubectl(
+            &workload.namespace,
+            format!(
+                "patch {} -p '{{\"spec\":{{\"strategy\":{{\"type\":\"Recreate\",\"rollingUpdate\":null}}}}}}'",
+                target(workload)
+            ),
+        );
+        fixes.push(fix(
+            "Stop the old pod before the new one starts",
+            command,
+            Risk::Disruptive,
+            "only one node may hold the volume, and a rolling update wants two",
+        ));
     }
-    fixes.push(fix("See where volumes are attached", "kubectl get volumeattachments", Risk::Safe, "a stale attachment to a dead node blocks the new one"));
+    fixes.push(fix(
+        "See where volumes are attached",
+        "kubectl get volumeattachments",
+        Risk::Safe,
+        "a stale attachment to a dead node blocks the new one",
+    ));
     fixes.push(describe(&finding.subject, "the mount and attach events in full"));
     fixes
 }
