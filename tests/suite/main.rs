@@ -10,6 +10,7 @@
 mod actions;
 mod bundle;
 mod captures;
+mod catalogue;
 mod changes;
 mod config;
 mod connect;
