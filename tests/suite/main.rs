@@ -12,6 +12,8 @@ mod bundle;
 mod captures;
 mod changes;
 mod config;
+mod connect;
+mod door;
 mod engine;
 mod live;
 mod practice_api;
