@@ -102,7 +102,9 @@ fn log(text: &str) -> BTreeSet<String> {
 
 fn accepted(entry: &str) -> &'static [&'static str] {
     match entry {
-        "db-conn-refused" | "db-restarting" | "db-timeout-lock" => &["database-unreachable", "dependency-unreachable", "migration-failed"],
+        "db-conn-refused" | "db-restarting" | "db-timeout-lock" => {
+            &["database-unreachable", "dependency-unreachable", "migration-failed"]
+        }
         "db-dns" => &["database-host-unknown", "dependency-unreachable"],
         "db-auth-failed" => &["database-auth-failed", "dependency-unreachable"],
         "db-too-many-connections" => &["database-too-many-connections", "dependency-unreachable"],
@@ -135,7 +137,8 @@ fn accepted(entry: &str) -> &'static [&'static str] {
 
 /// Whether the text is understood in the scope of its entry; `None`: the entry belongs to no scope here.
 fn understood(entry: &str, text: &str) -> Option<Result<(), String>> {
-    let expect = |got: Option<&str>, wanted: &str| if got == Some(wanted) { Ok(()) } else { Err(format!("{got:?}, not {wanted}")) };
+    let expect =
+        |got: Option<&str>, wanted: &str| if got == Some(wanted) { Ok(()) } else { Err(format!("{got:?}, not {wanted}")) };
     let one_of = |text: &str, wanted: &str| {
         let all = all_reasons(text);
         if all.contains(wanted) { Ok(()) } else { Err(format!("{all:?}, not {wanted} ({:?})", scheduling(text))) }
@@ -154,8 +157,12 @@ fn understood(entry: &str, text: &str) -> Option<Result<(), String>> {
         "sched-host-port" => one_of(text, "host-port-conflict"),
         "sched-volume-zone" | "sched-max-volumes" => one_of(text, "volume-zone-conflict"),
         "sched-pvc-unbound" | "sched-pvc-missing" => one_of(text, "volume-unbound"),
-        e if e.starts_with("ip-exhausted-") => expect(sandbox::says_exhausted(stripped).then_some("ip-exhausted"), "ip-exhausted"),
-        "cni-unauthorized" | "cni-agent-down" | "sandbox-runtime" => expect((!sandbox::says_exhausted(stripped)).then_some("other"), "other"),
+        e if e.starts_with("ip-exhausted-") => {
+            expect(sandbox::says_exhausted(stripped).then_some("ip-exhausted"), "ip-exhausted")
+        }
+        "cni-unauthorized" | "cni-agent-down" | "sandbox-runtime" => {
+            expect((!sandbox::says_exhausted(stripped)).then_some("other"), "other")
+        }
         "img-platform" => expect(Some(pull::classify(text)), "image-platform-mismatch"),
         "img-rate-limit" => expect(Some(pull::classify(text)), "image-rate-limited"),
         "img-dns" | "img-registry-down" => expect(Some(pull::classify(text)), "image-registry-unreachable"),
@@ -167,7 +174,9 @@ fn understood(entry: &str, text: &str) -> Option<Result<(), String>> {
         "img-disk-full" => expect(Some(pull::classify(text)), "node-pressure"),
         "img-signature" => expect(Some(pull::classify(text)), "image-pull-failed"),
         "cfg-secret-configmap-missing" => expect(Some(start::classify(text)), "missing-reference"),
-        "mount-configmap-secret-missing" => expect((refs::names_reference(text) || text.contains("not registered")).then_some("named"), "named"),
+        "mount-configmap-secret-missing" => {
+            expect((refs::names_reference(text) || text.contains("not registered")).then_some("named"), "named")
+        }
         "cfg-run-as-nonroot" => expect(Some(start::classify(text)), "run-as-root-forbidden"),
         "cfg-other" | "start-runtime-other" => {
             let got = start::classify(text);
@@ -176,16 +185,23 @@ fn understood(entry: &str, text: &str) -> Option<Result<(), String>> {
         "start-exec-not-found" => expect(Some(start::classify(text)), "command-not-found"),
         "start-exec-permission" => expect(Some(start::classify(text)), "command-not-executable"),
         "start-exec-format" => expect(Some(start::classify(text)), "exec-format-error"),
-        "start-crlf-interpreter" => expect(log(text).contains("exec-format-error").then_some("exec-format-error"), "exec-format-error"),
+        "start-crlf-interpreter" => {
+            expect(log(text).contains("exec-format-error").then_some("exec-format-error"), "exec-format-error")
+        }
         "start-mount" => expect(Some(start::classify(text)), "volume-mount-failed"),
         "start-oom-init" => expect(Some(start::classify(text)), "oom-killed"),
         "vol-multi-attach" | "vol-attach-failed" => expect(mount::ATTACH.is_match(text).then_some("attach"), "attach"),
-        "vol-mount-failed" | "vol-mount-timeout" | "vol-fsgroup-slow" => expect(mount::MOUNTS.is_match(text).then_some("mount"), "mount"),
+        "vol-mount-failed" | "vol-mount-timeout" | "vol-fsgroup-slow" => {
+            expect(mount::MOUNTS.is_match(text).then_some("mount"), "mount")
+        }
         "rollout-quota" => expect(admission::classify(text), "quota-exceeded"),
         "rollout-limitrange" => expect(admission::classify(text), "limit-range-violated"),
         "rollout-psa" => expect(admission::classify(text), "pod-security-denied"),
         "rollout-serviceaccount" => expect(admission::classify(text), "service-account-missing"),
-        "rollout-admission-other" => expect(admission::classify(text).filter(|c| matches!(*c, "webhook-denied" | "namespace-terminating")).map(|_| "named"), "named"),
+        "rollout-admission-other" => expect(
+            admission::classify(text).filter(|c| matches!(*c, "webhook-denied" | "namespace-terminating")).map(|_| "named"),
+            "named",
+        ),
         "webhook-unreachable" => expect(admission::classify(text), "webhook-unreachable"),
         "evict-ephemeral-limit" => expect(evicted::OWN_LIMIT.is_match(text).then_some("own"), "own"),
         "node-pressure-eviction" => expect((!evicted::OWN_LIMIT.is_match(text)).then_some("node"), "node"),
