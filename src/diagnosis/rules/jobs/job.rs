@@ -77,11 +77,10 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
 /// A later Job of the same CronJob has succeeded, or the failure is older than a day: history.
 fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {
     let Some(owner) = job.meta.controller().filter(|o| &*o.kind == "CronJob") else { return false };
-    let later = facts.snapshot.jobs.controlled_by(&owner.uid).any(|other| {
+    facts.snapshot.jobs.controlled_by(&owner.uid).any(|other| {
         other.meta.creation_timestamp > job.meta.creation_timestamp
             && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
-    });
-    later
+    })
 }
 
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

@@ -1,7 +1,7 @@
 //! The scheduler's message taken apart: how many nodes, and which reason counts how many of them.
 //!
 //! Grammar: `pkg/scheduler/framework/types.go` (`failures.md`, A8). A reason may hold commas, so parts are split only where a number
-//! follows; counts may sum to more or less than the nodes; a failed PreFilter has no counts at all.
+//! follows; counts may sum to more or less than the nodes; a failed pre-filter has no counts at all.
 
 use super::super::pattern::Pattern;
 
