@@ -96,7 +96,7 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
         report.keep_namespaces(namespaces);
     }
     for skipped in bundle.skipped.iter().filter(|s| s.broken) {
-        report.add_missing(format!("file {}", skipped.path), skipped.why.clone());
+        report.add_missing(&format!("file {}", skipped.path), &skipped.why);
     }
     let mut outcome = finish(&report, args);
     let unknown = bundle.skipped.iter().filter(|s| !s.broken).count();

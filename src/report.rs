@@ -81,8 +81,8 @@ impl Report {
     }
 
     /// Adds something that could not be seen.
-    pub fn add_missing(&mut self, what: String, why: String) {
-        self.missing.push(Missing { what: clean(&what), why: clean(&why) });
+    pub fn add_missing(&mut self, what: &str, why: &str) {
+        self.missing.push(Missing { what: clean(what), why: clean(why) });
         self.missing.sort();
     }
 

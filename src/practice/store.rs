@@ -122,10 +122,31 @@ impl Stored {
 
 type Key = (String, String);
 
+/// A change as history keeps it: bytes only (shared with the store), a tenth of the decoded object. Decoded again by the few
+/// watches that resume.
+#[derive(Clone)]
+struct Past {
+    kind: ChangeKind,
+    version: u64,
+    key: Key,
+    bytes: Bytes,
+    previous: Option<Bytes>,
+}
+
+impl Past {
+    fn replay(self, resource: &'static ResourceType) -> Arc<Change> {
+        let decode = |bytes: &Bytes| Arc::new(serde_json::from_slice(bytes).unwrap_or_default());
+        let object = decode(&self.bytes);
+        let previous = self.previous.as_ref().map(decode);
+        let stored = Arc::new(Stored { version: self.version, key: self.key, live: None, bytes: OnceLock::from(self.bytes) });
+        Arc::new(Change { kind: self.kind, resource, object, previous, version: self.version, stored })
+    }
+}
+
 #[derive(Default)]
 struct Table {
     objects: BTreeMap<Key, Arc<Stored>>,
-    history: VecDeque<Arc<Change>>,
+    history: VecDeque<Past>,
     forgotten: u64,
     subscribers: Vec<UnboundedSender<Arc<Change>>>,
 }
@@ -236,8 +257,10 @@ impl Store {
         if version < table.forgotten {
             return Err(Status::expired(format!("too old resource version: {version} ({})", table.forgotten)));
         }
-        let backlog = table.history.iter().filter(|change| change.version > version).cloned().collect();
+        let missed: Vec<Past> = table.history.iter().filter(|past| past.version > version).cloned().collect();
         table.subscribers.push(sender);
+        drop(inner);
+        let backlog = missed.into_iter().map(|past| past.replay(resource)).collect();
         Ok(Subscription { backlog, receiver, version: now })
     }
 

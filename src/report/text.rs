@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::json::diff_line;
 use super::{Report, SourceKind};
-use crate::changes::Change;
+use crate::changes::{Change, ChangeKind};
 use crate::diagnosis::{Incident, Severity};
 use crate::kinds::ObjectRef;
 use crate::text::{Time, age, clean, ellipsis};
@@ -102,7 +102,8 @@ fn affected(incident: &Incident) -> String {
 }
 
 fn changed(out: &mut String, change: &Change, incident: &Incident) {
-    let mut what = change.kind.word().to_owned();
+    let first = change.kind == ChangeKind::Rollout && change.previous_revision.is_none();
+    let mut what = if first { "first rollout" } else { change.kind.word() }.to_owned();
     if incident.workloads != [change.object.clone()] {
         let _ = write!(what, " of {}", change.object);
     }

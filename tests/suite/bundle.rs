@@ -32,7 +32,7 @@ fn list(items: &str) -> String {
     format!(r#"{{"apiVersion":"v1","kind":"List","items":[{items}]}}"#)
 }
 
-fn log_of<'a>(snapshot: &'a Snapshot, previous: bool) -> &'a k3am::snapshot::LogExcerpt {
+fn log_of(snapshot: &Snapshot, previous: bool) -> &k3am::snapshot::LogExcerpt {
     let key = LogKey { namespace: "shop".into(), pod: "web-1".into(), container: "app".into(), previous };
     snapshot.logs.get(&key).expect("the log is in the snapshot")
 }

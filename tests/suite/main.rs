@@ -10,8 +10,11 @@
 mod actions;
 mod bundle;
 mod captures;
+mod catalogue;
 mod changes;
 mod config;
+mod connect;
+mod door;
 mod engine;
 mod live;
 mod practice_api;

@@ -744,6 +744,38 @@ async fn the_night_shift_begins_with_a_past_and_breaks_in_five_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_fixes_end_the_night_shift() {
+    let cluster = Cluster::start(Some("night-shift"), 40.0);
+    let before = cluster.deployment("fastapi-deployment")["spec"]["template"].clone();
+    let database = cluster.deployment("orders-api")["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+    cluster
+        .until_true("everything broken", |cluster| {
+            let waits = |prefix: &str, reason: &str| cluster.pods(prefix).iter().any(|pod| waiting(pod) == reason);
+            waits("fastapi-deployment", "ImagePullBackOff")
+                && waits("orders-api", "CrashLoopBackOff")
+                && waits("thumbnails", "CrashLoopBackOff")
+                && cluster.pods("notifications").len() == 18
+                && cluster.pods("invoice-export").iter().any(|pod| pod["status"]["phase"] == "Failed")
+                && cluster.pods("reports").iter().any(|pod| object::is_deleting(pod))
+        })
+        .await;
+    cluster.set("fastapi-deployment", "/spec/template", before);
+    cluster.set("orders-api", "/spec/template/spec/containers/0/env", database);
+    cluster.set("thumbnails", "/spec/template/spec/containers/0/resources/limits/memory", json!("256Mi"));
+    cluster.set("notifications", "/spec/replicas", json!(12));
+    cluster.edit(&PODS, "invoice-export", |pod| pod["metadata"]["finalizers"] = json!([]));
+    let stuck = cluster.pods("reports").into_iter().find(|pod| object::is_deleting(pod)).unwrap();
+    cluster.store.delete(&PODS, PROD, object::name(&stuck), Some(0)).unwrap();
+    cluster
+        .until_true("a quiet night", |cluster| {
+            let deployments = cluster.store.list(&DEPLOYMENTS, Some(PROD));
+            let well = |pod: &Arc<Value>| object::condition_is_true(pod, "Ready") && !object::is_deleting(pod);
+            deployments.iter().all(|deployment| cluster.is_healthy(object::name(deployment))) && cluster.pods("").iter().all(well)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_pods_start_in_a_debug_build() {
     let cluster = Cluster::quiet(20.0);
     for index in 0..10 {

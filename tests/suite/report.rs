@@ -68,14 +68,14 @@ fn incident() -> Incident {
 
 fn report() -> Report {
     let mut report = Report::new(SourceKind::Bundle, &Snapshot::default(), (vec![incident()], Vec::new()), now());
-    report.name = "fastapi-prod".to_owned();
+    "fastapi-prod".clone_into(&mut report.name);
     report
 }
 
 #[test]
 fn json_is_the_documented_schema_to_the_letter() {
     let mut report = report();
-    report.add_missing("pods in namespace x".to_owned(), "forbidden".to_owned());
+    report.add_missing("pods in namespace x", "forbidden");
     let document: Value = serde_json::from_str(&json::render(&report).unwrap()).unwrap();
     let workload = json!({"kind": "Deployment", "namespace": "fastapi-prod", "name": "fastapi-deployment"});
     let pod = json!({"kind": "Pod", "namespace": "fastapi-prod", "name": "fastapi-deployment-6d8db7655b-dl9x7"});
@@ -134,7 +134,7 @@ fn what_was_not_seen_is_said_even_when_nothing_is_broken() {
     let mut report = report();
     report.incidents.clear();
     assert!(text::render(&report).contains("Nothing is broken."));
-    report.add_missing("secrets".to_owned(), "forbidden".to_owned());
+    report.add_missing("secrets", "forbidden");
     let out = text::render(&report);
     assert!(out.contains("not everything could be seen") && out.contains("secrets: forbidden"), "{out}");
 }

@@ -9,7 +9,7 @@ use crate::diagnosis::rule::Facts;
 use crate::kinds::ObjectRef;
 use crate::text::Time;
 
-/// Workloads of one incident that are looked at for changes and fixes: a person does not read more.
+/// Workloads of one incident that are looked at for changes: a person does not read more.
 const LOOKED_AT: usize = 5;
 /// Fixes shown.
 const FIXES: usize = 6;
@@ -56,20 +56,14 @@ fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) ->
     (!change.diff.is_empty()).then(|| Regression { workload: workload.clone(), back_to: old, change })
 }
 
-/// Undo first when a rollout is to blame, then what the rule of the strongest finding of each workload says.
+/// Undo first when a rollout is to blame, then what the rule of the strongest finding says.
 pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>) -> Vec<Fix> {
     let mut fixes: Vec<Fix> = regression.map(|r| undo(facts, r)).into_iter().collect();
-    let mut seen: Vec<&ObjectRef> = Vec::new();
-    for Found { rule, finding } in &group.members {
-        if seen.contains(&&finding.workload) || seen.len() >= LOOKED_AT {
-            continue;
-        }
-        seen.push(&finding.workload);
-        for fix in (rule.fixes)(facts, finding) {
-            let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
-            if !undone && !fixes.iter().any(|known| known.command == fix.command) {
-                fixes.push(fix);
-            }
+    let Some(Found { rule, finding }) = group.members.first() else { return fixes };
+    for fix in (rule.fixes)(facts, finding) {
+        let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
+        if !undone && !fixes.iter().any(|known| known.command == fix.command) {
+            fixes.push(fix);
         }
     }
     fixes.truncate(FIXES);

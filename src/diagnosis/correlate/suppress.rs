@@ -96,6 +96,18 @@ pub(super) fn on_dead_nodes<'a>(snapshot: &Snapshot, found: Vec<Found<'a>>) -> (
     })
 }
 
+/// Splits off deletions that are held up inside a namespace that is itself being deleted: they are why it lingers.
+pub(super) fn in_dying_namespaces(found: Vec<Found<'_>>) -> (Vec<Found<'_>>, Vec<Found<'_>>) {
+    let dying: BTreeSet<&str> =
+        found.iter().filter(|f| f.finding.cause.0 == "namespace-terminating").map(|f| &*f.finding.workload.name).collect();
+    found.into_iter().partition(|f| family(f.finding.cause) != "Terminating" || !dying.contains(&*f.finding.subject.namespace))
+}
+
+/// True when `group` says that the namespace of `finding` is being deleted.
+pub(super) fn is_in_namespace_of(group: &Group<'_>, finding: &Finding) -> bool {
+    group.id.cause.0 == "namespace-terminating" && group.workloads().any(|w| w.name == finding.subject.namespace)
+}
+
 /// True when `finding` is about a pod on the node that `group` says is down.
 pub(super) fn is_on_node_of(snapshot: &Snapshot, group: &Group<'_>, finding: &Finding) -> bool {
     let node = node_of(snapshot, &finding.subject);

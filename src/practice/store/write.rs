@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Change, ChangeKind, HISTORY, Inner, Operation, Store, Stored, Writer, key_of};
+use super::{Change, ChangeKind, HISTORY, Inner, Operation, Past, Store, Stored, Writer, key_of};
 use crate::practice::clock::timestamp;
 use crate::practice::json::{at, integer, items, object_mut, remove, set, text};
 use crate::practice::resources::ResourceType;
@@ -222,13 +222,14 @@ impl Inner {
         let object = Arc::new(object);
         let stored = Arc::new(Stored::live(version, key.clone(), object.clone()));
         let table = self.tables.entry(key_of(resource)).or_default();
-        if kind == ChangeKind::Deleted {
-            table.objects.remove(&key);
+        let bytes = stored.bytes();
+        let before = if kind == ChangeKind::Deleted {
+            table.objects.remove(&key)
         } else {
-            table.objects.insert(key, stored.clone());
-        }
+            table.objects.insert(key.clone(), stored.clone())
+        };
+        table.history.push_back(Past { kind, version, key, bytes, previous: before.map(|before| before.bytes()) });
         let change = Arc::new(Change { kind, resource, object: object.clone(), previous, version, stored });
-        table.history.push_back(change.clone());
         if table.history.len() > HISTORY
             && let Some(dropped) = table.history.pop_front()
         {

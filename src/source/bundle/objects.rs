@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         let File { path, bytes } = file;
         let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
         let start = text.trim_start_matches('\u{feff}').trim_start();
-        let documents = if path.ends_with(".log") || start.is_empty() {
+        let documents = if std::path::Path::new(&path).extension().is_some_and(|e| e == "log") || start.is_empty() {
             return Some(TextFile { path, text });
         } else if start.starts_with('{') || start.starts_with('[') {
             serde_json::Deserializer::from_str(start).into_iter().collect::<Result<Vec<Value>, _>>().map_err(|e| e.to_string())

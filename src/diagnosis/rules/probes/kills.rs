@@ -98,11 +98,13 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
     let mut draft = Draft::pod(facts, cause, pod)
         .container(name)
         .fact("probe", if kind == ProbeKind::Startup { "startupProbe" } else { "livenessProbe" })
-        .sure(if &*event.reason == "Killing" { Confidence::Certain } else { Confidence::Likely })
+        .sure(if was_killed(facts, pod, name) { Confidence::Certain } else { Confidence::Likely })
         .because(draft::event(event));
     if let Some(unhealthy) = unhealthy {
         draft = draft.because(draft::event(unhealthy));
     }
+    let killing = facts.snapshot.events_of(KindId::Pod, &pod.meta).into_iter().rev().find(|e| &*e.reason == "Killing");
+    draft = draft.because_all(killing.map(draft::event));
     if let Some((port, loopback, line)) = listening {
         if loopback {
             says.push_str("; it listens on the loopback address only");
@@ -143,6 +145,12 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
         .not("memory: it was not OOMKilled")
         .since(ending.run.finished_at)
         .done()
+}
+
+/// True when the kubelet said about any run of the container that it kills it for a probe.
+fn was_killed(facts: &Facts<'_>, pod: &Pod, container: &str) -> bool {
+    let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
+    events.iter().any(|e| &*e.reason == "Killing" && e.container().is_none_or(|c| c == container) && e.text().contains(" probe"))
 }
 
 /// JSON-patch path of a container's probe in a workload.
