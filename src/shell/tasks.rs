@@ -49,11 +49,8 @@ pub fn start(session: &Session, effect: Effect) {
 }
 
 /// Runs `work` on the connection and reports its result as `answer` says.
-fn ask<T, Work, Answer>(
-    session: &Session,
-    work: impl FnOnce(Connection) -> Work + Send + 'static,
-    answer: Answer,
-) where
+fn ask<T, Work, Answer>(session: &Session, work: impl FnOnce(Connection) -> Work + Send + 'static, answer: Answer)
+where
     T: Send,
     Work: Future<Output = Result<T, Error>> + Send,
     Answer: FnOnce(Result<T, String>) -> Msg + Send + 'static,
