@@ -359,7 +359,7 @@ fn ten_thousand_pods() {
         snapshot.apply(Delta::ListStarted { kind, scope: Scope::Cluster });
     }
     let mut changed = Vec::new();
-    let mut row = |n: usize, pool: &mut Pool, status: &Value, version: usize| {
+    let row = |n: usize, pool: &mut Pool, status: &Value, version: usize| {
         let mut object = pod(&format!("web{}-abc-{n}", n / 20), &format!("web{}", n / 20), &json!({}));
         object["metadata"]["namespace"] = json!(format!("ns{}", n / 1000));
         object["metadata"]["resourceVersion"] = json!(version.to_string());
@@ -383,7 +383,8 @@ fn ten_thousand_pods() {
     for (what, n, status) in
         [("a healthy pod changes", 11, &fine), ("a broken pod changes", 20, &bad), ("a pod recovers", 20, &fine)]
     {
-        let changed = snapshot.apply(row(n, &mut pool, status, 20_000 + n));
+        version += 1;
+        let changed = snapshot.apply(row(n, &mut pool, status, version));
         let start = std::time::Instant::now();
         engine.update(&snapshot, &changed, at(60));
         println!("{what}: {:?}", start.elapsed());
