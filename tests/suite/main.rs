@@ -10,6 +10,7 @@
 mod actions;
 mod bundle;
 mod captures;
+mod catalogue;
 mod changes;
 mod config;
 mod connect;
@@ -20,6 +21,7 @@ mod live;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
+mod pty;
 mod report;
 mod rules;
 mod snapshot;

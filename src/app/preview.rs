@@ -1,0 +1,258 @@
+//! The preview of an action: what it will do, what the server says to it, one key to do it.
+//!
+//! Undo shows the revisions and lets one choose. Nothing is applied that the access review or the dry run refused, and a
+//! destructive plan asks for the name to be typed.
+
+use crossterm::event::{Event, KeyEvent};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::effect::Effect;
+use super::state::State;
+use crate::actions::{Check, Intent, Plan, Refusal};
+use crate::changes::{self, revisions::Revision};
+use crate::config::{Action, Place};
+use crate::diagnosis::{IncidentId, Risk};
+use crate::kinds::ObjectRef;
+use crate::text::Time;
+
+/// What is being previewed.
+#[derive(Debug)]
+pub struct Preview {
+    /// What was asked.
+    pub intent: Intent,
+    /// The incident it is for.
+    pub incident: Option<IncidentId>,
+    /// How dangerous.
+    pub risk: Risk,
+    /// For undo: the revisions, newest first.
+    pub revisions: Vec<Revision>,
+    /// Index of the chosen revision.
+    pub chosen: usize,
+    /// The plan, once there is one.
+    pub plan: Option<Result<Plan, Refusal>>,
+    /// What the server says to it.
+    pub check: Option<Check>,
+    /// It was confirmed and is under way.
+    pub applying: bool,
+    /// Applying failed: the server's words.
+    pub failed: Option<String>,
+    /// The name being typed, for destructive plans and protected contexts.
+    pub typed: Option<Input>,
+    /// What must be typed.
+    pub must_type: Option<String>,
+}
+
+impl Preview {
+    /// True when `Enter` would apply.
+    pub fn is_ready(&self) -> bool {
+        let accepted = self.check.as_ref().is_some_and(|c| c.access.is_ok() && c.dry_run.is_ok());
+        let typed = self.must_type.as_ref().is_none_or(|name| self.typed.as_ref().is_some_and(|t| t.value() == name));
+        matches!(self.plan, Some(Ok(_))) && accepted && typed && !self.applying
+    }
+
+    /// Pasted text goes to the name being typed.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(typed) = &mut self.typed {
+            *typed = typed.clone().with_value(format!("{}{text}", typed.value()));
+        }
+    }
+}
+
+/// `u`: undo the rollout of the selected incident's workload.
+pub fn open_undo(state: &mut State) -> Vec<Effect> {
+    let Some(row) = state.incidents.selected() else {
+        state.notify("nothing is selected: there is nothing to undo");
+        return Vec::new();
+    };
+    let id = row.incident.id.clone();
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+    match row.incident.workloads.iter().find(|w| kinds.contains(&&*w.kind)).cloned() {
+        Some(workload) => open_undo_of(state, &workload, Some(id)),
+        None => {
+            state.notify("only Deployments, StatefulSets and DaemonSets have rollouts to undo");
+            Vec::new()
+        }
+    }
+}
+
+/// Undo the rollout of that workload.
+pub fn open_undo_of(state: &mut State, workload: &ObjectRef, incident: Option<IncidentId>) -> Vec<Effect> {
+    let revisions = changes::revisions(&state.snapshot, workload);
+    let target = changes::undo_target(&revisions).map(|r| r.number);
+    let chosen = target.and_then(|n| revisions.iter().position(|r| r.number == n)).unwrap_or(0);
+    let intent = Intent::Undo { workload: workload.clone(), to_revision: target };
+    open(state, intent, incident, Risk::Safe, (revisions, chosen))
+}
+
+/// `1`..`9`: preview that fix of the selected incident.
+pub fn open_fix(state: &mut State, nth: usize) -> Vec<Effect> {
+    let Some(row) = state.incidents.selected() else { return Vec::new() };
+    let Some(fix) = row.incident.fixes.get(nth) else {
+        state.notify(format!("there is no fix {}", nth + 1));
+        return Vec::new();
+    };
+    let (id, risk, command) = (row.incident.id.clone(), fix.risk, fix.command.clone());
+    match fix.action.clone() {
+        Some(Intent::Undo { workload, .. }) => open_undo_of(state, &workload, Some(id)),
+        Some(intent) => open(state, intent, Some(id), risk, (Vec::new(), 0)),
+        None => {
+            state.notify("k3am only shows this one: its command was copied to paste into a shell");
+            vec![Effect::Copy(command)]
+        }
+    }
+}
+
+fn open(
+    state: &mut State,
+    intent: Intent,
+    incident: Option<IncidentId>,
+    risk: Risk,
+    (revisions, chosen): (Vec<Revision>, usize),
+) -> Vec<Effect> {
+    let protected = state.config.is_protected(&state.snapshot.identity.name);
+    let must_type = (risk == Risk::Destructive || protected).then(|| target(&intent).name.to_string());
+    state.preview = Some(Preview {
+        typed: must_type.as_ref().map(|_| Input::default()),
+        must_type,
+        intent: intent.clone(),
+        incident,
+        risk,
+        revisions,
+        chosen,
+        plan: None,
+        check: None,
+        applying: false,
+        failed: None,
+    });
+    vec![Effect::Plan(intent)]
+}
+
+/// The object an intent is about.
+pub fn target(intent: &Intent) -> &ObjectRef {
+    match intent {
+        Intent::Undo { workload, .. }
+        | Intent::Scale { workload, .. }
+        | Intent::Restart { workload }
+        | Intent::SetMemoryLimit { workload, .. }
+        | Intent::SetImage { workload, .. } => workload,
+        Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => object,
+    }
+}
+
+/// Keys while a preview is open.
+pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
+    let keymap = &state.config.keymap;
+    let modal = keymap.find(&[Place::Preview], key).map(|h| h.action);
+    let everywhere = keymap.find(&[Place::Everywhere], key).map(|h| h.action);
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    let typing = preview.typed.is_some();
+    match (modal, everywhere) {
+        (Some(Action::Apply), _) => apply(state),
+        (Some(Action::Cancel), _) if !typing || key.code == crossterm::event::KeyCode::Esc => {
+            state.preview = None;
+            Vec::new()
+        }
+        (_, Some(Action::Quit)) => vec![Effect::Quit],
+        _ if typing => {
+            if let Some(typed) = &mut preview.typed {
+                typed.handle_event(&Event::Key(*key));
+            }
+            Vec::new()
+        }
+        (_, Some(Action::Down)) => choose(state, 1),
+        (_, Some(Action::Up)) => choose(state, -1),
+        _ => Vec::new(),
+    }
+}
+
+fn apply(state: &mut State) -> Vec<Effect> {
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    if !preview.is_ready() {
+        let why = not_ready(preview);
+        state.notify(why);
+        return Vec::new();
+    }
+    let Some(Ok(plan)) = &preview.plan else { return Vec::new() };
+    let plan = Box::new(plan.clone());
+    preview.applying = true;
+    preview.failed = None;
+    vec![Effect::Apply(plan)]
+}
+
+fn not_ready(preview: &Preview) -> String {
+    match (&preview.plan, &preview.check) {
+        (None, _) => "still planning".to_owned(),
+        (Some(Err(refusal)), _) => refusal.to_string(),
+        (Some(Ok(_)), None) => "the server has not answered the dry run yet".to_owned(),
+        (Some(Ok(_)), Some(check)) => match (&check.access, &check.dry_run, &preview.must_type) {
+            (Err(why), ..) => format!("not allowed: {why}"),
+            (_, Err(why), _) => format!("the server refused the dry run: {why}"),
+            (_, _, Some(name)) => format!("type the name {name} to confirm"),
+            _ => "it is already under way".to_owned(),
+        },
+    }
+}
+
+/// Chooses another revision and plans again.
+fn choose(state: &mut State, by: isize) -> Vec<Effect> {
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    let Intent::Undo { workload, .. } = &preview.intent else { return Vec::new() };
+    let last = preview.revisions.len().saturating_sub(1);
+    let chosen = preview.chosen.saturating_add_signed(by).min(last);
+    if chosen == preview.chosen || preview.applying {
+        return Vec::new();
+    }
+    preview.chosen = chosen;
+    let to_revision = preview.revisions.get(chosen).map(|r| r.number);
+    preview.intent = Intent::Undo { workload: workload.clone(), to_revision };
+    (preview.plan, preview.check, preview.failed) = (None, None, None);
+    vec![Effect::Plan(preview.intent.clone())]
+}
+
+/// A plan arrived.
+pub fn on_planned(state: &mut State, intent: &Intent, plan: Result<Plan, Refusal>) -> Vec<Effect> {
+    state.dirty = true;
+    let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) else { return Vec::new() };
+    preview.plan = Some(plan);
+    match &preview.plan {
+        Some(Ok(plan)) => vec![Effect::Check(Box::new(plan.clone()))],
+        _ => Vec::new(),
+    }
+}
+
+/// The server's answers arrived.
+pub fn on_checked(state: &mut State, intent: &Intent, check: Check) -> Vec<Effect> {
+    state.dirty = true;
+    if let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) {
+        preview.check = Some(check);
+    }
+    Vec::new()
+}
+
+/// The outcome of applying arrived.
+pub fn on_applied(state: &mut State, intent: &Intent, at: Time, result: Result<(), String>) -> Vec<Effect> {
+    state.dirty = true;
+    let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) else {
+        if let Err(why) = result {
+            state.notify(format!("failed: {why}"));
+        }
+        return Vec::new();
+    };
+    match result {
+        Ok(()) => {
+            let id = preview.incident.take();
+            state.preview = None;
+            if let Some(id) = id {
+                state.incidents.applied(id, intent, at);
+            }
+            state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
+            state.notify("applied; the incident follows the recovery");
+        }
+        Err(why) => {
+            preview.applying = false;
+            preview.failed = Some(why);
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,36 @@
+//! The views that lie on top of the cockpit.
+
+use super::effect::Effect;
+use super::state::State;
+use super::text_view::{self, TextView};
+use super::{cockpit, logs};
+use crate::config::{Hit, Place};
+
+/// A full view; the cockpit is what is left when there is none.
+#[derive(Debug)]
+pub enum View {
+    /// The log stream, full screen.
+    Logs,
+    /// YAML, a description, help.
+    Text(Box<TextView>),
+}
+
+/// Which keys count where we are, narrowest place first.
+pub fn places(state: &State) -> Vec<Place> {
+    let mut places = match state.views.last() {
+        None => cockpit::places(state),
+        Some(View::Logs) => vec![Place::Logs],
+        Some(View::Text(text)) => text.places(),
+    };
+    places.push(Place::Everywhere);
+    places
+}
+
+/// Sends an action to the view that is visible.
+pub fn dispatch(state: &mut State, hit: Hit) -> Vec<Effect> {
+    match state.views.last() {
+        None => cockpit::on(state, hit),
+        Some(View::Logs) => logs::on(state, hit),
+        Some(View::Text(_)) => text_view::on(state, hit),
+    }
+}
