@@ -66,7 +66,10 @@ fn pod(name: &str, version: u32) -> Value {
 }
 
 fn list(version: u32, more: &str, items: &[Value]) -> Reply {
-    Reply::Json(200, json!({"kind": "PodList", "metadata": {"resourceVersion": version.to_string(), "continue": more}, "items": items}))
+    Reply::Json(
+        200,
+        json!({"kind": "PodList", "metadata": {"resourceVersion": version.to_string(), "continue": more}, "items": items}),
+    )
 }
 
 struct Live {
@@ -131,7 +134,9 @@ async fn a_quiet_watch_still_shows_signs_of_life_within_a_minute() {
         _ => list(5, "", &[]),
     });
     let mut live = Live::start(&connection, PODS);
-    let heard = |s: &Snapshot| s.coverage.of_kind(KindId::Pod).find_map(|s| if let CoverageState::Synced { heard } = s { Some(*heard) } else { None });
+    let heard = |s: &Snapshot| {
+        s.coverage.of_kind(KindId::Pod).find_map(|s| if let CoverageState::Synced { heard } = s { Some(*heard) } else { None })
+    };
     live.until("synced", |s| heard(s).is_some()).await;
     let first = heard(&live.snapshot);
     live.until("heard again", |s| heard(s) > first).await;
@@ -157,7 +162,9 @@ async fn an_error_event_410_relists_and_what_the_list_does_not_name_is_gone() {
 async fn an_expired_continue_token_starts_the_list_again_and_keeps_the_first_page() {
     let (connection, _) = server(|line, before| match line {
         l if l.contains("watch=1") => Reply::Hang(Vec::new()),
-        l if l.contains("continue=tok%2Fen") && before < 4 => status(410, "Expired", "The provided continue parameter is too old"),
+        l if l.contains("continue=tok%2Fen") && before < 4 => {
+            status(410, "Expired", "The provided continue parameter is too old")
+        }
         l if l.contains("continue=") => list(5, "", &[pod("b", 4)]),
         _ => list(5, "tok/en", &[pod("a", 3)]),
     });
@@ -207,7 +214,8 @@ async fn a_cluster_wide_refusal_narrows_to_the_namespaces_that_can_be_listed() {
     });
     let mut live = Live::start(&connection, PODS);
     live.until("both answers", |s| {
-        s.coverage.is_complete(KindId::Pod, "shop") && matches!(s.coverage.of(KindId::Pod, "vault"), Some(CoverageState::Denied { .. }))
+        s.coverage.is_complete(KindId::Pod, "shop")
+            && matches!(s.coverage.of(KindId::Pod, "vault"), Some(CoverageState::Denied { .. }))
             && s.coverage.of_kind(KindId::Pod).count() == 3
     })
     .await;
@@ -241,18 +249,21 @@ async fn a_server_under_load_is_left_alone_for_as_long_as_it_asks() {
 #[tokio::test(start_paused = true)]
 async fn discovery_works_without_the_aggregated_form_and_survives_a_dead_group() {
     let (connection, _) = server(|line, _| {
-        Reply::Json(200, match line {
-            "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
-            "/apis" => json!({"kind": "APIGroupList", "groups": [
+        Reply::Json(
+            200,
+            match line {
+                "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
+                "/apis" => json!({"kind": "APIGroupList", "groups": [
                 {"name": "apps", "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}},
                 {"name": "dead.example.com", "versions": [{"version": "v1"}]}]}),
-            "/api/v1" => json!({"resources": [
+                "/api/v1" => json!({"resources": [
                 {"name": "pods", "singularName": "pod", "kind": "Pod", "namespaced": true, "shortNames": ["po"], "verbs": ["list"]},
                 {"name": "pods/log", "kind": "Pod", "namespaced": true, "verbs": ["get"]}]}),
-            "/apis/apps/v1" => json!({"resources": [
+                "/apis/apps/v1" => json!({"resources": [
                 {"name": "deployments", "singularName": "", "kind": "Deployment", "namespaced": true, "verbs": ["list"]}]}),
-            _ => return status(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
-        })
+                _ => return status(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+            },
+        )
     });
     let found: Vec<_> = connection.resources().await.unwrap().iter().map(|r| (&*r.plural, &*r.singular)).collect();
     assert_eq!(found, [("pods", "pod"), ("deployments", "deployment")]);
