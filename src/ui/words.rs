@@ -61,11 +61,23 @@ pub fn short_name(name: &str, width: usize) -> String {
     format!("…{tail}")
 }
 
+/// What tells a generated name from its siblings: `…dl9x7` of `fastapi-deployment-6d8db7655b-dl9x7`; short names stay whole.
+pub fn tail_name(name: &str) -> String {
+    let name = clean(name);
+    match name.rsplit_once('-') {
+        Some((_, tail)) if name.width() > 20 => format!("…{tail}"),
+        _ => crate::text::ellipsis(&name, 30),
+    }
+}
+
 /// `pod …dl9x7`, `deployment orders-api`.
 pub fn short_object(object: &ObjectRef, width: usize) -> String {
     let kind = clean(&object.kind).to_lowercase();
     let left = width.saturating_sub(kind.width() + 1);
-    format!("{kind} {}", short_name(&object.name, left))
+    format!(
+        "{kind} {}",
+        short_name(&if &*object.kind == "Pod" { tail_name(&object.name) } else { object.name.to_string() }, left)
+    )
 }
 
 /// Left text cut and padded, right text kept: exactly `width` columns where it fits.
