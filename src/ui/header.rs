@@ -69,6 +69,7 @@ fn place(state: &State) -> String {
         ConnectionState::Connecting { to } => format!("connecting to {to}"),
         ConnectionState::Connected(info) => {
             let namespaces = match info.namespaces.as_slice() {
+                [] if state.size.0 < 100 => "all".to_owned(),
                 [] => "all namespaces".to_owned(),
                 some => some.join(","),
             };

@@ -121,8 +121,11 @@ fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Ve
 fn one_evidence(paint: &Paint<'_>, item: &Evidence, width: usize, lines: &mut Vec<Line<'static>>) {
     let when = item.at.map(clock).unwrap_or_default();
     let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), tail_name(&item.object.name));
-    let room = width.saturating_sub(object.chars().count() + item.from.word().len() + when.len() + 6);
-    let from = format!("  {object}  {} {}", item.from.word(), short_name(&item.field, room));
+    let word = item.from.word();
+    // `status.phase` says where it was read by itself.
+    let source = if item.field.starts_with(word) { String::new() } else { format!("{word} ") };
+    let room = width.saturating_sub(object.chars().count() + source.len() + when.len() + 6);
+    let from = format!("  {object}  {source}{}", short_name(&item.field, room));
     let (from, when) = spread(&from, &when, width);
     lines.push(Line::from(vec![paint.span(Role::Dim, from), paint.span(Role::Dim, when)]));
     let mut quote = wrap(&format!("\"{}\"", redact::text(&item.text)), width.saturating_sub(5));
