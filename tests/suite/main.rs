@@ -24,5 +24,6 @@ mod practice_sim;
 mod pty;
 mod report;
 mod rules;
+mod schema;
 mod snapshot;
 mod tidy;
