@@ -220,7 +220,9 @@ fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
 #[test]
 fn a_lost_terminal_ends_it_with_and_without_sighup() {
     // In a session of its own the program has no controlling terminal, so nobody sends it SIGHUP.
-    for wrapper in [None, Some(["setsid", "--wait"].as_slice())] {
+    // The shell above it has to live through the hang-up to report how it ended.
+    let alone = ["sh", "-c", "trap '' HUP; setsid --wait \"$0\"; exit $?"];
+    for wrapper in [None, Some(alone.as_slice())] {
         let mut run = Run::start_under(wrapper, &[], &[], (80, 24));
         run.open();
         run.hang_up();
