@@ -1,6 +1,6 @@
 //! Taking the terminal and giving it back. Invariant: [`restore`] may be called any number of times, from anywhere.
 
-use std::io::{Stdout, Write, stdout};
+use std::io::{Stdout, stdout};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
