@@ -106,6 +106,14 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
     outcome
 }
 
+/// `k3am keys`: the key table as it is after the user's settings.
+pub fn keys() -> Outcome {
+    let (sources, mut problems) = crate::config::Sources::of_process(crate::config::Flags::default());
+    let (config, more) = crate::config::Config::build(&sources);
+    problems.extend(more);
+    Outcome { out: config.keymap.markdown(), notes: problems.iter().map(ToString::to_string).collect(), status: 0 }
+}
+
 /// Renders a report in the format asked for, with the exit status.
 pub fn finish(report: &Report, args: &DiagnoseArgs) -> Outcome {
     let out = match args.output {

@@ -4,16 +4,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use k3am::cli::{Cli, Command};
-use k3am::commands::{self, Outcome};
+use k3am::{commands, shell};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match &cli.command {
-        Some(Command::Explain(args)) => commands::explain(args.cause.as_deref()),
-        Some(Command::Diagnose(args)) => commands::diagnose(&cli.global, args),
-        _ => {
-            Outcome::refused("the cockpit is not in this build yet: use `k3am diagnose --from PATH` or `k3am explain`".to_owned())
-        }
-    };
-    outcome.print()
+    match &cli.command {
+        None => shell::cockpit(&cli.global),
+        Some(Command::Demo(args)) => shell::demo(&cli.global, args),
+        Some(Command::Diagnose(args)) => commands::diagnose(&cli.global, args).print(),
+        Some(Command::Explain(args)) => commands::explain(args.cause.as_deref()).print(),
+        Some(Command::Keys) => commands::keys().print(),
+    }
 }

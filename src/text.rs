@@ -28,6 +28,11 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// As [`clean`], for a line whose leading white space means something (YAML, tracebacks): tabs become two spaces.
+pub fn clean_keeping_indent(line: &str) -> String {
+    clean(&line.replace('\t', "  "))
+}
+
 /// True for characters that reorder or hide the text around them (Unicode bidi controls, zero-width, BOM).
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')

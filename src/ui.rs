@@ -1,11 +1,51 @@
-//! Views: `view(&State, &mut Frame)`, pure. One file a screen, named as in `app`; shared pieces in `ui/pane.rs`, `ui/spans.rs`.
-//!
-//! Invariants: text of the cluster is cleaned before it is drawn; every cut ends in `…`; colour only repeats what a glyph or a
-//! word says. To add a view: a file here and a line in [`draw_view`].
+//! From state to frame: one file a screen, the same names as in `app/`. Nothing here changes the state or reads a clock.
+
+mod blocks;
+mod cockpit;
+mod events;
+mod footer;
+mod glyphs;
+mod header;
+mod incidents;
+mod logs;
+mod metrics;
+mod paint;
+mod pods;
+mod preview;
+mod quiet;
+mod text_view;
+mod why;
+pub mod words;
 
 use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::widgets::Block;
 
-use crate::app::State;
+use crate::app::{State, View};
+use crate::config::Role;
+use paint::Paint;
 
-/// Draws one frame.
-pub fn view(_state: &State, _frame: &mut Frame<'_>) {}
+/// Smallest screen that is drawn; below it only a sentence is.
+const SMALLEST: (u16, u16) = (30, 8);
+
+/// Draws the whole screen.
+pub fn view(state: &State, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let paint = Paint::new(state);
+    frame.render_widget(Block::new().style(paint.style(Role::Text)), area);
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        frame.render_widget("k3am: the terminal is too small", area);
+        return;
+    }
+    let [top, body, bottom] = area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]));
+    header::draw(&paint, top, frame);
+    match state.views.last() {
+        None => cockpit::draw(&paint, body, frame),
+        Some(View::Logs) => logs::draw_view(&paint, body, frame),
+        Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
+    }
+    if let Some(open) = &state.preview {
+        preview::draw(&paint, open, body, frame);
+    }
+    footer::draw(&paint, bottom, frame);
+}

@@ -1,337 +1,291 @@
-//! The log of one container, full screen: follow, range, filter, search with context, marks. Lines live in [`super::feed`].
-//!
-//! `/` filters; `n` and `N` keep the context and walk from match to match of the same expression.
+//! The log: a bounded ring of lines of one stream, with filter, search and what of it is visible.
+
+use std::collections::VecDeque;
 
 use crossterm::event::KeyEvent;
+use regex::{Regex, RegexBuilder};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
 
-use super::feed::{Entry, Feed, FeedChange};
-use super::filter::Filter;
-use super::line::Line;
-use super::log_choice::{LogChoice, TAIL};
-use super::{Effect, Go, LogSpec, Reply, Screen, World};
+use super::effect::{Effect, LogSpec};
+use super::keys;
+use super::msg::LogBatch;
+use super::state::State;
+use super::view::View;
 use crate::config::{Action, Hit, Place};
-use crate::kinds::ObjectRef;
-use crate::text::Text;
+use crate::snapshot::LogLine;
 
-/// How far back a log is read: keys 0 to 6.
-pub const RANGES: &[(&str, Option<i64>)] = &[
-    ("tail", None),
-    ("head", None),
-    ("1m", Some(60)),
-    ("5m", Some(300)),
-    ("15m", Some(900)),
-    ("30m", Some(1_800)),
-    ("1h", Some(3_600)),
-];
-const HEAD: usize = 1;
+/// Lines kept.
+pub const KEEP: usize = 10_000;
+/// The ranges of keys 0 to 6: seconds, or none for tail and head.
+const RANGES: [Option<i64>; 7] = [None, None, Some(60), Some(300), Some(900), Some(1800), Some(3600)];
 
-/// What the expression of `/` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// Only lines it keeps are shown.
-    Hide,
-    /// Every line is shown; `n` and `N` walk from match to match.
-    Search,
+/// The log stream and how it is looked at.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Which log.
+    pub spec: Option<LogSpec>,
+    /// Why this one: `the run that crashed`, ...
+    pub why: String,
+    /// Lines, oldest first.
+    pub lines: VecDeque<LogLine>,
+    /// Lines that did not fit, or were dropped because we were slow.
+    pub dropped: u64,
+    /// Why no more will come.
+    pub ended: Option<String>,
+    /// Lines from the end that are scrolled away; 0 follows.
+    pub scrolled: usize,
+    /// Show the kubelet's time stamps.
+    pub timestamps: bool,
+    /// Wrap long lines.
+    pub wrap: bool,
+    /// The search or filter being typed.
+    pub typing: Option<Input>,
+    /// What is filtered by.
+    pub filter: Option<Filter>,
+    stream: u64,
 }
 
-/// The view.
-#[derive(Debug)]
-pub struct Logs {
-    /// Which container's run.
-    pub choice: LogChoice,
-    /// Index in [`RANGES`].
-    pub range: usize,
-    /// Time stamps are shown.
-    pub timestamps: bool,
-    /// Long lines wrap instead of being cut.
-    pub wrap: bool,
-    /// The lowest line shown; `None` follows the end.
-    pub bottom: Option<u64>,
-    /// The line the search stands on.
-    pub found: Option<u64>,
-    /// The expression, and what it does.
-    pub filter: Option<(Filter, Use)>,
-    /// The expression being typed.
-    pub typing: Option<Line>,
-    /// Why what is typed is not an expression.
-    pub problem: Option<String>,
+/// A filter on lines.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// As typed.
+    pub text: String,
+    /// Lines that do not match are shown.
+    pub inverse: bool,
+    /// What lines must match; the text itself when it is no regular expression.
+    pub regex: Regex,
+}
+
+impl Filter {
+    /// From what was typed: a regex, or `!regex` for its inverse. Text that is no regex is taken literally.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (inverse, pattern) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        if pattern.is_empty() {
+            return None;
+        }
+        let build = |p: &str| RegexBuilder::new(p).case_insensitive(true).build().ok();
+        let regex = build(pattern).or_else(|| build(&regex::escape(pattern)))?;
+        Some(Self { text: text.to_owned(), inverse, regex })
+    }
+
+    /// True when a line is shown.
+    pub fn shows(&self, line: &str) -> bool {
+        self.regex.is_match(line) != self.inverse
+    }
+}
+
+/// How serious a line says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// ERROR, CRITICAL, FATAL, a traceback's head or its last line.
+    Error,
+    /// WARN, WARNING.
+    Warning,
+    /// INFO.
+    Info,
+    /// DEBUG, TRACE.
+    Debug,
+    /// It does not say.
+    None,
+}
+
+/// Reads the level off a line, by the words loggers write.
+pub fn level(line: &str) -> Level {
+    let head: String = line.chars().take(120).collect();
+    let has = |words: &[&str]| words.iter().any(|w| head.contains(w));
+    if has(&["ERROR", "CRITICAL", "FATAL", "PANIC", "panic:", "Traceback", "\"level\":\"error\"", "level=error"])
+        || is_exception(line)
+    {
+        Level::Error
+    } else if has(&["WARN", "\"level\":\"warn", "level=warn"]) {
+        Level::Warning
+    } else if has(&["INFO", "\"level\":\"info", "level=info"]) {
+        Level::Info
+    } else if has(&["DEBUG", "TRACE", "level=debug"]) {
+        Level::Debug
+    } else {
+        Level::None
+    }
+}
+
+/// `package.SomeError: text`, the line a traceback ends with.
+fn is_exception(line: &str) -> bool {
+    let Some((name, _)) = line.split_once(':') else { return false };
+    (name.ends_with("Error") || name.ends_with("Exception")) && !name.contains(' ')
 }
 
 impl Logs {
-    /// The view of that container's log.
-    pub fn new(choice: LogChoice) -> Self {
-        Self {
-            choice,
-            range: 0,
-            timestamps: false,
-            wrap: true,
-            bottom: None,
-            found: None,
-            filter: None,
-            typing: None,
-            problem: None,
-        }
-    }
-
-    /// The view with the filter line open.
-    #[must_use]
-    pub fn with_filter_open(mut self) -> Self {
-        self.typing = Some(Line::default());
-        self
-    }
-
-    /// The stream it shows.
-    pub fn spec(&self) -> LogSpec {
-        let (_, since_seconds) = RANGES.get(self.range).copied().unwrap_or(("tail", None));
-        let from_end = since_seconds.is_none() && self.range != HEAD;
-        let spec = self.choice.spec();
-        let follow = spec.follow && self.range != HEAD;
-        LogSpec { since_seconds, follow, tail: from_end.then_some(TAIL), ..spec }
-    }
-
-    /// True for lines that are shown.
-    pub fn shows(&self, entry: &Entry) -> bool {
-        match (&self.filter, entry) {
-            (Some((filter, Use::Hide)), Entry::Line { line, .. }) => filter.keeps(&line.text),
-            _ => true,
-        }
-    }
-
-    /// The nearest shown line before `from`, going back.
-    pub fn shown_before(&self, feed: &Feed, from: u64) -> Option<u64> {
-        (feed.first()..from).rev().find(|number| feed.get(*number).is_some_and(|entry| self.shows(entry)))
-    }
-
-    /// The nearest shown line at or after `from`.
-    pub fn shown_from(&self, feed: &Feed, from: u64) -> Option<u64> {
-        (from.max(feed.first())..feed.end()).find(|number| feed.get(*number).is_some_and(|entry| self.shows(entry)))
-    }
-
-    fn page(world: &World) -> usize {
-        usize::from(world.size.1.saturating_sub(6)).max(1)
-    }
-
-    fn up(&mut self, feed: &Feed, lines: usize) {
-        let mut at = self.bottom.unwrap_or_else(|| feed.end().saturating_sub(1));
-        for _ in 0..lines {
-            let Some(before) = self.shown_before(feed, at) else { break };
-            at = before;
-        }
-        self.bottom = Some(at.max(feed.first()));
-    }
-
-    fn down(&mut self, feed: &Feed, lines: usize) {
-        let Some(mut at) = self.bottom else { return };
-        for _ in 0..lines {
-            match self.shown_from(feed, at + 1) {
-                Some(next) => at = next,
-                None => {
-                    self.bottom = None;
-                    return;
-                }
+    /// Follows what the selection wants, unless a log was opened by hand (`automatic` false).
+    pub fn follow(&mut self, wanted: Option<&(LogSpec, String)>, automatic: bool) -> Vec<Effect> {
+        match wanted {
+            _ if !automatic => Vec::new(),
+            Some((spec, _)) if self.spec.as_ref() == Some(spec) => Vec::new(),
+            Some((spec, why)) => self.open(spec.clone(), why),
+            None if self.spec.is_none() => Vec::new(),
+            None => {
+                self.reset(None, "");
+                vec![Effect::StopLog]
             }
         }
-        self.bottom = Some(at);
     }
 
-    /// Shows `number` a third down the screen.
-    fn show(&mut self, world: &World, number: u64) {
-        self.bottom = Some((number + Self::page(world) as u64 * 2 / 3).min(world.feed.end().saturating_sub(1)));
-        self.found = Some(number);
+    /// Opens a log, dropping the one before.
+    pub fn open(&mut self, spec: LogSpec, why: &str) -> Vec<Effect> {
+        self.reset(Some(spec.clone()), why);
+        vec![Effect::FollowLog { stream: self.stream, spec }]
     }
 
-    fn search(&mut self, world: &World, forward: bool) -> Reply {
-        let Some((filter, how)) = self.filter.as_mut() else { return Reply::notice("nothing to search for: / first") };
-        *how = Use::Search;
-        let filter = filter.clone();
-        let feed = &world.feed;
-        let keeps =
-            |n: &u64| matches!(feed.get(*n), Some(Entry::Line { line, .. }) if filter.keeps(&line.text) && !line.text.is_empty());
-        let next = match (forward, self.found) {
-            (true, Some(at)) => (at + 1..feed.end()).find(keeps),
-            (true, None) => (feed.first()..feed.end()).find(keeps),
-            (false, at) => (feed.first()..at.unwrap_or(feed.end())).rev().find(keeps),
+    fn reset(&mut self, spec: Option<LogSpec>, why: &str) {
+        self.stream += 1;
+        self.spec = spec;
+        why.clone_into(&mut self.why);
+        self.lines.clear();
+        self.dropped = 0;
+        self.ended = None;
+        self.scrolled = 0;
+    }
+
+    /// Takes a batch of the current stream; false when it is of an older one.
+    pub fn take(&mut self, stream: u64, batch: LogBatch) -> bool {
+        if stream != self.stream {
+            return false;
+        }
+        if self.scrolled > 0 {
+            self.scrolled += batch.lines.iter().filter(|l| self.filter.as_ref().is_none_or(|f| f.shows(&l.text))).count();
+        }
+        self.lines.extend(batch.lines);
+        while self.lines.len() > KEEP {
+            self.lines.pop_front();
+            self.dropped += 1;
+        }
+        self.dropped += batch.dropped;
+        self.ended = batch.ended.or(self.ended.take());
+        true
+    }
+
+    /// Lines that the filter shows, oldest first.
+    pub fn shown(&self) -> impl DoubleEndedIterator<Item = &LogLine> {
+        self.lines.iter().filter(|line| self.filter.as_ref().is_none_or(|f| f.shows(&line.text)))
+    }
+
+    /// Moves the visible part.
+    pub fn scroll(&mut self, action: Action, page: usize) {
+        let last = self.shown().count().saturating_sub(1);
+        let to = match action {
+            Action::Up => self.scrolled.saturating_add(1),
+            Action::Down => self.scrolled.saturating_sub(1),
+            Action::PageUp => self.scrolled.saturating_add(page),
+            Action::PageDown => self.scrolled.saturating_sub(page),
+            Action::Top => last,
+            Action::Bottom => 0,
+            _ => self.scrolled,
         };
-        match next {
-            Some(number) => {
-                self.show(world, number);
-                Reply::none()
-            }
-            None => Reply::notice(if forward { "no match below" } else { "no match above" }),
-        }
+        self.scrolled = to.min(last);
     }
 
-    fn first_error(&mut self, world: &World) -> Reply {
-        match world.feed.first_error() {
-            Some(number) => {
-                self.show(world, number);
-                Reply::none()
-            }
-            None => Reply::notice("no error in what was read"),
-        }
-    }
-
-    fn next_container(&mut self, world: &World) -> Reply {
-        let Some(pod) = world.snapshot.pods.named(&self.choice.namespace, &self.choice.pod) else {
-            return Reply::notice("the pod is gone");
-        };
-        let names: Vec<&Text> = pod.spec.all_containers().map(|c| &c.name).collect();
-        let at = names.iter().position(|name| **name == self.choice.container).unwrap_or(0);
-        match names.get((at + 1) % names.len().max(1)) {
-            Some(name) if names.len() > 1 => {
-                self.choice.container = (*name).clone();
-                self.choice.note = None;
-                self.restart()
-            }
-            _ => Reply::notice("the pod has one container"),
-        }
-    }
-
-    /// Reads anew: another container, run or range.
-    fn restart(&mut self) -> Reply {
-        self.bottom = None;
-        self.found = None;
-        Reply::none()
-    }
-
-    fn typed(&mut self) {
-        let Some(line) = &self.typing else { return };
-        match Filter::parse(line.text()) {
-            Ok(filter) => {
-                self.problem = None;
-                self.filter = filter.map(|filter| (filter, Use::Hide));
-            }
-            Err(problem) => self.problem = Some(problem),
-        }
-    }
-
-    fn on_typing(&mut self, hit: Hit) -> Option<Reply> {
-        match hit.action {
-            Action::Accept => {
-                self.typed();
-                if self.problem.is_none() {
-                    self.typing = None;
-                }
-            }
-            Action::Cancel => {
-                self.typing = None;
-                self.problem = None;
-                self.filter = None;
-            }
-            _ => return None,
-        }
-        Some(Reply::none())
-    }
-
-    fn scroll(&mut self, world: &World, action: Action) -> bool {
-        let feed = &world.feed;
-        match action {
-            Action::Down => self.down(feed, 1),
-            Action::Up => self.up(feed, 1),
-            Action::PageDown => self.down(feed, Self::page(world)),
-            Action::PageUp => self.up(feed, Self::page(world)),
-            Action::Top => self.bottom = Some(feed.first()),
-            Action::Bottom => self.bottom = None,
-            _ => return false,
-        }
+    /// Scrolls to the first error line.
+    pub fn to_first_error(&mut self) -> bool {
+        let shown: Vec<&LogLine> = self.shown().collect();
+        let Some(at) = shown.iter().position(|line| level(&line.text) == Level::Error) else { return false };
+        self.scrolled = shown.len().saturating_sub(at + 3);
         true
     }
 }
 
-impl Screen for Logs {
-    fn places(&self, _world: &World) -> Vec<Place> {
-        if self.typing.is_some() { vec![Place::Prompt] } else { vec![Place::Logs] }
-    }
-
-    fn on_action(&mut self, world: &World, hit: Hit) -> Option<Reply> {
-        if self.typing.is_some() {
-            return self.on_typing(hit);
+/// Handles an action in the log pane or view.
+pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
+    let page = usize::from(state.size.1).saturating_sub(4).max(1);
+    match hit.action {
+        Action::Follow => state.logs.scrolled = usize::from(state.logs.scrolled == 0),
+        Action::Timestamps => state.logs.timestamps = !state.logs.timestamps,
+        Action::Wrap => state.logs.wrap = !state.logs.wrap,
+        Action::ClearLog => state.logs.lines.clear(),
+        Action::Filter => state.logs.typing = Some(Input::default()),
+        Action::FirstError => first_error(state),
+        Action::PreviousRun => return change(state, |spec| (spec.previous, spec.follow) = (!spec.previous, spec.previous)),
+        Action::ChooseContainer | Action::AllContainers => return next_container(state),
+        Action::LogRange => return range(state, hit.nth),
+        Action::MarkLine => mark(state),
+        Action::CopyName => return state.logs.spec.iter().map(|spec| Effect::Copy(spec.pod.to_string())).collect(),
+        Action::Save => return save(state),
+        Action::NextMatch => state.logs.scroll(Action::Down, page),
+        Action::PreviousMatch => state.logs.scroll(Action::Up, page),
+        Action::Back if state.logs.filter.is_some() => state.logs.filter = None,
+        Action::Back => return keys::leave(state),
+        Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => {
+            state.logs.scroll(hit.action, page);
         }
-        if self.scroll(world, hit.action) {
-            return Some(Reply::none());
-        }
-        let reply = match hit.action {
-            Action::LogRange => {
-                self.range = hit.nth.min(RANGES.len() - 1);
-                let reply = self.restart();
-                self.bottom = (self.range == HEAD).then_some(0);
-                reply
-            }
-            Action::Follow => {
-                self.bottom = if self.bottom.is_some() { None } else { Some(world.feed.end().saturating_sub(1)) };
-                Reply::none()
-            }
-            Action::PreviousRun => {
-                self.choice.previous = !self.choice.previous;
-                self.choice.note = None;
-                self.restart()
-            }
-            Action::ChooseContainer | Action::AllContainers => self.next_container(world),
-            Action::FirstError => self.first_error(world),
-            Action::Timestamps => {
-                self.timestamps = !self.timestamps;
-                Reply::none()
-            }
-            Action::Wrap => {
-                self.wrap = !self.wrap;
-                Reply::none()
-            }
-            Action::MarkLine => Reply { feed: Some(FeedChange::Mark), ..Reply::default() },
-            Action::ClearLog => Reply { feed: Some(FeedChange::Clear), ..Reply::default() },
-            Action::NextMatch => self.search(world, true),
-            Action::PreviousMatch => self.search(world, false),
-            Action::Filter => {
-                self.typing = Some(Line::new(self.filter.as_ref().map_or("", |(filter, _)| &filter.text)));
-                Reply::none()
-            }
-            Action::Back if self.filter.is_some() => {
-                self.filter = None;
-                self.found = None;
-                Reply::none()
-            }
-            Action::Zoom => Reply { go: vec![Go::Pop], ..Reply::default() },
-            Action::Save => Reply::effects(vec![save(world, &self.choice)]),
-            _ => return None,
-        };
-        Some(reply)
+        _ => {}
     }
+    Vec::new()
+}
 
-    fn on_key(&mut self, _world: &World, key: KeyEvent) -> Reply {
-        if self.typing.as_mut().is_some_and(|line| line.key(key)) {
-            self.typed();
-        }
-        Reply::none()
-    }
-
-    fn on_paste(&mut self, _world: &World, text: &str) -> Reply {
-        if let Some(line) = &mut self.typing {
-            line.paste(text);
-            self.typed();
-        }
-        Reply::none()
-    }
-
-    fn selected(&self, _world: &World) -> Option<ObjectRef> {
-        Some(ObjectRef::new("Pod", &self.choice.namespace, &self.choice.pod))
-    }
-
-    fn log_spec(&self) -> Option<LogSpec> {
-        Some(self.spec())
+fn first_error(state: &mut State) {
+    if !state.logs.to_first_error() {
+        state.notify("no error line in what is shown");
     }
 }
 
-fn save(world: &World, choice: &LogChoice) -> Effect {
-    let feed = &world.feed;
-    let mut text = String::new();
-    for number in feed.first()..feed.end() {
-        if let Some(Entry::Line { line, .. }) = feed.get(number) {
-            if let Some(at) = line.at {
-                text.push_str(&at.to_rfc3339());
-                text.push(' ');
-            }
-            text.push_str(&line.text);
-            text.push('\n');
+fn mark(state: &mut State) {
+    state
+        .logs
+        .lines
+        .push_back(LogLine { at: Some(state.now), text: "──────── mark ────────".into() });
+}
+
+fn change(state: &mut State, edit: impl FnOnce(&mut LogSpec)) -> Vec<Effect> {
+    let Some(mut spec) = state.logs.spec.clone() else { return Vec::new() };
+    edit(&mut spec);
+    state.logs.open(spec, "chosen with the key")
+}
+
+/// The next container of the pod, init containers included.
+fn next_container(state: &mut State) -> Vec<Effect> {
+    let Some(spec) = &state.logs.spec else { return Vec::new() };
+    let Some(pod) = state.snapshot.pods.named(&spec.namespace, &spec.pod) else { return Vec::new() };
+    let names: Vec<_> = pod.spec.all_containers().map(|c| c.name.clone()).collect();
+    let at = names.iter().position(|n| *n == spec.container).unwrap_or(0);
+    match names.get((at + 1) % names.len().max(1)) {
+        Some(next) if *next != spec.container => change(state, |spec| spec.container = next.clone()),
+        _ => {
+            state.notify("the pod has one container");
+            Vec::new()
         }
     }
-    Effect::Save { name: format!("{}-{}.log", choice.pod, choice.container), text }
+}
+
+fn range(state: &mut State, nth: usize) -> Vec<Effect> {
+    let since = RANGES.get(nth).copied().flatten();
+    change(state, |spec| {
+        spec.since_seconds = since;
+        spec.tail = if nth == 0 { Some(500) } else { None };
+    })
+}
+
+fn save(state: &mut State) -> Vec<Effect> {
+    let Some(spec) = &state.logs.spec else { return Vec::new() };
+    let text: String = state.logs.shown().flat_map(|line| [&*line.text, "\n"]).collect();
+    vec![Effect::Save { name: format!("{}-{}.log", spec.pod, spec.container), text }]
+}
+
+/// Keys while a filter is typed; `None` when none is.
+pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
+    let visible =
+        matches!(state.views.last(), Some(View::Logs)) || (state.views.is_empty() && state.cockpit.focus == super::Pane::Logs);
+    if !visible || state.logs.typing.is_none() {
+        return None;
+    }
+    let hit = state.config.keymap.find(&[Place::Prompt], key);
+    match hit.map(|h| h.action) {
+        Some(Action::Accept) => state.logs.typing = None,
+        Some(Action::Cancel) => (state.logs.typing, state.logs.filter) = (None, None),
+        _ => {
+            let input = state.logs.typing.as_mut()?;
+            input.handle_event(&crossterm::event::Event::Key(*key));
+            state.logs.filter = Filter::parse(input.value());
+            state.logs.scrolled = 0;
+        }
+    }
+    Some(Vec::new())
 }

@@ -1,264 +1,258 @@
-//! An action before it is applied: what changes, the command, the server's opinion. `Enter` does it, `Esc` leaves it.
+//! The preview of an action: what it will do, what the server says to it, one key to do it.
 //!
-//! Invariant: nothing is applied that was not shown with its plan. `Enter` before the server's answer waits for a yes.
-//! For an undo the revisions are listed; `j` and `k` choose another one, which is planned and checked anew.
+//! Undo shows the revisions and lets one choose. Nothing is applied that the access review or the dry run refused, and a
+//! destructive plan asks for the name to be typed.
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{Event, KeyEvent};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
 
-use super::line::Line;
-use super::{Effect, Go, Msg, Reply, Screen, World};
-use crate::actions::{Check, Intent, Plan};
-use crate::changes;
-use crate::config::{Action, Hit, Place};
-use crate::diagnosis::{Fix, Risk};
+use super::effect::Effect;
+use super::state::State;
+use crate::actions::{Check, Intent, Plan, Refusal};
+use crate::changes::{self, revisions::Revision};
+use crate::config::{Action, Place};
+use crate::diagnosis::{IncidentId, Risk};
 use crate::kinds::ObjectRef;
+use crate::text::Time;
 
-/// How far it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stage {
-    /// Shown; nothing is done.
-    Shown,
-    /// Confirmed before the server had answered: applied when it agrees.
-    Confirmed,
-    /// On its way to the server.
-    Applying,
-    /// The server refused, in its words.
-    Failed(String),
-}
-
-/// The view.
+/// What is being previewed.
 #[derive(Debug)]
 pub struct Preview {
-    /// What is asked for.
+    /// What was asked.
     pub intent: Intent,
-    /// Title of the fix it comes from.
-    pub title: Option<String>,
+    /// The incident it is for.
+    pub incident: Option<IncidentId>,
     /// How dangerous.
     pub risk: Risk,
-    /// The plan, or why there is none; `None` while it is being made.
-    pub plan: Option<Result<Plan, String>>,
-    /// The server's opinion; `None` while it is asked.
+    /// For undo: the revisions, newest first.
+    pub revisions: Vec<Revision>,
+    /// Index of the chosen revision.
+    pub chosen: usize,
+    /// The plan, once there is one.
+    pub plan: Option<Result<Plan, Refusal>>,
+    /// What the server says to it.
     pub check: Option<Check>,
-    /// How far it is.
-    pub stage: Stage,
-    /// What must be typed, and what was.
-    pub typing: Option<(String, Line)>,
-    /// For what destroys: true while the harmless answer is focused.
-    pub on_cancel: bool,
+    /// It was confirmed and is under way.
+    pub applying: bool,
+    /// Applying failed: the server's words.
+    pub failed: Option<String>,
+    /// The name being typed, for destructive plans and protected contexts.
+    pub typed: Option<Input>,
+    /// What must be typed.
+    pub must_type: Option<String>,
 }
 
 impl Preview {
-    /// Previews an intent; `fix` is the suggestion it comes from.
-    pub fn open(world: &World, intent: Intent, fix: Option<&Fix>) -> (Self, Vec<Effect>) {
-        let intent = with_revision(world, intent);
-        let risk = fix.map_or_else(|| risk_of(&intent), |fix| fix.risk);
-        let typing = must_type(world, &intent, risk).map(|name| (name, Line::default()));
-        let asks = matches!(intent, Intent::Delete { .. });
-        let view = Self {
-            intent: intent.clone(),
-            title: fix.map(|fix| fix.title.clone()),
-            risk,
-            plan: None,
-            check: None,
-            stage: Stage::Shown,
-            on_cancel: asks && typing.is_none(),
-            typing,
-        };
-        (view, vec![Effect::Plan(intent)])
+    /// True when `Enter` would apply.
+    pub fn is_ready(&self) -> bool {
+        let accepted = self.check.as_ref().is_some_and(|c| c.access.is_ok() && c.dry_run.is_ok());
+        let typed = self.must_type.as_ref().is_none_or(|name| self.typed.as_ref().is_some_and(|t| t.value() == name));
+        matches!(self.plan, Some(Ok(_))) && accepted && typed && !self.applying
     }
 
-    /// The workload whose revisions are listed, and the chosen one.
-    pub fn undoes(&self) -> Option<(&ObjectRef, Option<i64>)> {
-        match &self.intent {
-            Intent::Undo { workload, to_revision } => Some((workload, *to_revision)),
-            _ => None,
-        }
-    }
-
-    /// True when what must be typed was typed.
-    pub fn is_typed(&self) -> bool {
-        self.typing.as_ref().is_none_or(|(wanted, line)| line.text().trim() == wanted)
-    }
-
-    /// Why `Enter` would not do it, if so.
-    pub fn obstacle(&self, world: &World) -> Option<String> {
-        let refused = |check: &Check| check.access.clone().and(check.dry_run.clone()).err();
-        match &self.plan {
-            None => Some("the plan is still being made".to_owned()),
-            Some(Err(why)) => Some(why.clone()),
-            Some(Ok(_)) if world.is_read_only() => Some("read-only: nothing is written".to_owned()),
-            Some(Ok(_)) if !self.is_typed() => Some("type the name first".to_owned()),
-            Some(Ok(_)) => self.check.as_ref().and_then(refused),
-        }
-    }
-
-    fn confirm(&mut self, world: &World) -> Reply {
-        if self.on_cancel {
-            return Reply::pop();
-        }
-        if matches!(self.stage, Stage::Applying | Stage::Confirmed) {
-            return Reply::none();
-        }
-        if let Some(why) = self.obstacle(world) {
-            return Reply::notice(why);
-        }
-        match (&self.plan, &self.check) {
-            (Some(Ok(plan)), Some(_)) => {
-                self.stage = Stage::Applying;
-                Reply::effects(vec![Effect::Apply(Box::new(plan.clone()))])
-            }
-            _ => {
-                self.stage = Stage::Confirmed;
-                Reply::none()
-            }
-        }
-    }
-
-    /// Chooses the revision `by` rows further down the list (older).
-    fn choose(&mut self, world: &World, by: isize) -> Reply {
-        let Intent::Undo { workload, to_revision } = &self.intent else { return Reply::none() };
-        if matches!(self.stage, Stage::Applying) {
-            return Reply::none();
-        }
-        let revisions = changes::revisions(&world.snapshot, workload);
-        let others: Vec<i64> = revisions.iter().filter(|r| !r.is_current).map(|r| r.number).collect();
-        let at = others.iter().position(|n| Some(*n) == *to_revision).unwrap_or(0);
-        let next = at.saturating_add_signed(by).min(others.len().saturating_sub(1));
-        let Some(number) = others.get(next).filter(|n| Some(**n) != *to_revision) else { return Reply::none() };
-        let intent = Intent::Undo { workload: workload.clone(), to_revision: Some(*number) };
-        self.intent = intent.clone();
-        self.plan = None;
-        self.check = None;
-        self.stage = Stage::Shown;
-        Reply::effects(vec![Effect::Plan(intent)])
-    }
-
-    fn on_planned(&mut self, plan: &Result<Plan, crate::actions::Refusal>) -> Reply {
-        match plan {
-            Ok(plan) => {
-                self.plan = Some(Ok(plan.clone()));
-                Reply::effects(vec![Effect::Check(Box::new(plan.clone()))])
-            }
-            Err(refusal) => {
-                self.plan = Some(Err(refusal.to_string()));
-                Reply::none()
-            }
-        }
-    }
-
-    fn on_checked(&mut self, world: &World, check: &Check) -> Reply {
-        self.check = Some(check.clone());
-        if self.stage == Stage::Confirmed {
-            self.stage = Stage::Shown;
-            return self.confirm(world);
-        }
-        Reply::none()
-    }
-
-    fn on_applied(&mut self, result: &Result<(), String>) -> Reply {
-        match result {
-            Ok(()) => {
-                let title = self.plan.as_ref().and_then(|p| p.as_ref().ok()).map_or("", |plan| &plan.title);
-                let notice = Some(format!("done: {}", title.split_whitespace().collect::<Vec<_>>().join(" ")));
-                Reply { go: vec![Go::Pop], notice, ..Reply::default() }
-            }
-            Err(why) => {
-                self.stage = Stage::Failed(why.clone());
-                Reply::none()
-            }
+    /// Pasted text goes to the name being typed.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(typed) = &mut self.typed {
+            *typed = typed.clone().with_value(format!("{}{text}", typed.value()));
         }
     }
 }
 
-/// An undo without a revision goes to the last that was ready.
-fn with_revision(world: &World, intent: Intent) -> Intent {
+/// `u`: undo the rollout of the selected incident's workload.
+pub fn open_undo(state: &mut State) -> Vec<Effect> {
+    let Some(row) = state.incidents.selected() else {
+        state.notify("nothing is selected: there is nothing to undo");
+        return Vec::new();
+    };
+    let id = row.incident.id.clone();
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+    match row.incident.workloads.iter().find(|w| kinds.contains(&&*w.kind)).cloned() {
+        Some(workload) => open_undo_of(state, &workload, Some(id)),
+        None => {
+            state.notify("only Deployments, StatefulSets and DaemonSets have rollouts to undo");
+            Vec::new()
+        }
+    }
+}
+
+/// Undo the rollout of that workload.
+pub fn open_undo_of(state: &mut State, workload: &ObjectRef, incident: Option<IncidentId>) -> Vec<Effect> {
+    let revisions = changes::revisions(&state.snapshot, workload);
+    let target = changes::undo_target(&revisions).map(|r| r.number);
+    let chosen = target.and_then(|n| revisions.iter().position(|r| r.number == n)).unwrap_or(0);
+    let intent = Intent::Undo { workload: workload.clone(), to_revision: target };
+    open(state, intent, incident, Risk::Safe, (revisions, chosen))
+}
+
+/// `1`..`9`: preview that fix of the selected incident.
+pub fn open_fix(state: &mut State, nth: usize) -> Vec<Effect> {
+    let Some(row) = state.incidents.selected() else { return Vec::new() };
+    let Some(fix) = row.incident.fixes.get(nth) else {
+        state.notify(format!("there is no fix {}", nth + 1));
+        return Vec::new();
+    };
+    let (id, risk, command) = (row.incident.id.clone(), fix.risk, fix.command.clone());
+    match fix.action.clone() {
+        Some(Intent::Undo { workload, .. }) => open_undo_of(state, &workload, Some(id)),
+        Some(intent) => open(state, intent, Some(id), risk, (Vec::new(), 0)),
+        None => {
+            state.notify("k3am only shows this one: its command was copied to paste into a shell");
+            vec![Effect::Copy(command)]
+        }
+    }
+}
+
+fn open(
+    state: &mut State,
+    intent: Intent,
+    incident: Option<IncidentId>,
+    risk: Risk,
+    (revisions, chosen): (Vec<Revision>, usize),
+) -> Vec<Effect> {
+    let protected = state.config.is_protected(&state.snapshot.identity.name);
+    let must_type = (risk == Risk::Destructive || protected).then(|| target(&intent).name.to_string());
+    state.preview = Some(Preview {
+        typed: must_type.as_ref().map(|_| Input::default()),
+        must_type,
+        intent: intent.clone(),
+        incident,
+        risk,
+        revisions,
+        chosen,
+        plan: None,
+        check: None,
+        applying: false,
+        failed: None,
+    });
+    vec![Effect::Plan(intent)]
+}
+
+/// The object an intent is about.
+pub fn target(intent: &Intent) -> &ObjectRef {
     match intent {
-        Intent::Undo { workload, to_revision: None } => {
-            let revisions = changes::revisions(&world.snapshot, &workload);
-            let to_revision = changes::undo_target(&revisions).map(|revision| revision.number);
-            Intent::Undo { workload, to_revision }
-        }
-        other => other,
+        Intent::Undo { workload, .. }
+        | Intent::Scale { workload, .. }
+        | Intent::Restart { workload }
+        | Intent::SetMemoryLimit { workload, .. }
+        | Intent::SetImage { workload, .. } => workload,
+        Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => object,
     }
 }
 
-fn risk_of(intent: &Intent) -> Risk {
-    match intent {
-        Intent::Undo { .. } | Intent::Scale { .. } => Risk::Safe,
-        Intent::Restart { .. } | Intent::SetMemoryLimit { .. } | Intent::SetImage { .. } => Risk::Disruptive,
-        Intent::Delete { force, object } => {
-            if *force || matches!(&*object.kind, "Namespace" | "Node") { Risk::Destructive } else { Risk::Disruptive }
+/// Keys while a preview is open.
+pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
+    let keymap = &state.config.keymap;
+    let modal = keymap.find(&[Place::Preview], key).map(|h| h.action);
+    let everywhere = keymap.find(&[Place::Everywhere], key).map(|h| h.action);
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    let typing = preview.typed.is_some();
+    match (modal, everywhere) {
+        (Some(Action::Apply), _) => apply(state),
+        (Some(Action::Cancel), _) if !typing || key.code == crossterm::event::KeyCode::Esc => {
+            state.preview = None;
+            Vec::new()
         }
-        Intent::RemoveFinalizer { .. } => Risk::Destructive,
-    }
-}
-
-/// The name that must be typed: the context's where contexts are protected, the object's for what destroys.
-fn must_type(world: &World, intent: &Intent, risk: Risk) -> Option<String> {
-    let context = world.connected().map(|info| &info.context).filter(|context| world.config.is_protected(context));
-    match context {
-        Some(context) => Some(context.clone()),
-        None => (risk == Risk::Destructive).then(|| super::follow_up::object_of(intent).name.to_string()),
-    }
-}
-
-impl Screen for Preview {
-    fn places(&self, _world: &World) -> Vec<Place> {
-        if self.typing.is_some() {
-            vec![Place::Prompt]
-        } else if matches!(self.intent, Intent::Delete { .. }) {
-            vec![Place::Confirm]
-        } else {
-            vec![Place::Preview]
-        }
-    }
-
-    fn on_action(&mut self, world: &World, hit: Hit) -> Option<Reply> {
-        match hit.action {
-            Action::Apply | Action::Accept => Some(self.confirm(world)),
-            Action::Cancel => Some(Reply::pop()),
-            Action::NextSuggestion => Some(self.choose(world, 1)),
-            Action::PreviousSuggestion => Some(self.choose(world, -1)),
-            Action::OtherChoice => {
-                self.on_cancel = !self.on_cancel;
-                Some(Reply::none())
+        (_, Some(Action::Quit)) => vec![Effect::Quit],
+        _ if typing => {
+            if let Some(typed) = &mut preview.typed {
+                typed.handle_event(&Event::Key(*key));
             }
-            _ => None,
+            Vec::new()
         }
+        (_, Some(Action::Down)) => choose(state, 1),
+        (_, Some(Action::Up)) => choose(state, -1),
+        _ => Vec::new(),
     }
+}
 
-    /// `j` and `k` are not in the table for dialogs, where nothing else moves.
-    fn on_key(&mut self, world: &World, key: KeyEvent) -> Reply {
-        if let Some((_, line)) = &mut self.typing {
-            line.key(key);
-            return Reply::none();
-        }
-        let moved = world.config.keymap.find(&[Place::Everywhere], &key).map(|hit| hit.action);
-        match moved {
-            Some(Action::Down) => self.choose(world, 1),
-            Some(Action::Up) => self.choose(world, -1),
-            Some(Action::Quit) => Reply::effects(vec![Effect::Quit]),
-            _ => Reply::none(),
-        }
+fn apply(state: &mut State) -> Vec<Effect> {
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    if !preview.is_ready() {
+        let why = not_ready(preview);
+        state.notify(why);
+        return Vec::new();
     }
+    let Some(Ok(plan)) = &preview.plan else { return Vec::new() };
+    let plan = Box::new(plan.clone());
+    preview.applying = true;
+    preview.failed = None;
+    vec![Effect::Apply(plan)]
+}
 
-    fn on_paste(&mut self, _world: &World, text: &str) -> Reply {
-        if let Some((_, line)) = &mut self.typing {
-            line.paste(text);
-        }
-        Reply::none()
+fn not_ready(preview: &Preview) -> String {
+    match (&preview.plan, &preview.check) {
+        (None, _) => "still planning".to_owned(),
+        (Some(Err(refusal)), _) => refusal.to_string(),
+        (Some(Ok(_)), None) => "the server has not answered the dry run yet".to_owned(),
+        (Some(Ok(_)), Some(check)) => match (&check.access, &check.dry_run, &preview.must_type) {
+            (Err(why), ..) => format!("not allowed: {why}"),
+            (_, Err(why), _) => format!("the server refused the dry run: {why}"),
+            (_, _, Some(name)) => format!("type the name {name} to confirm"),
+            _ => "it is already under way".to_owned(),
+        },
     }
+}
 
-    fn on_msg(&mut self, world: &World, msg: &Msg) -> Reply {
-        match msg {
-            Msg::Planned { intent, plan } if *intent == self.intent => self.on_planned(plan),
-            Msg::Checked { intent, check } if *intent == self.intent => self.on_checked(world, check),
-            Msg::Applied { intent, result, .. } if *intent == self.intent => self.on_applied(result),
-            _ => Reply::none(),
+/// Chooses another revision and plans again.
+fn choose(state: &mut State, by: isize) -> Vec<Effect> {
+    let Some(preview) = &mut state.preview else { return Vec::new() };
+    let Intent::Undo { workload, .. } = &preview.intent else { return Vec::new() };
+    let last = preview.revisions.len().saturating_sub(1);
+    let chosen = preview.chosen.saturating_add_signed(by).min(last);
+    if chosen == preview.chosen || preview.applying {
+        return Vec::new();
+    }
+    preview.chosen = chosen;
+    let to_revision = preview.revisions.get(chosen).map(|r| r.number);
+    preview.intent = Intent::Undo { workload: workload.clone(), to_revision };
+    (preview.plan, preview.check, preview.failed) = (None, None, None);
+    vec![Effect::Plan(preview.intent.clone())]
+}
+
+/// A plan arrived.
+pub fn on_planned(state: &mut State, intent: &Intent, plan: Result<Plan, Refusal>) -> Vec<Effect> {
+    state.dirty = true;
+    let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) else { return Vec::new() };
+    preview.plan = Some(plan);
+    match &preview.plan {
+        Some(Ok(plan)) => vec![Effect::Check(Box::new(plan.clone()))],
+        _ => Vec::new(),
+    }
+}
+
+/// The server's answers arrived.
+pub fn on_checked(state: &mut State, intent: &Intent, check: Check) -> Vec<Effect> {
+    state.dirty = true;
+    if let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) {
+        preview.check = Some(check);
+    }
+    Vec::new()
+}
+
+/// The outcome of applying arrived.
+pub fn on_applied(state: &mut State, intent: &Intent, at: Time, result: Result<(), String>) -> Vec<Effect> {
+    state.dirty = true;
+    let Some(preview) = state.preview.as_mut().filter(|p| p.intent == *intent) else {
+        if let Err(why) = result {
+            state.notify(format!("failed: {why}"));
+        }
+        return Vec::new();
+    };
+    match result {
+        Ok(()) => {
+            let id = preview.incident.take();
+            state.preview = None;
+            if let Some(id) = id {
+                state.incidents.applied(id, intent, at);
+            }
+            state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
+            state.notify("applied; the incident follows the recovery");
+        }
+        Err(why) => {
+            preview.applying = false;
+            preview.failed = Some(why);
         }
     }
-
-    fn is_overlay(&self) -> bool {
-        true
-    }
+    Vec::new()
 }

@@ -110,7 +110,7 @@ impl Door {
             return Err(Error::ReadOnly(why.clone()));
         }
         let result = self.write_all(plan).await;
-        self.record(plan, result.as_ref().map(|()| ()).map_err(ToString::to_string));
+        self.record(plan, &result);
         result
     }
 
@@ -125,10 +125,10 @@ impl Door {
         Ok(())
     }
 
-    fn record(&self, plan: &Plan, result: Result<(), String>) {
+    fn record(&self, plan: &Plan, result: &Result<(), Error>) {
         let Some(path) = &self.journal else { return };
-        let result = result.as_ref().map(|()| ()).map_err(String::as_str);
-        let line = journal::line(plan, &self.connection.context, &self.connection.host, Utc::now(), result);
+        let outcome = result.as_ref().err().map_or_else(|| "applied".to_owned(), ToString::to_string);
+        let line = journal::line(plan, &self.connection.context, &self.connection.host, Utc::now(), &outcome);
         if let Err(error) = journal::append(path, &line) {
             tracing::warn!(path = %path.display(), %error, "cannot write the journal");
         }
@@ -219,17 +219,21 @@ fn write_path(resource: &Resource, write: &Write, run: Run) -> String {
 }
 
 fn delete_options(grace_seconds: Option<u32>, uid: Option<&str>, run: Run) -> Value {
-    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+    let mut options = serde_json::Map::new();
+    let mut set = |field: &str, value: Value| options.insert(field.to_owned(), value);
+    set("apiVersion", "v1".into());
+    set("kind", "DeleteOptions".into());
+    set("propagationPolicy", "Background".into());
     if let Some(seconds) = grace_seconds {
-        options["gracePeriodSeconds"] = seconds.into();
+        set("gracePeriodSeconds", seconds.into());
     }
     if let Some(uid) = uid {
-        options["preconditions"] = json!({"uid": uid});
+        set("preconditions", json!({"uid": uid}));
     }
     if run == Run::Dry {
-        options["dryRun"] = json!(["All"]);
+        set("dryRun", json!(["All"]));
     }
-    options
+    Value::Object(options)
 }
 
 fn is_owned_by(item: &Value, kind: &str, name: &str) -> bool {

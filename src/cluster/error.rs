@@ -262,16 +262,24 @@ pub(crate) fn plain_text(bytes: &[u8]) -> String {
     clean(text.trim()).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The program in a `Command`'s debug form (`VAR="x" "program" "arg"`): never its arguments or environment, which may hold
-/// secrets. The first quoted word that no `NAME=` stands before.
+/// The program in a `Command`'s debug form (`VAR="x" "program" "arg"`, with escapes): never its arguments or environment, which
+/// may hold secrets. The first quoted word that no `NAME=` stands before.
 fn program_of(command: &str) -> String {
-    let mut rest = command;
-    while let Some((before, after)) = rest.split_once('"') {
-        let Some((word, after)) = after.split_once('"') else { break };
-        if !before.ends_with('=') {
-            return word.to_owned();
+    let (mut word, mut in_word, mut is_value, mut before) = (String::new(), false, false, ' ');
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match (in_word, c) {
+            (false, '"') => {
+                (in_word, is_value) = (true, before == '=');
+                word.clear();
+            }
+            (true, '"') if !is_value => return clean(&word),
+            (true, '"') => in_word = false,
+            (true, '\\') => word.extend(chars.next()),
+            (true, c) => word.push(c),
+            (false, _) => {}
         }
-        rest = after;
+        before = c;
     }
     "exec".to_owned()
 }
@@ -314,7 +322,7 @@ mod tests {
 
     #[test]
     fn only_the_program_of_a_plugin_is_named() {
-        assert_eq!(program_of(r#"TOKEN="abc" "aws" "--token" "s3cr3t""#), "aws");
+        assert_eq!(program_of(r#"INFO="{\"a\":\"b\"}" TOKEN="abc" "aws" "--token" "s3cr3t""#), "aws");
         assert_eq!(program_of(r#""aws" "--token" "s3cr3t""#), "aws");
     }
 }

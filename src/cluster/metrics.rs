@@ -22,6 +22,8 @@ use exposition::Sample;
 
 /// How often usage is read. metrics-server itself measures every 15 s.
 const EVERY: Duration = Duration::from_secs(15);
+/// How soon after an answer without samples: CPU from kubelets needs two, and a fresh metrics-server has none yet.
+const SOON: Duration = Duration::from_secs(5);
 /// Longest silence in an answer.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Kubelets asked at once, and at most.
@@ -38,8 +40,12 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
     let mut poller = Poller { connection, counters: HashMap::new(), without_api: 0, scope: None };
     let mut last = None;
     while !tx.is_closed() {
+        let mut pause = EVERY;
         let status = match poller.read().await {
             Ok((source, samples)) => {
+                if samples.is_empty() {
+                    pause = SOON;
+                }
                 if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: Utc::now() }]).await.is_err() {
                     return;
                 }
@@ -51,7 +57,7 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
             let _ = told.send(status.clone());
             last = Some(status);
         }
-        sleep(EVERY).await;
+        sleep(pause).await;
     }
 }
 

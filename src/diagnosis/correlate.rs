@@ -72,7 +72,9 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         }
         groups.extend(group(&alone));
     }
-    let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group))).collect();
+    let namespaces = groups.iter().flat_map(Group::workloads).map(|w| w.namespace.clone()).collect();
+    let down = blast::down_services(facts.snapshot, namespaces);
+    let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group, &down))).collect();
     judge::rank(facts, &mut incidents);
     incidents
 }
@@ -150,14 +152,14 @@ fn order(finding: &Finding) -> (CauseId, &ObjectRef, Option<&str>, &str) {
     (finding.cause, &finding.subject, finding.container.as_deref(), &finding.summary)
 }
 
-fn incident(facts: &Facts<'_>, group: &Group<'_>) -> Incident {
+fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Incident {
     let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
     let folded = || group.symptoms.iter().map(|f| f.finding);
     let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
     let objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
-    let blast = blast::measure(facts.snapshot, &workloads, &objects);
+    let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
     let since = members.iter().filter_map(|f| f.since).min();
     let (change, regression) = fixes::change_before(facts, group.id.cause, &workloads, &objects, since);
     let base = members.iter().map(|f| severity(f)).max().unwrap_or(Severity::Warning);

@@ -33,6 +33,8 @@ pub struct Engine {
     complete: BTreeMap<KindId, Vec<bool>>,
     requests: requests::Requests,
     incidents: Vec<Incident>,
+    /// What the incidents are about: a change of these may change their counts.
+    concerned: BTreeSet<Subject>,
     not_evaluated: Vec<NotEvaluated>,
 }
 
@@ -71,6 +73,7 @@ impl Engine {
             complete: BTreeMap::new(),
             requests: requests::Requests::default(),
             incidents: Vec::new(),
+            concerned: BTreeSet::new(),
             not_evaluated: Vec::new(),
         }
     }
@@ -90,7 +93,7 @@ impl Engine {
         }
         self.with_same_scope(changed, &mut dirty);
         let findings_changed = self.look_at(snapshot, &dirty, now);
-        if !findings_changed && !self.touches_incidents(&dirty) {
+        if !findings_changed && !self.touches_incidents(changed, &dirty) {
             return false;
         }
         self.regroup(snapshot, now)
@@ -201,10 +204,14 @@ impl Engine {
     }
 
     /// True when an incident's counts (ready pods, endpoints) may have changed though no finding did.
-    fn touches_incidents(&self, dirty: &BTreeSet<Subject>) -> bool {
-        let namespaces: BTreeSet<&Text> =
-            self.incidents.iter().flat_map(|i| i.workloads.iter().chain(&i.objects)).map(|o| &o.namespace).collect();
-        dirty.iter().any(|(_, key)| namespaces.contains(&key.namespace))
+    fn touches_incidents(&self, changed: &[Changed], dirty: &BTreeSet<Subject>) -> bool {
+        let rerouted = changed.iter().any(|change| match change {
+            Changed::Object { kind: KindId::Service | KindId::EndpointSlice | KindId::Ingress, key, .. } => {
+                self.concerned.iter().any(|(_, known)| known.namespace == key.namespace)
+            }
+            Changed::Object { .. } | Changed::Evidence(_) | Changed::Coverage(_) => false,
+        });
+        rerouted || dirty.iter().any(|subject| self.concerned.contains(subject))
     }
 
     fn regroup(&mut self, snapshot: &Snapshot, now: Time) -> bool {
@@ -217,6 +224,16 @@ impl Engine {
         let incidents = correlate::correlate(&Facts { snapshot, now }, &found);
         let changed = incidents != self.incidents;
         self.incidents = incidents;
+        self.concerned = self.incidents.iter().flat_map(concerned).collect();
         changed
     }
+}
+
+/// The objects of watched kinds that an incident is about.
+fn concerned(incident: &Incident) -> impl Iterator<Item = Subject> {
+    let objects = incident.workloads.iter().chain(&incident.objects).chain(&incident.blast.services_without_endpoints);
+    objects.filter_map(|object| {
+        let key = Key { namespace: object.namespace.clone(), name: object.name.clone() };
+        Some((KindId::from_name(&object.kind)?, key))
+    })
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod crash;
 pub mod draft;
 pub mod image;
+pub mod jobs;
 pub mod logs;
 pub mod network;
 pub mod nodes;
@@ -14,7 +15,11 @@ pub mod pattern;
 pub mod pods;
 pub mod probes;
 pub mod rollouts;
+pub mod scaling;
+pub mod scheduling;
+pub mod services;
 pub mod terminating;
+pub mod volumes;
 
 /// Every rule, in the order of `causes.md`.
 pub static ALL: &[&Rule] = &[
@@ -25,12 +30,17 @@ pub static ALL: &[&Rule] = &[
     &probes::kills::PROBE_KILLS,
     &crash::from_log::CRASH_FROM_LOG,
     &probes::readiness::READINESS,
+    &volumes::mount::MOUNT,
+    &volumes::claim::CLAIM_LOST,
+    &scheduling::unschedulable::UNSCHEDULABLE,
     &rollouts::stuck::ROLLOUT,
     &rollouts::admission::REPLICA_SET,
     &rollouts::admission::STATEFUL_SET,
     &rollouts::admission::DAEMON_SET,
     &rollouts::admission::JOB,
     &network::sandbox::SANDBOX,
+    &services::endpoints::ENDPOINTS,
+    &services::ports::PORTS,
     &terminating::pod::TERMINATING_POD,
     &terminating::objects::CLAIM,
     &terminating::objects::SERVICE,
@@ -42,6 +52,10 @@ pub static ALL: &[&Rule] = &[
     &terminating::objects::NODE,
     &terminating::objects::INGRESS,
     &terminating::namespace::NAMESPACE_TERMINATING,
+    &jobs::job::JOB,
+    &jobs::cron::CRON_JOB,
     &nodes::condition::NODE_CONDITION,
     &nodes::evicted::EVICTED,
+    &scaling::autoscaler::AUTOSCALER,
+    &scaling::budget::BUDGET,
 ];

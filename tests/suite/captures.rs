@@ -12,7 +12,7 @@ use k3am::text::Time;
 use serde::Deserialize;
 
 /// Share of expected objects that must be named with an accepted cause. Only ever raised.
-const RECALL: f64 = 0.86;
+const RECALL: f64 = 1.0;
 /// Share of incidents that must be about an expected object and cause.
 const PRECISION: f64 = 0.95;
 
@@ -153,6 +153,8 @@ fn following_the_changes_ends_where_looking_at_everything_does() {
         }
         let titles = |incidents: &[Incident]| incidents.iter().map(|i| i.title.clone()).collect::<Vec<_>>();
         assert_eq!(titles(engine.incidents()), titles(&whole));
-        assert_eq!(engine.incidents(), whole);
+        for (followed, seen) in engine.incidents().iter().zip(&whole) {
+            assert_eq!(followed, seen);
+        }
     }
 }

@@ -348,3 +348,45 @@ fn what_holds_a_dying_namespace_is_said_with_it() {
 
 static NAMESPACES: Rule = rule("namespaces", KindId::Namespace, annotated);
 static ALL_WITH_NAMESPACES: &[&Rule] = &[&PODS, &NAMESPACES];
+
+#[test]
+#[ignore = "a measurement: run with --ignored --nocapture"]
+fn ten_thousand_pods() {
+    let mut snapshot = Snapshot::default();
+    let mut pool = Pool::default();
+    let mut engine = Engine::default();
+    for &kind in KindId::ALL {
+        snapshot.apply(Delta::ListStarted { kind, scope: Scope::Cluster });
+    }
+    let mut changed = Vec::new();
+    let row = |n: usize, pool: &mut Pool, status: &Value, version: usize| {
+        let mut object = pod(&format!("web{}-abc-{n}", n / 20), &format!("web{}", n / 20), &json!({}));
+        object["metadata"]["namespace"] = json!(format!("ns{}", n / 1000));
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        object["spec"]["nodeName"] = json!(format!("node{}", n / 100));
+        object["status"] = status.clone();
+        Delta::Upsert { scope: Scope::Cluster, row: Row::from_value(KindId::Pod, object, pool).unwrap() }
+    };
+    let fine = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    let bad = json!({"phase": "Pending", "containerStatuses": [{"name": "app", "state": {"waiting": {"reason": "ImagePullBackOff",
+        "message": "Back-off pulling image \"r.io/a:v1\": ErrImagePull: rpc error: code = NotFound desc = r.io/a:v1: not found"}}}]});
+    for n in 0..10_000 {
+        changed.extend(snapshot.apply(row(n, &mut pool, if n % 10 == 0 { &bad } else { &fine }, n + 1)));
+    }
+    for &kind in KindId::ALL {
+        changed.extend(snapshot.apply(Delta::Listed { kind, scope: Scope::Cluster, at: at(0) }));
+    }
+    let mut version = 20_000;
+    let start = std::time::Instant::now();
+    engine.update(&snapshot, &changed, at(60));
+    println!("first look: {:?}, {} incidents", start.elapsed(), engine.incidents().len());
+    for (what, n, status) in
+        [("a healthy pod changes", 11, &fine), ("a broken pod changes", 20, &bad), ("a pod recovers", 20, &fine)]
+    {
+        version += 1;
+        let changed = snapshot.apply(row(n, &mut pool, status, version));
+        let start = std::time::Instant::now();
+        engine.update(&snapshot, &changed, at(60));
+        println!("{what}: {:?}", start.elapsed());
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k3am::cluster::{ConnectOptions, Connection, LogSpec, connect, logs};
+use k3am::diagnosis::finding::EvidenceRequest;
 use k3am::kinds::KindId;
 use k3am::practice::access::Role;
 use k3am::practice::faults::Answer;
@@ -63,16 +64,6 @@ impl Live {
             let Ok(Some(batch)) = batch else {
                 panic!("{what}: not within 30 s; coverage: {:#?}", self.snapshot.coverage.iter().collect::<Vec<_>>());
             };
-            for delta in batch {
-                self.snapshot.apply(delta);
-            }
-        }
-    }
-
-    /// Folds what arrives within `time`.
-    pub async fn during(&mut self, time: Duration) {
-        let end = Instant::now() + time;
-        while let Ok(Some(batch)) = tokio::time::timeout_at(end, self.rx.recv()).await {
             for delta in batch {
                 self.snapshot.apply(delta);
             }
@@ -231,4 +222,100 @@ async fn dropping_the_source_ends_its_tasks() {
     drop((source, tx));
     let drained = timeout(Duration::from_secs(5), async { while rx.recv().await.is_some() {} }).await;
     assert!(drained.is_ok(), "a task still holds the channel");
+}
+
+/// The night shift, some simulated minutes in.
+fn night_shift() -> Practice {
+    let options = Options { scenario: Some("night-shift".to_owned()), speed: 20.0, ..Options::default() };
+    Practice { cluster: PracticeCluster::start(&options).unwrap(), dir: tempfile::tempdir().unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_and_log_streams_of_a_failing_service() {
+    let practice = night_shift();
+    let connection = practice.admin().await;
+    let mut live = Live::start(&connection);
+    let crashed = |s: &Snapshot| {
+        let pod = s
+            .pods
+            .iter()
+            .find(|p| p.containers().any(|c| c.status.restart_count > 0 && c.status.last_state.terminated.is_some()))?;
+        let container = pod.containers().find(|c| c.status.restart_count > 0)?;
+        let key = LogKey {
+            namespace: pod.meta.namespace.clone(),
+            pod: pod.meta.name.clone(),
+            container: container.status.name.clone(),
+            previous: true,
+        };
+        Some((key, container.status.restart_count))
+    };
+    live.until("a crash", |s| crashed(s).is_some()).await;
+    let (key, restart_count) = crashed(&live.snapshot).unwrap();
+    let request = EvidenceRequest::Log { key: key.clone(), restart_count };
+    live.source.request(request.clone());
+    live.source.request(request);
+    live.until("its previous log", |s| s.logs.contains_key(&key)).await;
+    let excerpt = &live.snapshot.logs[&key];
+    assert!(excerpt.unavailable.is_some() || excerpt.lines.iter().all(|l| l.at.is_some()), "{excerpt:?}");
+    assert_eq!(excerpt.restart_count, restart_count);
+
+    let running = live.snapshot.pods.iter().find(|p| p.is_ready() && &*p.meta.namespace == "fastapi-prod").unwrap();
+    let spec = LogSpec {
+        namespace: running.meta.namespace.clone(),
+        pod: running.meta.name.clone(),
+        container: running.spec.containers[0].name.clone(),
+        previous: false,
+        follow: true,
+        tail: Some(5),
+        since_seconds: None,
+    };
+    let (tx, mut lines) = mpsc::channel(8);
+    let following = tokio::spawn(logs::follow(connection.clone(), spec.clone(), tx));
+    let mut got = Vec::new();
+    while got.len() < 8 {
+        let batch = timeout(Duration::from_secs(30), lines.recv()).await.expect("lines of a service with traffic").unwrap();
+        assert_eq!(batch.ended, None);
+        got.extend(batch.lines);
+    }
+    assert!(got.windows(2).all(|w| w[0].at <= w[1].at), "in order, none twice");
+    drop(lines);
+    timeout(Duration::from_secs(5), following).await.expect("ends when nobody listens").unwrap();
+
+    let (tx, mut lines) = mpsc::channel(8);
+    logs::follow(connection, LogSpec { pod: "no-such-pod".into(), ..spec }, tx).await;
+    assert!(lines.recv().await.unwrap().ended.unwrap().contains("not found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_arrives_and_says_where_it_is_from() {
+    let practice = night_shift();
+    let (tx, mut rx) = mpsc::channel(64);
+    let (told, mut source) = mpsc::unbounded_channel();
+    tokio::spawn(k3am::cluster::metrics::poll(practice.admin().await, tx, told));
+    assert_eq!(timeout(Duration::from_secs(10), source.recv()).await.unwrap(), Some(Ok("metrics-server".to_owned())));
+    let batch = timeout(Duration::from_secs(30), rx.recv()).await.unwrap().unwrap();
+    assert!(matches!(&batch[0], Delta::Usage { samples, .. } if samples.iter().any(|(_, _, memory)| *memory > 0.0)), "{batch:?}");
+    let (tx, _rx) = mpsc::channel(64);
+    let (told, mut source) = mpsc::unbounded_channel();
+    tokio::spawn(k3am::cluster::metrics::poll(practice.user("nobody", Role::Nothing).await, tx, told));
+    let why = timeout(Duration::from_secs(10), source.recv()).await.unwrap().unwrap().unwrap_err();
+    assert!(why.contains("forbidden"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_lists_everything_and_finds_what_is_broken() {
+    let practice = night_shift();
+    let connection = practice.admin().await;
+    let mut live = Live::start(&connection);
+    live.until("something waits for its image", |s| {
+        s.pods
+            .iter()
+            .any(|p| p.containers().any(|c| c.waiting_reason().contains("Image") || c.waiting_reason() == "CrashLoopBackOff"))
+    })
+    .await;
+    let started = Instant::now();
+    let collected = k3am::source::live::collect(&connection, Duration::from_secs(20)).await;
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(all_listed(&collected.snapshot));
+    assert!(!collected.engine.incidents().is_empty());
 }

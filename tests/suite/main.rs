@@ -10,13 +10,17 @@
 mod actions;
 mod bundle;
 mod captures;
+mod catalogue;
 mod changes;
 mod config;
+mod connect;
+mod door;
 mod engine;
 mod live;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
+mod pty;
 mod report;
 mod rules;
 mod snapshot;

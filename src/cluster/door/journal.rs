@@ -18,7 +18,7 @@ pub(super) fn default_path() -> Option<PathBuf> {
 }
 
 /// The line for a plan that was carried out, or was not.
-pub(super) fn line(plan: &Plan, context: &str, host: &str, at: Time, result: Result<(), &str>) -> String {
+pub(super) fn line(plan: &Plan, context: &str, host: &str, at: Time, outcome: &str) -> String {
     let writes: Vec<Value> = plan.writes.iter().map(write).collect();
     json!({
         "at": at.to_rfc3339(),
@@ -27,7 +27,7 @@ pub(super) fn line(plan: &Plan, context: &str, host: &str, at: Time, result: Res
         "title": plan.title,
         "kubectl": plan.kubectl,
         "writes": writes,
-        "result": result.err().unwrap_or("applied"),
+        "result": outcome,
     })
     .to_string()
 }

@@ -200,14 +200,13 @@ impl Splitter {
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' if self.depth == 0 => return Some(i),
+                    b'}' | b']' | b',' if self.depth == 0 => return Some(i),
                     b'}' | b']' => {
                         self.depth -= 1;
                         if self.depth == 0 {
                             return Some(i + 1);
                         }
                     }
-                    b',' if self.depth == 0 => return Some(i),
                     _ => {}
                 }
             }

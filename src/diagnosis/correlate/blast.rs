@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnosis::incident::BlastRadius;
-use crate::kinds::network::{Ingress, Service};
+use crate::kinds::network::{EndpointSlice, Ingress, IngressRule, Service};
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, ObjectRef};
 use crate::snapshot::Snapshot;
@@ -75,59 +75,74 @@ fn selects(selector: &BTreeMap<Text, Text>, pod: &Pod) -> bool {
     !selector.is_empty() && covers(selector, &pod.meta.labels)
 }
 
+/// A Service no endpoint of which gets traffic.
+#[derive(Debug)]
+pub(super) struct DownService {
+    service: ObjectRef,
+    /// The Service and the workloads behind it.
+    related: BTreeSet<ObjectRef>,
+    /// Ingress hosts that lead to it.
+    hosts: Vec<String>,
+}
+
+/// The Services that are down, by namespace: found once for all incidents.
+pub(super) type Down = BTreeMap<Text, Vec<DownService>>;
+
+/// Finds the Services that are down in these namespaces.
+pub(super) fn down_services(snapshot: &Snapshot, namespaces: BTreeSet<Text>) -> Down {
+    namespaces.into_iter().map(|namespace| (namespace.clone(), down_in(snapshot, &namespace))).collect()
+}
+
+fn down_in(snapshot: &Snapshot, namespace: &str) -> Vec<DownService> {
+    let sliced = snapshot.coverage.is_complete(KindId::EndpointSlice, namespace);
+    let gets_traffic = |slice: &&EndpointSlice| slice.endpoints.iter().any(|e| e.conditions.ready != Some(false));
+    let served: BTreeSet<&str> =
+        snapshot.endpoint_slices.in_namespace(namespace).filter(gets_traffic).filter_map(EndpointSlice::service_name).collect();
+    let is_served = |service: &Service| {
+        if sliced {
+            return served.contains(&*service.meta.name);
+        }
+        // Without slices the pods tell; without all pods nobody does, and nothing is claimed.
+        !snapshot.coverage.is_complete(KindId::Pod, namespace)
+            || snapshot.pods.in_namespace(namespace).any(|pod| selects(&service.spec.selector, pod) && pod.is_ready())
+    };
+    let wants_pods = |service: &&Service| {
+        !service.spec.selector.is_empty()
+            && service.spec.publish_not_ready_addresses != Some(true)
+            && service.spec.kind.as_deref() != Some("ExternalName")
+    };
+    let down = snapshot.services.in_namespace(namespace).filter(wants_pods).filter(|service| !is_served(service));
+    down.map(|service| {
+        let own = ObjectRef::new("Service", namespace, &service.meta.name);
+        DownService { related: related(snapshot, &own), hosts: hosts_of(snapshot, namespace, &service.meta.name), service: own }
+    })
+    .collect()
+}
+
+fn hosts_of(snapshot: &Snapshot, namespace: &str, service: &Text) -> Vec<String> {
+    let leads_here =
+        |rule: &&IngressRule| rule.http.paths.iter().filter_map(|p| p.backend.service.as_ref()).any(|s| s.name == *service);
+    let rules = snapshot.ingresses.in_namespace(namespace).flat_map(|ingress| &ingress.spec.rules);
+    rules.filter(leads_here).filter_map(|rule| rule.host.as_ref()).map(ToString::to_string).collect()
+}
+
 /// Counts pods and finds the Services and hosts that an incident takes down.
-pub(super) fn measure(snapshot: &Snapshot, workloads: &[ObjectRef], objects: &[ObjectRef]) -> BlastRadius {
+pub(super) fn measure(snapshot: &Snapshot, down: &Down, workloads: &[ObjectRef], objects: &[ObjectRef]) -> BlastRadius {
     let mut blast = BlastRadius { pods: objects.iter().filter(|o| &*o.kind == "Pod").count(), ..BlastRadius::default() };
-    let concerned: BTreeSet<&ObjectRef> = workloads.iter().collect();
     for workload in workloads {
         let pods = snapshot.pods_of(workload);
         let living = || pods.iter().filter(|pod| !pod.is_finished());
         blast.pods_total += living().count();
         blast.pods_ready += living().filter(|pod| pod.is_ready()).count();
     }
-    let namespaces: BTreeSet<&Text> = workloads.iter().map(|w| &w.namespace).filter(|n| !n.is_empty()).collect();
-    for namespace in namespaces {
-        services(snapshot, namespace, &concerned, &mut blast);
-    }
-    blast
-}
-
-fn services(snapshot: &Snapshot, namespace: &str, concerned: &BTreeSet<&ObjectRef>, blast: &mut BlastRadius) {
-    for service in snapshot.services.in_namespace(namespace) {
-        let own = ObjectRef::new("Service", namespace, &service.meta.name);
-        if !is_down(snapshot, service)
-            || !related(snapshot, &own).iter().any(|w| concerned.contains(w))
-            || service.spec.selector.is_empty()
-        {
-            continue;
+    let namespaces: BTreeSet<&Text> = workloads.iter().map(|w| &w.namespace).collect();
+    for service in namespaces.into_iter().filter_map(|namespace| down.get(namespace)).flatten() {
+        if workloads.iter().any(|workload| service.related.contains(workload)) {
+            blast.hosts.extend(service.hosts.iter().cloned());
+            blast.services_without_endpoints.push(service.service.clone());
         }
-        for ingress in snapshot.ingresses.in_namespace(namespace) {
-            let leads_here = |name: &Text| *name == service.meta.name;
-            for rule in ingress
-                .spec
-                .rules
-                .iter()
-                .filter(|r| r.http.paths.iter().filter_map(|p| p.backend.service.as_ref()).any(|s| leads_here(&s.name)))
-            {
-                blast.hosts.extend(rule.host.iter().map(ToString::to_string));
-            }
-        }
-        blast.services_without_endpoints.push(own);
     }
     blast.hosts.sort();
     blast.hosts.dedup();
-}
-
-/// True when no endpoint of the Service gets traffic, as far as the slices (or, without them, the pods) tell.
-fn is_down(snapshot: &Snapshot, service: &Service) -> bool {
-    let namespace = &service.meta.namespace;
-    if service.spec.publish_not_ready_addresses == Some(true) || service.spec.kind.as_deref() == Some("ExternalName") {
-        return false;
-    }
-    if snapshot.coverage.is_complete(KindId::EndpointSlice, namespace) {
-        let own = snapshot.endpoint_slices.in_namespace(namespace).filter(|s| s.service_name() == Some(&service.meta.name));
-        return !own.flat_map(|slice| &slice.endpoints).any(|endpoint| endpoint.conditions.ready != Some(false));
-    }
-    snapshot.coverage.is_complete(KindId::Pod, namespace)
-        && !snapshot.pods.in_namespace(namespace).any(|pod| selects(&service.spec.selector, pod) && pod.is_ready())
+    blast
 }

@@ -38,7 +38,7 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
                     touched.row(snapshot, row);
                 }
             }
-            Changed::Evidence(object) => touched.object(snapshot, object),
+            Changed::Evidence(object) => touched.evidence(snapshot, object),
             Changed::Coverage(_) => {}
         }
     }
@@ -60,7 +60,12 @@ impl Touched {
                 }));
                 self.pods.entry(namespace).or_default().push(row.clone());
             }
-            Row::Node(node) => self.pods_on(snapshot, &node.meta.name),
+            Row::Node(node) => {
+                self.pods_on(snapshot, &node.meta.name);
+                // Labels, taints and room of any node decide about pods that wait for one.
+                let waiting = snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
+                self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+            }
             Row::ConfigMap(_) | Row::Secret(_) | Row::PersistentVolumeClaim(_) => {
                 self.referenced.entry(namespace).or_default().insert((row.kind(), meta.name.clone()));
             }
@@ -96,7 +101,19 @@ impl Touched {
         if let Some(row) = snapshot.row(kind, &key) {
             self.owners(snapshot, row.meta());
         }
+        if kind == KindId::PersistentVolumeClaim {
+            // Its events say why the pods that use it wait.
+            self.referenced.entry(key.namespace.clone()).or_default().insert((kind, key.name.clone()));
+        }
         self.subjects.insert((kind, key));
+    }
+
+    /// A pod's log or usage: also the Services that select the pod, whose ports it may speak of.
+    fn evidence(&mut self, snapshot: &Snapshot, object: &ObjectRef) {
+        self.object(snapshot, object);
+        if let Some(row @ Row::Pod(_)) = snapshot.find(object) {
+            self.pods.entry(object.namespace.clone()).or_default().push(row);
+        }
     }
 
     fn owners(&mut self, snapshot: &Snapshot, meta: &Meta) {

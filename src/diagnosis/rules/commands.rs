@@ -1,5 +1,7 @@
 //! How rules build fixes: complete commands, quoted for a shell, with the matching [`Intent`] where one exists.
 
+use std::fmt::Write as _;
+
 use crate::actions::Intent;
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
@@ -79,7 +81,7 @@ pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
     }
     let mut rest = format!("logs {}", quoted(&finding.subject.name));
     if let Some(container) = &finding.container {
-        rest.push_str(&format!(" -c {}", quoted(container)));
+        let _ = write!(rest, " -c {}", quoted(container));
     }
     if previous {
         rest.push_str(" --previous");

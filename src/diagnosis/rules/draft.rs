@@ -15,6 +15,7 @@ use crate::text::Time;
 
 /// A finding under construction.
 #[derive(Debug)]
+#[must_use]
 pub struct Draft(Finding);
 
 impl Draft {

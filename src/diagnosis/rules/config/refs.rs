@@ -45,6 +45,11 @@ static KEY: Pattern = Pattern::new(r"couldn't find key (\S+) in (Secret|ConfigMa
 static VOLUME_KEY: Pattern = Pattern::new(r"references non-existent (secret|config) key:? (\S+)");
 static VOLUME: Pattern = Pattern::new(r#"for volume "([^"]+)""#);
 
+/// True when the kubelet's text names a missing object or key.
+pub fn names_reference(text: &str) -> bool {
+    NOT_FOUND.is_match(text) || KEY.is_match(text) || VOLUME_KEY.is_match(text)
+}
+
 /// A reference that leads nowhere.
 struct Missing {
     kind: &'static str,

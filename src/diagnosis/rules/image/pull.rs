@@ -76,7 +76,7 @@ pub static CLASSES: [(&str, Pattern); 11] = [
     (
         "image-platform-mismatch",
         Pattern::new(
-            r#"no match for platform in manifest|no matching manifest for \S+|does not (?:provide|match) the specified platform|no image found in (?:manifest list|image index) for (?:architecture|platform)|no matching image for platform"#,
+            r"no match for platform in manifest|no matching manifest for \S+|does not (?:provide|match) the specified platform|no image found in (?:manifest list|image index) for (?:architecture|platform)|no matching image for platform",
         ),
     ),
     (

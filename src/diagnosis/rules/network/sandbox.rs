@@ -65,7 +65,7 @@ static NOT_READY: Pattern = Pattern::new(
 );
 static RANGE: Pattern = Pattern::new(r"range set: (\S+)|in pools: \[([^\]]+)\]|subnetworks/([\w.-]+)");
 static NETWORK_WORDS: Pattern = Pattern::new(
-    r#"(?i)failed to set ?up (?:network|sandbox container|pod)|cni|plugin type=|network for sandbox|pod network|ClusterInformation|ipam"#,
+    r"(?i)failed to set ?up (?:network|sandbox container|pod)|cni|plugin type=|network for sandbox|pod network|ClusterInformation|ipam",
 );
 static SETUP: Pattern = Pattern::new(r#"failed to set ?up network for sandbox "[0-9a-f]+": (.+)$"#);
 static WRAPPER: Pattern = Pattern::new(r"^Failed (?:to )?create pod sandbox: (?:rpc error: code = \w+ desc = )?(.*)$");

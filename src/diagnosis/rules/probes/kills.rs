@@ -1,5 +1,7 @@
 //! `liveness-probe-kills`, `startup-probe-kills`, `lifecycle-hook-failed`: the kubelet ends the container.
 
+use std::fmt::Write as _;
+
 use super::failure::{self, Failure};
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
@@ -88,36 +90,26 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
     let listening = failure::listening(facts, pod, name);
     let mut says = format!("the {} probe", kind.word().to_lowercase());
     if let Some(spec) = spec {
-        says.push_str(&format!(" ({})", failure::describe(spec)));
+        let _ = write!(says, " ({})", failure::describe(spec));
     }
     says.push_str(" fails");
     if let Some(failure) = &failure {
-        says.push_str(&format!(" ({})", failure.words()));
+        let _ = write!(says, " ({})", failure.words());
     }
-    says.push_str(&format!(", so the kubelet kills container {name}"));
+    let _ = write!(says, ", so the kubelet kills container {name}");
     let mut draft = Draft::pod(facts, cause, pod)
         .container(name)
         .fact("probe", if kind == ProbeKind::Startup { "startupProbe" } else { "livenessProbe" })
-        .sure(if &*event.reason == "Killing" { Confidence::Certain } else { Confidence::Likely })
+        .sure(if was_killed(facts, pod, name) { Confidence::Certain } else { Confidence::Likely })
         .because(draft::event(event));
     if let Some(unhealthy) = unhealthy {
         draft = draft.because(draft::event(unhealthy));
     }
-    if let Some((port, loopback, line)) = listening {
-        if loopback {
-            says.push_str("; it listens on the loopback address only");
-            draft = draft.fact("loopback", "true");
-        } else if asked.is_some_and(|a| a != port) {
-            says.push_str(&format!("; it listens on port {port}"));
-            draft = draft.fact("listens", &port.to_string());
-        }
-        draft = draft.because(line);
-    } else if let (Some(Failure::Refused), Some(asked), Some(container)) = (&failure, asked, container) {
-        let other = failure::commanded_port(container)
-            .or_else(|| container.ports.first().map(|p| p.container_port))
-            .filter(|p| *p != asked);
-        draft = draft.maybe("listens", other.map(|p| p.to_string()).as_deref());
-    }
+    let killing = facts.snapshot.events_of(KindId::Pod, &pod.meta).into_iter().rev().find(|e| &*e.reason == "Killing");
+    draft = draft.because_all(killing.map(draft::event));
+    let (tail, facts_drafted) = served(draft, (asked, &failure), listening, container);
+    says.push_str(&tail);
+    draft = facts_drafted;
     if let Some(spec) = spec {
         let field = format!(
             "{}.{}",
@@ -143,6 +135,38 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
         .not("memory: it was not OOMKilled")
         .since(ending.run.finished_at)
         .done()
+}
+
+/// What the application listens on instead of the probed port, as the end of the sentence.
+fn served(
+    mut draft: Draft,
+    (asked, failure): (Option<u16>, &Option<Failure>),
+    listening: Option<(u16, bool, crate::diagnosis::finding::Evidence)>,
+    container: Option<&crate::kinds::pod_spec::Container>,
+) -> (String, Draft) {
+    let mut says = String::new();
+    if let Some((port, loopback, line)) = listening {
+        if loopback {
+            says.push_str("; it listens on the loopback address only");
+            draft = draft.fact("loopback", "true");
+        } else if asked.is_some_and(|a| a != port) {
+            let _ = write!(says, "; it listens on port {port}");
+            draft = draft.fact("listens", &port.to_string());
+        }
+        draft = draft.because(line);
+    } else if let (Some(Failure::Refused), Some(asked), Some(container)) = (failure, asked, container) {
+        let other = failure::commanded_port(container)
+            .or_else(|| container.ports.first().map(|p| p.container_port))
+            .filter(|p| *p != asked);
+        draft = draft.maybe("listens", other.map(|p| p.to_string()).as_deref());
+    }
+    (says, draft)
+}
+
+/// True when the kubelet said about any run of the container that it kills it for a probe.
+fn was_killed(facts: &Facts<'_>, pod: &Pod, container: &str) -> bool {
+    let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
+    events.iter().any(|e| &*e.reason == "Killing" && e.container().is_none_or(|c| c == container) && e.text().contains(" probe"))
 }
 
 /// JSON-patch path of a container's probe in a workload.

@@ -1,5 +1,7 @@
 //! `readiness-probe-fails`, `readiness-gate-waiting`: it runs and gets no traffic.
 
+use std::fmt::Write as _;
+
 use chrono::TimeDelta;
 
 use super::failure::{self, Failure};
@@ -101,7 +103,9 @@ fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, started: text::Ti
     let mut says =
         format!("container {name} has run for {} and is not ready: {}", text::age(started, facts.now), failure::describe(probe));
     match &failure {
-        Some(failure) => says.push_str(&format!(", {}", failure.words())),
+        Some(failure) => {
+            let _ = write!(says, ", {}", failure.words());
+        }
         None => says.push_str(" does not succeed"),
     }
     let mut draft = Draft::pod(facts, "readiness-probe-fails", pod)
@@ -116,7 +120,7 @@ fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, started: text::Ti
             says.push_str("; it listens on the loopback address only");
             draft = draft.because(line);
         } else if failure::port(container, probe).is_some_and(|p| p != port) {
-            says.push_str(&format!("; it listens on port {port}"));
+            let _ = write!(says, "; it listens on port {port}");
             draft = draft.fact("listens", &port.to_string()).because(line);
         }
     }

@@ -99,6 +99,10 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         out.recheck_at(deleted + PATIENCE);
         return;
     }
+    // A namespace that is going names its own remaining finalizers: one incident, not one an object.
+    if facts.snapshot.namespaces.named("", &meta.namespace).is_some_and(|n| n.meta.deletion_timestamp.is_some()) {
+        return;
+    }
     let kind = row.kind();
     let object = ObjectRef::new(kind.name(), &meta.namespace, &meta.name);
     let names = meta.finalizers.iter().map(|f| &**f).collect::<Vec<_>>().join(", ");

@@ -1,0 +1,176 @@
+//! The incidents as shown: the engine's, plus those that are being fixed or have recovered, until dismissed.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use crate::actions::Intent;
+use crate::diagnosis::{Incident, IncidentId};
+use crate::kinds::{ObjectRef, Row};
+use crate::snapshot::Snapshot;
+use crate::text::Time;
+
+/// Recovered incidents kept at most.
+const KEEP_RECOVERED: usize = 20;
+
+/// How an incident stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Broken.
+    Open,
+    /// A fix was applied; pods are coming back.
+    Recovering {
+        /// When the fix was applied, or the cause went away.
+        since: Time,
+        /// `undoing`, `scaling`, ... or `recovering` when nobody here did anything.
+        doing: &'static str,
+        /// Ready and wanted pods.
+        ready: (i32, i32),
+    },
+    /// Fine again.
+    Recovered {
+        /// When.
+        at: Time,
+        /// How long it took since the fix, or since the incident began.
+        after: TimeDelta,
+    },
+}
+
+/// A line of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The incident, as last seen.
+    pub incident: Incident,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+#[derive(Debug, Clone)]
+struct Applied {
+    at: Time,
+    doing: &'static str,
+}
+
+/// The list, its selection, and what was done about which incident.
+#[derive(Debug, Default)]
+pub struct Incidents {
+    /// Lines, top to bottom.
+    pub rows: Vec<Shown>,
+    /// The selected incident; survives re-ranking.
+    pub selected: Option<IncidentId>,
+    /// First visible line; the view keeps the selection in sight.
+    pub offset: usize,
+    applied: BTreeMap<IncidentId, Applied>,
+}
+
+impl Incidents {
+    /// Takes over what the engine says now. Incidents it no longer has are recovering or recovered.
+    pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
+        let before = std::mem::take(&mut self.rows);
+        let old_index = self.selected_index_in(&before);
+        let gone: Vec<Shown> = before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
+        self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
+        let mut recovered: Vec<Shown> = gone.into_iter().filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
+        recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
+        recovered.truncate(KEEP_RECOVERED);
+        let at = recovered.iter().take_while(|row| matches!(row.standing, Standing::Recovering { .. })).count();
+        let quiet = recovered.split_off(at);
+        self.rows.splice(0..0, recovered);
+        self.rows.extend(quiet);
+        self.keep_selection(old_index);
+    }
+
+    fn standing_of_open(&self, incident: &Incident, snapshot: &Snapshot) -> Standing {
+        match self.applied.get(&incident.id) {
+            Some(applied) => {
+                Standing::Recovering { since: applied.at, doing: applied.doing, ready: readiness(snapshot, &incident.workloads) }
+            }
+            None => Standing::Open,
+        }
+    }
+
+    /// The cause is gone: recovering until every pod is ready, then recovered. Something that was deleted is recovered at once.
+    fn after_the_cause(&self, row: Shown, snapshot: &Snapshot, now: Time) -> Option<Shown> {
+        let ready = readiness(snapshot, &row.incident.workloads);
+        let applied = self.applied.get(&row.incident.id);
+        let standing = match row.standing {
+            done @ Standing::Recovered { .. } => done,
+            Standing::Open | Standing::Recovering { .. } if ready.0 >= ready.1 => {
+                let since = applied.map(|a| a.at).or(row.incident.since).unwrap_or(now);
+                Standing::Recovered { at: now, after: now - since }
+            }
+            Standing::Open => Standing::Recovering { since: now, doing: "recovering", ready },
+            Standing::Recovering { since, doing, .. } => Standing::Recovering { since, doing, ready },
+        };
+        Some(Shown { incident: row.incident, standing })
+    }
+
+    /// Remembers that a fix for the selected incident was applied.
+    pub fn applied(&mut self, id: IncidentId, intent: &Intent, at: Time) {
+        let doing = match intent {
+            Intent::Undo { .. } => "undoing",
+            Intent::Scale { .. } => "scaling",
+            Intent::Restart { .. } => "restarting",
+            Intent::Delete { .. } => "deleting",
+            Intent::RemoveFinalizer { .. } => "finalizer removed",
+            Intent::SetMemoryLimit { .. } | Intent::SetImage { .. } => "rolling out",
+        };
+        self.applied.insert(id, Applied { at, doing });
+    }
+
+    /// Removes the selected line if it has recovered; true when it did.
+    pub fn dismiss(&mut self) -> bool {
+        let Some(index) = self.selected_index() else { return false };
+        if !self.rows.get(index).is_some_and(|row| matches!(row.standing, Standing::Recovered { .. })) {
+            return false;
+        }
+        let row = self.rows.remove(index);
+        self.applied.remove(&row.incident.id);
+        self.keep_selection(Some(index));
+        true
+    }
+
+    /// The selected line.
+    pub fn selected(&self) -> Option<&Shown> {
+        self.rows.get(self.selected_index()?)
+    }
+
+    /// Index of the selected line.
+    pub fn selected_index(&self) -> Option<usize> {
+        self.selected_index_in(&self.rows)
+    }
+
+    fn selected_index_in(&self, rows: &[Shown]) -> Option<usize> {
+        let id = self.selected.as_ref()?;
+        rows.iter().position(|row| row.incident.id == *id)
+    }
+
+    /// Selects the line at `index`, or the last.
+    pub fn select(&mut self, index: usize) {
+        let index = index.min(self.rows.len().saturating_sub(1));
+        self.selected = self.rows.get(index).map(|row| row.incident.id.clone());
+    }
+
+    fn keep_selection(&mut self, old_index: Option<usize>) {
+        if self.selected_index().is_none() {
+            self.select(old_index.unwrap_or(0));
+        }
+    }
+}
+
+/// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.
+pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
+    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted), row| {
+        let (r, w) = match row {
+            Row::Deployment(d) => {
+                let wanted = d.spec.replicas.unwrap_or(1);
+                // While a rollout is under way every old pod may be ready: only updated ones count towards done.
+                (d.status.ready_replicas.min(d.status.updated_replicas).min(wanted), wanted)
+            }
+            Row::StatefulSet(s) => (s.status.ready_replicas, s.spec.replicas.unwrap_or(1)),
+            Row::DaemonSet(d) => (d.status.number_ready, d.status.desired_number_scheduled),
+            _ => (0, 0),
+        };
+        (ready + r, wanted + w)
+    })
+}

@@ -1,0 +1,89 @@
+//! From a key to an action to what it does: dialogs first, then the visible view, then what works everywhere.
+
+use crossterm::event::KeyEvent;
+
+use super::effect::Effect;
+use super::state::{ConnectionState, State};
+use super::view::{self, View};
+use super::{preview, text_view};
+use crate::config::{Action, Hit, Place};
+
+/// Handles one key press.
+pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
+    if state.preview.is_some() {
+        return preview::on_key(state, key);
+    }
+    if state.asks_to_quit {
+        return on_quit_question(state, key);
+    }
+    if let Some(effects) = text_view::on_search_key(state, key) {
+        return effects;
+    }
+    if let Some(effects) = super::logs::on_search_key(state, key) {
+        return effects;
+    }
+    if !matches!(state.connection, ConnectionState::Connected(_))
+        && let Some(hit) = state.config.keymap.find(&[Place::NoCluster], key)
+        && hit.action == Action::StartPractice
+        && is_without_cluster(state)
+    {
+        return vec![Effect::StartPractice];
+    }
+    let places = view::places(state);
+    match state.config.keymap.find(&places, key) {
+        Some(hit) => on_action(state, hit),
+        None => Vec::new(),
+    }
+}
+
+/// Pasted text goes to the line being typed, if there is one.
+pub fn on_paste(state: &mut State, text: &str) {
+    let line: String = text.chars().filter(|c| !c.is_control()).collect();
+    if let Some(preview) = &mut state.preview {
+        preview.paste(&line);
+    } else if let Some(View::Text(view)) = state.views.last_mut() {
+        view.paste(&line);
+    }
+}
+
+fn is_without_cluster(state: &State) -> bool {
+    matches!(&state.connection, ConnectionState::Failed(super::msg::ConnectFailure::NoKubeconfig))
+}
+
+fn on_quit_question(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
+    state.asks_to_quit = false;
+    let confirmed = state.config.keymap.find(&[Place::Confirm], key).is_some_and(|hit| hit.action == Action::Accept);
+    let again =
+        state.config.keymap.find(&[Place::Everywhere], key).is_some_and(|hit| matches!(hit.action, Action::Leave | Action::Quit));
+    if confirmed || again { vec![Effect::Quit] } else { Vec::new() }
+}
+
+/// What works everywhere; the rest goes to the visible view.
+pub fn on_action(state: &mut State, hit: Hit) -> Vec<Effect> {
+    match hit.action {
+        Action::Quit => vec![Effect::Quit],
+        Action::Redraw => vec![Effect::ClearScreen],
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Help => {
+            let places = view::places(state);
+            text_view::open_help(state, &places);
+            Vec::new()
+        }
+        Action::Leave => leave(state),
+        Action::Back if !state.views.is_empty() => view::dispatch(state, hit),
+        _ => view::dispatch(state, hit),
+    }
+}
+
+/// One view back; at the cockpit, ask.
+pub fn leave(state: &mut State) -> Vec<Effect> {
+    if state.views.pop().is_some() {
+        return super::update::refollow(state);
+    }
+    if state.cockpit.zoomed {
+        state.cockpit.zoomed = false;
+        return Vec::new();
+    }
+    state.asks_to_quit = true;
+    Vec::new()
+}

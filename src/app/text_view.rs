@@ -1,0 +1,226 @@
+//! A scrollable text: YAML, a description, help, an explanation. With search.
+
+use crossterm::event::{Event, KeyEvent};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::cockpit::moved;
+use super::effect::Effect;
+use super::keys;
+use super::logs::Filter;
+use super::state::State;
+use super::view::View;
+use crate::config::{Action, Hit, Place};
+use crate::diagnosis::rules;
+use crate::kinds::ObjectRef;
+
+/// A text and what of it is visible.
+#[derive(Debug, Default)]
+pub struct TextView {
+    /// Title: what it is, of what.
+    pub title: String,
+    /// Lines; `None` while they are being fetched.
+    pub lines: Option<Result<Vec<String>, String>>,
+    /// First visible line.
+    pub offset: usize,
+    /// Wrap long lines.
+    pub wrap: bool,
+    /// The search being typed.
+    pub typing: Option<Input>,
+    /// What is searched for.
+    pub search: Option<Filter>,
+    /// The object shown, for fetches; `None` for help.
+    pub object: Option<ObjectRef>,
+    /// It is YAML, which knows `reveal`.
+    pub is_yaml: bool,
+    /// Secret values are shown.
+    pub revealed: bool,
+}
+
+impl TextView {
+    /// Places of its keys.
+    pub fn places(&self) -> Vec<Place> {
+        if self.is_yaml { vec![Place::Yaml, Place::Text] } else { vec![Place::Text] }
+    }
+
+    /// Pasted text goes to the search being typed.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(typing) = &mut self.typing {
+            *typing = typing.clone().with_value(format!("{}{text}", typing.value()));
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.lines {
+            Some(Ok(lines)) => lines.len(),
+            _ => 0,
+        }
+    }
+
+    /// Moves to the next or previous line that matches.
+    fn to_match(&mut self, forward: bool) -> bool {
+        let (Some(search), Some(Ok(lines))) = (&self.search, &self.lines) else { return false };
+        let matches = |(_, line): &(usize, &String)| search.regex.is_match(line);
+        let found = if forward {
+            lines.iter().enumerate().skip(self.offset + 1).find(matches)
+        } else {
+            lines.iter().enumerate().take(self.offset).rev().find(matches)
+        };
+        let Some((at, _)) = found else { return false };
+        self.offset = at;
+        true
+    }
+}
+
+/// Opens an empty text for an object; its lines follow.
+pub fn open_object(state: &mut State, object: &ObjectRef, what: &str) {
+    let title = format!("{what}  {object}  {}", object.namespace);
+    let view = TextView { title, object: Some(object.clone()), is_yaml: what == "YAML", ..TextView::default() };
+    state.views.push(View::Text(Box::new(view)));
+}
+
+/// Opens the help of these places, generated from the key table.
+pub fn open_help(state: &mut State, places: &[Place]) {
+    let mut lines = Vec::new();
+    for group in state.config.keymap.help(places) {
+        lines.push(group.title.to_uppercase());
+        let width = group.lines.iter().map(|(keys, _)| keys.chars().count()).max().unwrap_or(0);
+        lines.extend(group.lines.iter().map(|(keys, does)| format!("  {keys:<width$}  {does}")));
+        lines.push(String::new());
+    }
+    lines.push("Every key can be changed in config.toml; `k3am keys` prints this table.".to_owned());
+    let view = TextView { title: "Help".to_owned(), lines: Some(Ok(lines)), ..TextView::default() };
+    state.views.push(View::Text(Box::new(view)));
+}
+
+/// Opens what can be said about the selected incident's cause: its page, what was ruled out, what could not be evaluated.
+pub fn open_explain(state: &mut State) -> Vec<Effect> {
+    let Some(row) = state.incidents.selected() else { return Vec::new() };
+    let incident = &row.incident;
+    let mut lines = vec![incident.title.clone(), String::new()];
+    if let Some(cause) = incident.cause.cause() {
+        lines.push(format!("{} ({}): {}", cause.id, cause.family, cause.meaning));
+    }
+    lines.push(String::new());
+    for (heading, items) in [("Ruled out", &incident.ruled_out), ("Symptoms folded under it", &incident.symptoms)] {
+        if !items.is_empty() {
+            lines.push(heading.to_owned());
+            lines.extend(items.iter().map(|item| format!("  {item}")));
+            lines.push(String::new());
+        }
+    }
+    for rule in rules::ALL.iter().filter(|r| r.causes.contains(&incident.cause)) {
+        lines.push(format!("Rule {}", rule.name));
+        lines.extend(rule.doc.lines().map(|line| format!("  {}", line.trim())));
+        lines.push(String::new());
+    }
+    let not_evaluated = state.engine.not_evaluated();
+    if !not_evaluated.is_empty() {
+        lines.push("Not evaluated".to_owned());
+        lines.extend(not_evaluated.iter().map(|n| format!("  {}: {}", n.rule, n.why)));
+    }
+    let view =
+        TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
+    state.views.push(View::Text(Box::new(view)));
+    Vec::new()
+}
+
+/// The text of an object arrived.
+pub fn on_text(state: &mut State, object: &ObjectRef, text: Result<String, String>) -> Vec<Effect> {
+    state.dirty = true;
+    let views = state.views.iter_mut().rev().filter_map(|view| match view {
+        View::Text(text) => Some(text),
+        View::Logs => None,
+    });
+    if let Some(view) = views.into_iter().find(|v| v.object.as_ref() == Some(object)) {
+        view.lines = Some(text.map(|text| text.lines().map(crate::text::clean_keeping_indent).collect()));
+    }
+    Vec::new()
+}
+
+/// A listing of a kind without a row arrived: shown as an aligned text.
+pub fn on_listing(state: &mut State, plural: &str, table: Result<(Vec<String>, Vec<Vec<String>>), String>) -> Vec<Effect> {
+    state.dirty = true;
+    let lines = table.map(|(columns, rows)| aligned(&columns, &rows));
+    let view = TextView { title: plural.to_owned(), lines: Some(lines), ..TextView::default() };
+    state.views.push(View::Text(Box::new(view)));
+    Vec::new()
+}
+
+fn aligned(columns: &[String], rows: &[Vec<String>]) -> Vec<String> {
+    let mut widths: Vec<usize> = columns.iter().map(|c| c.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:<width$}", crate::text::clean(cell)))
+            .collect::<Vec<_>>()
+            .join("  ")
+    };
+    std::iter::once(line(columns)).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+/// Handles an action in a text.
+pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
+    let page = usize::from(state.size.1).saturating_sub(4).max(1);
+    let Some(View::Text(view)) = state.views.last_mut() else { return Vec::new() };
+    match hit.action {
+        Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => {
+            view.offset = moved(view.offset, hit.action, page, view.len().saturating_sub(1));
+        }
+        Action::Wrap => view.wrap = !view.wrap,
+        Action::Filter => view.typing = Some(Input::default()),
+        Action::NextMatch => {
+            view.to_match(true);
+        }
+        Action::PreviousMatch => {
+            view.to_match(false);
+        }
+        Action::Reveal => return reveal(state),
+        Action::CopyName => return view.object.iter().map(|o| Effect::Copy(o.name.to_string())).collect(),
+        Action::Save => return save(view),
+        Action::Back if view.search.is_some() => view.search = None,
+        Action::Back => return keys::leave(state),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn reveal(state: &mut State) -> Vec<Effect> {
+    let Some(View::Text(view)) = state.views.last_mut() else { return Vec::new() };
+    let Some(object) = view.object.clone() else { return Vec::new() };
+    view.revealed = !view.revealed;
+    view.lines = None;
+    vec![Effect::FetchYaml { object, reveal: view.revealed }]
+}
+
+/// What is revealed is never written to a file.
+fn save(view: &TextView) -> Vec<Effect> {
+    let Some(Ok(lines)) = view.lines.as_ref().filter(|_| !view.revealed) else { return Vec::new() };
+    let name =
+        view.object.as_ref().map_or_else(|| "text.txt".to_owned(), |o| format!("{}-{}.txt", o.kind.to_lowercase(), o.name));
+    vec![Effect::Save { name, text: lines.join("\n") }]
+}
+
+/// Keys while a search is typed; `None` when none is.
+pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
+    let hit = state.config.keymap.find(&[Place::Prompt], key).map(|h| h.action);
+    let Some(View::Text(view)) = state.views.last_mut() else { return None };
+    let typing = view.typing.as_mut()?;
+    match hit {
+        Some(Action::Accept) => view.typing = None,
+        Some(Action::Cancel) => (view.typing, view.search) = (None, None),
+        _ => {
+            typing.handle_event(&Event::Key(*key));
+            view.search = Filter::parse(typing.value());
+            view.offset = view.offset.saturating_sub(1);
+            view.to_match(true);
+        }
+    }
+    Some(Vec::new())
+}

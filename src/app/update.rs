@@ -1,0 +1,127 @@
+//! The one function that changes the state. Dispatch only: each arm is a call.
+
+use super::effect::Effect;
+use super::follow::Follow;
+use super::msg::{ConnectFailure, ConnectedInfo, LogBatch, Msg};
+use super::state::{ConnectionState, State};
+use super::{keys, preview, text_view};
+use crate::diagnosis::engine::Engine;
+use crate::snapshot::{Changed, Delta, Snapshot};
+use crate::text::Time;
+
+/// Seconds a notice stays.
+const NOTICE_SECONDS: i64 = 8;
+
+/// Folds one message into the state and says what to do about it.
+pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Key(key) => {
+            state.dirty = true;
+            keys::on_key(state, &key)
+        }
+        Msg::Paste(text) => {
+            state.dirty = true;
+            keys::on_paste(state, &text);
+            Vec::new()
+        }
+        Msg::Resize(columns, rows) => {
+            state.size = (columns, rows);
+            state.dirty = true;
+            Vec::new()
+        }
+        Msg::Tick(now) => on_tick(state, now),
+        Msg::Deltas(deltas) => on_deltas(state, deltas),
+        Msg::Log { stream, batch } => on_log(state, stream, batch),
+        Msg::MetricsSource(source) => {
+            state.metrics_source = Some(source);
+            state.dirty = true;
+            Vec::new()
+        }
+        Msg::ObjectText { object, text } => text_view::on_text(state, &object, text),
+        Msg::Planned { intent, plan } => preview::on_planned(state, &intent, *plan),
+        Msg::Checked { intent, check } => preview::on_checked(state, &intent, check),
+        Msg::Applied { intent, at, result } => preview::on_applied(state, &intent, at, result),
+        Msg::Resources(resources) => {
+            state.resources = resources;
+            Vec::new()
+        }
+        Msg::Listing { plural, table } => text_view::on_listing(state, &plural, table),
+        Msg::Contexts(contexts) => {
+            state.contexts = contexts;
+            state.dirty = true;
+            Vec::new()
+        }
+        Msg::Connected(result) => on_connected(state, result),
+        Msg::Notice(line) => {
+            state.notify(line);
+            Vec::new()
+        }
+        Msg::Redraw => {
+            state.dirty = true;
+            Vec::new()
+        }
+    }
+}
+
+fn on_tick(state: &mut State, now: Time) -> Vec<Effect> {
+    state.now = now;
+    state.dirty = true;
+    if state.notice.as_ref().is_some_and(|(_, since)| (now - *since).num_seconds() >= NOTICE_SECONDS) {
+        state.notice = None;
+    }
+    if state.engine.next_recheck().is_some_and(|at| at <= now) { diagnose(state, &[]) } else { Vec::new() }
+}
+
+fn on_deltas(state: &mut State, deltas: Vec<Delta>) -> Vec<Effect> {
+    let mut changed = Vec::new();
+    for delta in deltas {
+        changed.extend(state.snapshot.apply(delta));
+    }
+    state.dirty = true;
+    if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
+}
+
+/// Reruns the rules for what changed and everything on screen that hangs on them.
+fn diagnose(state: &mut State, changed: &[Changed]) -> Vec<Effect> {
+    state.engine.update(&state.snapshot, changed, state.now);
+    state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
+    let mut effects: Vec<Effect> = state.engine.take_requests().into_iter().map(Effect::Fetch).collect();
+    effects.extend(refollow(state));
+    effects
+}
+
+/// Points events, logs and metrics at the selection. Call after the selection or the facts changed.
+pub fn refollow(state: &mut State) -> Vec<Effect> {
+    state.follow = Follow::of(&state.snapshot, &state.incidents);
+    state.logs.follow(state.follow.log.as_ref(), state.views.is_empty())
+}
+
+fn on_log(state: &mut State, stream: u64, batch: LogBatch) -> Vec<Effect> {
+    if state.logs.take(stream, batch) {
+        state.dirty = true;
+    }
+    Vec::new()
+}
+
+fn on_connected(state: &mut State, result: Result<ConnectedInfo, ConnectFailure>) -> Vec<Effect> {
+    state.dirty = true;
+    match result {
+        Ok(info) => {
+            // Another cluster: nothing of the old one may stay.
+            if matches!(&state.connection, ConnectionState::Connected(old) if old.context != info.context) {
+                state.snapshot = Snapshot::default();
+                state.engine = Engine::default();
+                state.incidents = super::incidents::Incidents::default();
+                state.views.clear();
+            }
+            state.connection = ConnectionState::Connected(info);
+            let mut effects = vec![Effect::Discover];
+            effects.extend(refollow(state));
+            effects
+        }
+        Err(failure) => {
+            state.connection = ConnectionState::Failed(failure);
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Jobs and CronJobs.
+
+pub mod cron;
+pub mod job;

@@ -1,0 +1,118 @@
+//! `cronjob-failing`: its last runs failed, or it misses its schedule.
+
+use chrono::TimeDelta;
+
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::{EvidenceSource, Finding};
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::pods;
+use crate::kinds::jobs::Job;
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+
+/// The rule.
+pub static CRON_JOB: Rule = Rule {
+    name: "cronjob",
+    causes: &[CauseId("cronjob-failing")],
+    doc: "\
+What it detects
+  A CronJob whose last two runs failed, or that cannot start its runs: too many missed times, a schedule or time zone that does
+  not parse, an older run that never ends under concurrencyPolicy Forbid.
+Reads
+  The Jobs it owns and their Failed conditions, status.lastSuccessfulTime; events TooManyMissedTimes, MissSchedule,
+  UnparseableSchedule, UnknownTimeZone, JobAlreadyActive, FailedCreate.
+Source
+  pkg/controller/cronjob/cronjob_controllerv2.go.
+Look-alikes
+  A suspended CronJob rests on purpose. One failed run followed by a good one is history.
+Fixes
+  Repair the Job's cause, delete the run that hangs, correct the schedule.
+",
+    subject: KindId::CronJob,
+    needs: &[],
+    check,
+    fixes,
+};
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Row::CronJob(cron) = row else { return };
+    if cron.spec.suspend == Some(true) || cron.meta.deletion_timestamp.is_some() {
+        return;
+    }
+    let object = ObjectRef::new("CronJob", &cron.meta.namespace, &cron.meta.name);
+    let mut jobs: Vec<&Job> = facts.snapshot.jobs.controlled_by(&cron.meta.uid).collect();
+    jobs.sort_by_key(|j| std::cmp::Reverse(j.meta.creation_timestamp));
+    let failed = |j: &&&Job| Condition::find(&j.status.conditions, "Failed").is_some_and(Condition::is_true);
+    let streak: Vec<&Job> = jobs.iter().filter(|j| j.status.active == 0).take_while(failed).copied().collect();
+    if let [first, _, ..] = streak.as_slice() {
+        let condition = Condition::find(&first.status.conditions, "Failed");
+        let job = ObjectRef::new("Job", &first.meta.namespace, &first.meta.name);
+        out.findings.push(
+            Draft::new(facts, "cronjob-failing", "CronJob", &cron.meta)
+                .says(format!("its last {} runs failed", streak.len()))
+                .fact("job", &first.meta.name)
+                .because_all(condition.map(|c| draft::condition(job, c)))
+                .since(condition.and_then(|c| c.last_transition_time))
+                .done(),
+        );
+        return;
+    }
+    let events = facts.snapshot.events_of(KindId::CronJob, &cron.meta);
+    let blocked = events.iter().rev().find(|e| {
+        matches!(
+            &*e.reason,
+            "TooManyMissedTimes"
+                | "UnparseableSchedule"
+                | "UnParseableCronJobSchedule"
+                | "InvalidSchedule"
+                | "UnknownTimeZone"
+                | "JobAlreadyActive"
+                | "MissSchedule"
+                | "FailedCreate"
+        ) && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
+            && cron.status.last_schedule_time.is_none_or(|t| e.last_seen().is_none_or(|seen| seen > t))
+    });
+    let Some(event) = blocked else { return };
+    let active = jobs.iter().find(|j| j.status.active > 0);
+    out.findings.push(
+        Draft::new(facts, "cronjob-failing", "CronJob", &cron.meta)
+            .says(format!("it cannot start its runs: {}", event.text().trim_end_matches('.')))
+            .maybe("active", active.map(|j| &*j.meta.name))
+            .because(draft::event(event))
+            .because(draft::quote(object, EvidenceSource::Spec, "spec.schedule", &*cron.spec.schedule, None))
+            .since(event.first_seen())
+            .done(),
+    );
+}
+
+fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let cron = &finding.subject;
+    let mut fixes = Vec::new();
+    if let Some(active) = finding.facts.get("active") {
+        fixes.push(fix(
+            format!("Delete the run {active} that hangs"),
+            kubectl(&cron.namespace, format!("delete job {}", quoted(active))),
+            Risk::Disruptive,
+            "it keeps the next runs from starting",
+        ));
+    }
+    if !fact(finding, "job").is_empty() {
+        fixes.push(fix(
+            "Read the last run's log",
+            kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))),
+            Risk::Safe,
+            "the run's own words",
+        ));
+    }
+    let again = format!("create job {} --from=cronjob/{}", quoted(&format!("{}-retry", cron.name)), quoted(&cron.name));
+    fixes.push(fix(
+        "Run it once now",
+        kubectl(&cron.namespace, again),
+        Risk::Disruptive,
+        "shows whether the repair works before the next schedule",
+    ));
+    fixes.push(describe(cron, "schedule, policy and events"));
+    fixes
+}

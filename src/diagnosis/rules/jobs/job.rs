@@ -1,0 +1,103 @@
+//! `job-failed`, `job-deadline-exceeded`: the Job gave up.
+
+use chrono::TimeDelta;
+
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::Finding;
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{describe, fix, kubectl, quoted};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::kinds::pods::ContainerRole;
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+
+/// The rule.
+pub static JOB: Rule = Rule {
+    name: "job",
+    causes: &[CauseId("job-failed"), CauseId("job-deadline-exceeded")],
+    doc: "\
+What it detects
+  A Job that has given up: its back-off limit is reached, its deadline has passed, or its failure policy said so.
+Reads
+  status.conditions[Failed] (and FailureTarget before it) with reason and message; status.failed; the pods' exit codes.
+Source
+  pkg/controller/job/job_controller.go.
+Look-alikes
+  A Job that still retries has not failed. A suspended or completed one is fine. The pods' own cause, where their log tells it,
+  replaces this finding.
+Fixes
+  Repair the cause and create the Job again.
+",
+    subject: KindId::Job,
+    needs: &[],
+    check,
+    fixes,
+};
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Row::Job(job) = row else { return };
+    let failed =
+        ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
+    let Some(failed) = failed.filter(|_| job.meta.deletion_timestamp.is_none()) else {
+        return;
+    };
+    if superseded(facts, job) {
+        return;
+    }
+    let object = ObjectRef::new("Job", &job.meta.namespace, &job.meta.name);
+    let late = failed.reason() == "DeadlineExceeded";
+    let cause = if late { "job-deadline-exceeded" } else { "job-failed" };
+    let says = if late {
+        format!("it ran longer than its deadline of {} s", job.spec.active_deadline_seconds.unwrap_or_default())
+    } else {
+        format!("it has given up after {} failed pods: {}", job.status.failed, failed.message().trim_end_matches('.'))
+    };
+    let mut draft = Draft::new(facts, cause, "Job", &job.meta)
+        .says(says)
+        .because(draft::condition(object, failed))
+        .since(failed.last_transition_time);
+    if !late {
+        draft = draft.derived();
+    }
+    let ended = facts.snapshot.pods.controlled_by(&job.meta.uid).find_map(|p| {
+        let view = p
+            .containers()
+            .find(|v| v.role != ContainerRole::Ephemeral && v.last_terminated().is_some_and(|(t, _)| t.exit_code != 0))?;
+        let (run, field) = view.last_terminated()?;
+        Some(draft::pod_status(
+            p,
+            field,
+            format!("{}, exit code {}", run.reason.as_deref().unwrap_or("ended"), run.exit_code),
+            run.finished_at,
+        ))
+    });
+    out.findings.push(draft.because_all(ended).done());
+}
+
+/// A later Job of the same CronJob has succeeded, or the failure is older than a day: history.
+fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {
+    let Some(owner) = job.meta.controller().filter(|o| &*o.kind == "CronJob") else { return false };
+    facts.snapshot.jobs.controlled_by(&owner.uid).any(|other| {
+        other.meta.creation_timestamp > job.meta.creation_timestamp
+            && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
+    })
+}
+
+fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let job = &finding.subject;
+    let name = quoted(&job.name);
+    let recreate = format!(
+        "kubectl -n {ns} get job {name} -o json | jq 'del(.spec.selector, .spec.template.metadata.labels, .metadata.uid, .metadata.resourceVersion, .status)' | kubectl -n {ns} replace --force -f -",
+        ns = quoted(&job.namespace)
+    );
+    vec![
+        fix("Read its log", kubectl(&job.namespace, format!("logs job/{name} --tail=200")), Risk::Safe, "the pods' own words"),
+        fix(
+            "Run it again",
+            recreate,
+            Risk::Disruptive,
+            "once the cause is repaired: a Job that has failed never retries by itself",
+        ),
+        describe(job, "conditions and events"),
+    ]
+}

@@ -1,0 +1,4 @@
+//! Autoscalers and disruption budgets.
+
+pub mod autoscaler;
+pub mod budget;

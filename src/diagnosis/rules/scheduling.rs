@@ -1,0 +1,4 @@
+//! Pods that find no node.
+
+pub mod message;
+pub mod unschedulable;

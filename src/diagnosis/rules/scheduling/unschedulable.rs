@@ -1,0 +1,426 @@
+//! The scheduling causes: which constraint leaves the pod without a node.
+
+use chrono::TimeDelta;
+
+use super::message::{self, Message};
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target, with_action};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::network::sandbox;
+use crate::diagnosis::rules::pattern::Pattern;
+use crate::diagnosis::rules::pods;
+use crate::kinds::nodes::{Node, Taint};
+use crate::kinds::pods::Pod;
+use crate::kinds::{Condition, KindId, ObjectRef, Row};
+
+/// The rule.
+pub static UNSCHEDULABLE: Rule = Rule {
+    name: "unschedulable",
+    causes: &[
+        CauseId("insufficient-cpu"),
+        CauseId("insufficient-memory"),
+        CauseId("insufficient-resource"),
+        CauseId("node-selector-unmatched"),
+        CauseId("taint-not-tolerated"),
+        CauseId("nodes-unschedulable"),
+        CauseId("pod-affinity-unsatisfied"),
+        CauseId("host-port-conflict"),
+        CauseId("volume-unbound"),
+        CauseId("volume-zone-conflict"),
+        CauseId("scheduling-failed"),
+        CauseId("ip-exhausted"),
+        CauseId("node-not-ready"),
+    ],
+    doc: "\
+What it detects
+  A pod the scheduler finds no node for, and the constraint that decides: requests, selectors, taints, cordons, affinity, ports,
+  volumes, gates.
+Reads
+  status.conditions[PodScheduled] (never truncated), else event FailedScheduling (null lastTimestamp); spec.nodeSelector, affinity,
+  tolerations and requests against the Nodes' labels, taints and allocatable; the claims of the pod and their events; event
+  NotTriggerScaleUp of the autoscaler.
+Source
+  pkg/scheduler/framework/plugins; the grammar of framework/types.go.
+Look-alikes
+  The preemption part repeats the reasons and decides nothing. Recent releases no longer name the taint: it is found by comparing
+  the nodes' taints with the pod's tolerations. A cordoned node carries a taint too.
+Fixes
+  Lower the requests or add capacity; correct selector, toleration or affinity; uncordon; create the storage class or volume.
+",
+    subject: KindId::Pod,
+    needs: &[],
+    check,
+    fixes,
+};
+
+/// Wordings of single reasons.
+pub static REASONS: [(&str, Pattern); 10] = [
+    ("nodes-unschedulable", Pattern::new(r"were unschedulable|node\.kubernetes\.io/unschedulable")),
+    (
+        "volume-zone-conflict",
+        Pattern::new(
+            r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone|exceed max volume count|CSI driver is not installed",
+        ),
+    ),
+    (
+        "volume-unbound",
+        Pattern::new(
+            r#"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|enough free storage|persistentvolumeclaim "[^"]+" (?:not found|is being deleted|bound to non-existent)|bound to non-existent pv|waiting for ephemeral volume controller|ReadWriteOncePod|no available disk"#,
+        ),
+    ),
+    ("insufficient-cpu", Pattern::new(r"Insufficient cpu\b")),
+    ("insufficient-memory", Pattern::new(r"Insufficient memory\b")),
+    (
+        "insufficient-resource",
+        Pattern::new(
+            r"Insufficient \S+|Too many pods|cannot allocate all claims|resourceclaim not available|device class \S+ does not exist",
+        ),
+    ),
+    ("taint-not-tolerated", Pattern::new(r"taint")),
+    ("pod-affinity-unsatisfied", Pattern::new(r"pod (?:anti-)?affinity|anti-affinity rules|topology spread")),
+    ("host-port-conflict", Pattern::new(r"free ports for the requested pod ports")),
+    (
+        "node-selector-unmatched",
+        Pattern::new(
+            r"node affinity/selector|match node selector|requested node name|NodeAffinity|match Pod's required features",
+        ),
+    ),
+];
+
+static CLAIM: Pattern = Pattern::new(r#"persistentvolumeclaim "([^"]+)""#);
+static RESOURCE: Pattern = Pattern::new(r"Insufficient (\S+)");
+
+/// The cause one reason stands for.
+pub fn classify(reason: &str) -> Option<&'static str> {
+    REASONS.iter().find(|(_, p)| p.is_match(reason)).map(|(c, _)| *c)
+}
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Some(pod) = pods::live_pod(row) else { return };
+    if pod.node_name.is_some() || pod.is_finished() || &*pod.status.phase != "Pending" {
+        return;
+    }
+    let condition = pod.condition("PodScheduled").filter(|c| !c.is_true());
+    let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
+    let event = events.iter().rev().find(|e| &*e.reason == "FailedScheduling");
+    let text = condition.map(Condition::message).filter(|m| !m.is_empty()).or(event.map(|e| e.text())).unwrap_or_default();
+    if condition.is_none() && event.is_none() {
+        unseen(facts, pod, out);
+        return;
+    }
+    let mut draft = if condition.is_some_and(|c| c.reason() == "SchedulingGated") {
+        Draft::pod(facts, "scheduling-failed", pod).says(format!("the pod is held back by a scheduling gate: {text}"))
+    } else {
+        explain(facts, pod, text)
+    };
+    if let Some(condition) = condition {
+        draft = draft.because(draft::condition(draft::pod_ref(pod), condition));
+    }
+    if let Some(event) = event {
+        draft = draft.because(draft::event(event));
+    }
+    if let Some(autoscaler) = events.iter().rev().find(|e| matches!(&*e.reason, "NotTriggerScaleUp" | "FailedScaleUp")) {
+        draft = draft.because(draft::event(autoscaler));
+    }
+    let since = condition.and_then(|c| c.last_transition_time).or(pod.meta.creation_timestamp);
+    out.findings.push(draft.since(since).done());
+}
+
+/// No word from any scheduler: its name may be wrong, or it does not run.
+fn unseen(facts: &Facts<'_>, pod: &Pod, out: &mut Output) {
+    let due = pod.meta.creation_timestamp.map_or(facts.now, |c| c + TimeDelta::seconds(60));
+    if facts.now < due {
+        out.recheck_at(due);
+        return;
+    }
+    let scheduler = pod.spec.scheduler_name.as_deref().unwrap_or("default-scheduler");
+    out.findings.push(
+        Draft::pod(facts, "scheduling-failed", pod)
+            .says(format!("no scheduler has looked at the pod: does {scheduler} run?"))
+            .sure(Confidence::Possible)
+            .because(draft::pod_spec(pod, "spec.schedulerName", scheduler))
+            .since(pod.meta.creation_timestamp)
+            .done(),
+    );
+}
+
+fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
+    if sandbox::says_exhausted(text) {
+        return Draft::pod(facts, "ip-exhausted", pod).says("no pod address is left").rooted_outside("subnet", "cluster");
+    }
+    let Some(message) = message::parse(text) else {
+        let says = match text {
+            "" => "the scheduler finds no node and does not say why".to_owned(),
+            text => format!("the scheduler fails: {}", crate::text::ellipsis(text, 160)),
+        };
+        return Draft::pod(facts, "scheduling-failed", pod).says(says).sure(Confidence::Likely);
+    };
+    let cause = decisive(facts, pod, &message);
+    let draft = Draft::pod(facts, cause, pod).fact("nodes", &message.nodes.to_string());
+    let reasons: Vec<String> = message
+        .reasons
+        .iter()
+        .map(|r| if r.count > 0 { format!("{} of {}: {}", r.count, message.nodes, r.text) } else { r.text.clone() })
+        .collect();
+    let draft = draft.says(format!("no node fits: {}", reasons.join("; ")));
+    match cause {
+        "volume-unbound" => claims(facts, pod, &message, draft),
+        "taint-not-tolerated" => taints(facts, pod, draft),
+        "nodes-unschedulable" => cordoned(facts, draft),
+        "node-selector-unmatched" => selector(pod, draft),
+        c if c.starts_with("insufficient-") => requests(facts, pod, &message, draft),
+        _ => draft,
+    }
+}
+
+/// The reason that rules out the most nodes among those the pod could use; earlier in [`REASONS`] wins a tie.
+fn decisive(facts: &Facts<'_>, pod: &Pod, message: &Message) -> &'static str {
+    let known: Vec<(usize, usize, &'static str)> = message
+        .reasons
+        .iter()
+        .filter_map(|r| {
+            let rank = REASONS.iter().position(|(_, p)| p.is_match(&r.text))?;
+            let count = if r.count == 0 { message.nodes.max(1) } else { r.count };
+            REASONS.get(rank).map(|(cause, _)| (count, rank, *cause))
+        })
+        .collect();
+    let all_tainted = |cause: &str| cause == "taint-not-tolerated" && reserved_nodes(facts, pod);
+    // Taints of control-plane and broken nodes are the background of every cluster: another reason says more.
+    let foreground = known.iter().filter(|(_, _, c)| !all_tainted(c));
+    let best = foreground.max_by_key(|(count, rank, _)| (*count, std::cmp::Reverse(*rank))).or_else(|| known.first());
+    best.map_or("scheduling-failed", |(_, _, cause)| cause)
+}
+
+/// True when every taint the pod does not tolerate is a control plane's or a sick node's own.
+fn reserved_nodes(facts: &Facts<'_>, pod: &Pod) -> bool {
+    let untolerated = || facts.snapshot.nodes.iter().filter_map(|n| untolerated(n, pod));
+    let background = |t: &Taint| t.key.starts_with("node-role.kubernetes.io/") || t.key.starts_with("node.kubernetes.io/");
+    facts.snapshot.nodes.len() > 1 && untolerated().next().is_some() && untolerated().all(background)
+}
+
+fn untolerated<'a>(node: &'a Node, pod: &Pod) -> Option<&'a Taint> {
+    node.spec.taints.iter().filter(|t| &*t.effect != "PreferNoSchedule").find(|taint| {
+        !pod.spec.tolerations.iter().any(|t| {
+            let effect = t.effect.as_deref().is_none_or(|e| e.is_empty() || e == &*taint.effect);
+            let key = t.key.as_deref().unwrap_or_default();
+            let exists = t.operator.as_deref() == Some("Exists");
+            let value = t.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
+            effect && (key.is_empty() && exists || key == &*taint.key && (exists || value))
+        })
+    })
+}
+
+fn taints(facts: &Facts<'_>, pod: &Pod, draft: Draft) -> Draft {
+    let found = facts.snapshot.nodes.iter().filter_map(|n| untolerated(n, pod).map(|t| (n, t)));
+    found.take(3).fold(draft, |draft, (node, taint)| {
+        let text = match taint.value.as_deref().filter(|v| !v.is_empty()) {
+            Some(value) => format!("{}={value}:{}", taint.key, taint.effect),
+            None => format!("{}:{}", taint.key, taint.effect),
+        };
+        let object = ObjectRef::new("Node", "", &node.meta.name);
+        draft.fact("taint", &text).fact("node", &node.meta.name).because(draft::quote(
+            object,
+            EvidenceSource::Spec,
+            "spec.taints",
+            text,
+            taint.time_added,
+        ))
+    })
+}
+
+fn cordoned(facts: &Facts<'_>, draft: Draft) -> Draft {
+    facts.snapshot.nodes.iter().filter(|n| n.spec.unschedulable == Some(true)).take(5).fold(draft, |draft, node| {
+        let object = ObjectRef::new("Node", "", &node.meta.name);
+        draft.fact("node", &node.meta.name).because(draft::quote(
+            object,
+            EvidenceSource::Spec,
+            "spec.unschedulable",
+            "true",
+            None,
+        ))
+    })
+}
+
+fn selector(pod: &Pod, draft: Draft) -> Draft {
+    let pairs: Vec<String> = pod.spec.node_selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let draft = if pairs.is_empty() {
+        draft
+    } else {
+        draft.fact("selector", &pairs.join(",")).because(draft::pod_spec(pod, "spec.nodeSelector", pairs.join(", ")))
+    };
+    match &pod.spec.affinity {
+        Some(affinity) => draft.because(draft::pod_spec(pod, "spec.affinity", crate::text::ellipsis(&affinity.0, 300))),
+        None => draft,
+    }
+}
+
+fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draft {
+    let named = message.reasons.iter().find_map(|r| RESOURCE.first_group(&r.text)).unwrap_or("pods");
+    let mut draft = draft.fact("resource", named);
+    for container in &pod.spec.containers {
+        if let Some(request) = container.resources.requests.get(named) {
+            let field = format!("{}.resources.requests.{named}", pod.spec.container_path(&container.name));
+            draft = draft.fact("request", &request.0).fact("container", &container.name).because(draft::pod_spec(
+                pod,
+                field,
+                &*request.0,
+            ));
+        }
+    }
+    let largest = facts.snapshot.nodes.iter().filter_map(|n| {
+        let quantity = n.status.allocatable.get(named)?;
+        Some((crate::text::quantity(&quantity.0)?, n, quantity))
+    });
+    if let Some((amount, node, quantity)) = largest.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        let object = ObjectRef::new("Node", "", &node.meta.name);
+        let wanted: f64 = pod.spec.containers.iter().filter_map(|c| c.resources.request(named)).sum();
+        draft = draft.because(draft::quote(
+            object,
+            EvidenceSource::Status,
+            format!("status.allocatable.{named}"),
+            &*quantity.0,
+            None,
+        ));
+        if wanted > amount {
+            draft = draft.fact("tooBig", "true").not("other pods: even an empty node is too small for this request");
+        }
+    }
+    draft
+}
+
+fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draft {
+    let named = message.reasons.iter().find_map(|r| CLAIM.first_group(&r.text).map(str::to_owned));
+    let of_pod = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref()).map(|c| c.claim_name.to_string());
+    let unbound = of_pod
+        .into_iter()
+        .find(|name| facts.snapshot.volume_claims.named(&pod.meta.namespace, name).is_none_or(|c| &*c.status.phase != "Bound"));
+    let Some(name) = named.or(unbound) else { return draft };
+    let namespace = &pod.meta.namespace;
+    let object = ObjectRef::new("PersistentVolumeClaim", namespace, &name);
+    let draft = draft.fact("claim", &name).rooted_in("PersistentVolumeClaim", namespace, &name);
+    let Some(claim) = facts.snapshot.volume_claims.named(namespace, &name) else {
+        if !facts.snapshot.coverage.is_complete(KindId::PersistentVolumeClaim, namespace) {
+            return draft;
+        }
+        return draft.says(format!("the claim {name} does not exist")).because(draft::quote(
+            object,
+            EvidenceSource::Status,
+            "PersistentVolumeClaim",
+            "no object of this name is listed",
+            None,
+        ));
+    };
+    let class = claim.spec.storage_class_name.as_deref().unwrap_or_default();
+    let events = facts.snapshot.events_of(KindId::PersistentVolumeClaim, &claim.meta);
+    let draft = draft.maybe("class", Some(class)).because(draft::quote(
+        object,
+        EvidenceSource::Status,
+        "status.phase",
+        &*claim.status.phase,
+        None,
+    ));
+    let why = events.iter().rev().find(|e| {
+        matches!(&*e.reason, "ProvisioningFailed" | "FailedBinding" | "ExternalProvisioning" | "VolumeMismatch" | "ClaimLost")
+    });
+    match why {
+        Some(event) => draft
+            .says(format!("the claim {name} is not bound: {}", crate::text::ellipsis(event.text().trim_end_matches('.'), 160)))
+            .because(draft::event(event)),
+        None => {
+            draft.says(format!("the claim {name} is not bound (storage class {})", if class.is_empty() { "none" } else { class }))
+        }
+    }
+}
+
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let workload = &finding.workload;
+    let node = fact(finding, "node");
+    let mut fixes = Vec::new();
+    match finding.cause.0 {
+        "nodes-unschedulable" if !node.is_empty() => {
+            fixes.push(fix(
+                format!("Let {node} take pods again"),
+                format!("kubectl uncordon {}", quoted(node)),
+                Risk::Safe,
+                "it is cordoned",
+            ));
+        }
+        "taint-not-tolerated" if !node.is_empty() => {
+            let taint = fact(finding, "taint");
+            fixes.push(edit(finding, "Add the toleration", format!("the pods do not tolerate {taint}")));
+            fixes.push(fix(
+                format!("Remove the taint from {node}"),
+                format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
+                Risk::Disruptive,
+                "only when nobody relies on it",
+            ));
+        }
+        "volume-unbound" => {
+            let claim = fact(finding, "claim");
+            let name = if claim.is_empty() {
+                "get persistentvolumeclaims".to_owned()
+            } else {
+                format!("describe persistentvolumeclaim {}", quoted(claim))
+            };
+            fixes.push(fix(
+                "See why the claim is not bound",
+                kubectl(&workload.namespace, name),
+                Risk::Safe,
+                "its events name the storage class or the provisioner",
+            ));
+            fixes.push(fix(
+                "List the storage classes there are",
+                "kubectl get storageclasses",
+                Risk::Safe,
+                format!(
+                    "the claim asks for {}",
+                    if fact(finding, "class").is_empty() { "the default one" } else { fact(finding, "class") }
+                ),
+            ));
+        }
+        "insufficient-cpu" | "insufficient-memory" | "insufficient-resource" => fixes.extend(room(facts, finding)),
+        _ => {}
+    }
+    fixes.push(edit(finding, "Correct requests, selector, affinity or volumes", "they decide which nodes fit"));
+    fixes.push(fix(
+        "See what the nodes offer",
+        "kubectl describe nodes",
+        Risk::Safe,
+        "labels, taints, allocatable and what is already requested",
+    ));
+    fixes
+}
+
+fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let workload = &finding.workload;
+    let (resource, container) = (fact(finding, "resource"), fact(finding, "container"));
+    let mut fixes = Vec::new();
+    let ready = facts.snapshot.pods_of(workload).iter().filter(|p| p.is_ready()).count();
+    if ready > 0 && matches!(&*workload.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
+        let replicas = i32::try_from(ready).unwrap_or(1);
+        let command = kubectl(&workload.namespace, format!("scale {} --replicas={replicas}", target(workload)));
+        let plain = fix(format!("Scale {workload} to the {ready} pods that fit"), command, Risk::Safe, "the others find no room");
+        fixes.push(with_action(plain, crate::actions::Intent::Scale { workload: workload.clone(), replicas }));
+    }
+    if can_roll_out(workload)
+        && !container.is_empty()
+        && let Some(amount) = crate::text::quantity(fact(finding, "request"))
+        && matches!(resource, "cpu" | "memory")
+    {
+        let half = if resource == "cpu" { crate::text::cores(amount / 2.0) } else { crate::text::bytes(amount / 2.0) };
+        let command = kubectl(
+            &workload.namespace,
+            format!("set resources {} -c {} --requests={resource}={half}", target(workload), quoted(container)),
+        );
+        fixes.push(fix(
+            format!("Request {half} of {resource} instead"),
+            command,
+            Risk::Disruptive,
+            format!("it requests {} now", fact(finding, "request")),
+        ));
+    }
+    fixes
+}

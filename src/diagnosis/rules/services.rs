@@ -1,0 +1,4 @@
+//! Services that lead nowhere.
+
+pub mod endpoints;
+pub mod ports;

@@ -1,0 +1,190 @@
+//! `service-no-endpoints`, `load-balancer-pending`: nobody answers behind the Service.
+
+use chrono::TimeDelta;
+
+use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::{EvidenceSource, Finding};
+use crate::diagnosis::incident::{Fix, Risk};
+use crate::diagnosis::rule::{Facts, Output, Rule};
+use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::draft::{self, Draft};
+use crate::kinds::network::Service;
+use crate::kinds::pods::Pod;
+use crate::kinds::{KindId, ObjectRef, Row};
+
+/// The rule.
+pub static ENDPOINTS: Rule = Rule {
+    name: "service-endpoints",
+    causes: &[CauseId("service-no-endpoints"), CauseId("load-balancer-pending")],
+    doc: "\
+What it detects
+  A Service whose selector matches no pod, or whose pods are all unready; a LoadBalancer that gets no address.
+Reads
+  spec.{type,selector,publishNotReadyAddresses}, the pods' labels and readiness, EndpointSlices, status.loadBalancer, events of the
+  service controller.
+Source
+  pkg/controller/endpointslice; cloud-provider service controller.
+Look-alikes
+  ExternalName and selector-less Services have no pods of their own. A workload scaled to zero on purpose leaves its Service empty on
+  purpose. Unready pods have their own cause: this finding folds under it.
+Fixes
+  Correct the selector; repair the pods.
+",
+    subject: KindId::Service,
+    needs: &[KindId::Pod],
+    check,
+    fixes,
+};
+
+/// The pods a Service selects that are not finished.
+pub fn selected<'a>(facts: &Facts<'a>, service: &Service) -> Vec<&'a Pod> {
+    let namespace = service.meta.namespace.clone();
+    let keys = facts.snapshot.pods.keys().filter(|k| k.namespace == namespace);
+    keys.filter_map(|k| facts.snapshot.pods.get(k))
+        .filter(|p| !p.is_finished() && service.spec.selector.iter().all(|(k, v)| p.meta.labels.get(k) == Some(v)))
+        .collect()
+}
+
+fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
+    let Row::Service(service) = row else { return };
+    if service.meta.deletion_timestamp.is_some() || service.spec.kind.as_deref() == Some("ExternalName") {
+        return;
+    }
+    let due = service.meta.creation_timestamp.map_or(facts.now, |c| c + TimeDelta::seconds(120));
+    if facts.now < due {
+        out.recheck_at(due);
+        return;
+    }
+    load_balancer(facts, service, out);
+    if service.spec.selector.is_empty() || !facts.snapshot.coverage.is_complete(KindId::Pod, &service.meta.namespace) {
+        return;
+    }
+    let pods = selected(facts, service);
+    if pods.is_empty() {
+        nothing_selected(facts, service, out);
+    } else if pods.iter().all(|p| !p.is_ready()) && service.spec.publish_not_ready_addresses != Some(true) {
+        none_ready(facts, service, &pods, out);
+    }
+}
+
+fn selector_text(service: &Service) -> String {
+    service.spec.selector.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+fn reference(service: &Service) -> ObjectRef {
+    ObjectRef::new("Service", &service.meta.namespace, &service.meta.name)
+}
+
+fn nothing_selected(facts: &Facts<'_>, service: &Service, out: &mut Output) {
+    if scaled_to_zero(facts, service) {
+        return;
+    }
+    let selector = selector_text(service);
+    let mut draft = Draft::new(facts, "service-no-endpoints", "Service", &service.meta)
+        .says(format!("its selector {selector} matches no pod in namespace {}", service.meta.namespace))
+        .fact("selector", &selector)
+        .because(draft::quote(reference(service), EvidenceSource::Spec, "spec.selector", selector.clone(), None))
+        .not("unready pods: there is none to be ready");
+    if let Some(near) = nearest(facts, service) {
+        let labels = near.meta.labels.iter().filter(|(k, _)| service.spec.selector.contains_key(*k));
+        let text = labels.map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+        if !text.is_empty() {
+            draft = draft.fact("near", &text).because(draft::quote(
+                draft::pod_ref(near),
+                EvidenceSource::Spec,
+                "metadata.labels",
+                text,
+                None,
+            ));
+        }
+    }
+    out.findings.push(draft.done());
+}
+
+/// True when a workload whose pods the Service would select wants no pods, or its pods could not be created.
+fn scaled_to_zero(facts: &Facts<'_>, service: &Service) -> bool {
+    let namespace = &service.meta.namespace;
+    let fits = |labels: &std::collections::BTreeMap<crate::text::Text, crate::text::Text>| {
+        service.spec.selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+    };
+    facts.snapshot.deployments.in_namespace(namespace).any(|d| fits(&d.spec.template.metadata.labels))
+        || facts.snapshot.stateful_sets.in_namespace(namespace).any(|s| fits(&s.spec.template.metadata.labels))
+        || facts.snapshot.daemon_sets.in_namespace(namespace).any(|d| fits(&d.spec.template.metadata.labels))
+        || facts.snapshot.jobs.in_namespace(namespace).any(|j| fits(&j.spec.template.metadata.labels))
+}
+
+/// A pod that carries one of the selector's keys with another value.
+fn nearest<'a>(facts: &Facts<'a>, service: &Service) -> Option<&'a Pod> {
+    let namespace = service.meta.namespace.clone();
+    let pods = facts.snapshot.pods.iter().filter(move |p| p.meta.namespace == namespace && !p.is_finished());
+    pods.filter(|p| service.spec.selector.keys().any(|k| p.meta.labels.contains_key(k)))
+        .max_by_key(|p| service.spec.selector.iter().filter(|(k, v)| p.meta.labels.get(*k) == Some(*v)).count())
+}
+
+fn none_ready(facts: &Facts<'_>, service: &Service, pods: &[&Pod], out: &mut Output) {
+    let Some(first) = pods.first() else { return };
+    let unready = first.condition("Ready");
+    let since = unready.and_then(|c| c.last_transition_time);
+    let due = since.map_or(facts.now, |s| s + TimeDelta::seconds(30));
+    if facts.now < due {
+        out.recheck_at(due);
+        return;
+    }
+    let mut draft = Draft::new(facts, "service-no-endpoints", "Service", &service.meta)
+        .says(format!("none of the {} pods it selects is ready", pods.len()))
+        .fact("selector", &selector_text(service))
+        .since(since)
+        .derived();
+    if let Some(unready) = unready {
+        draft = draft.because(draft::condition(draft::pod_ref(first), unready));
+    }
+    // What a person would act on is the workload of the pods: the finding folds under its cause.
+    let mut finding = draft
+        .because(draft::quote(reference(service), EvidenceSource::Spec, "spec.selector", selector_text(service), None))
+        .done();
+    finding.workload = facts.snapshot.workload_of(first);
+    out.findings.push(finding);
+}
+
+fn load_balancer(facts: &Facts<'_>, service: &Service, out: &mut Output) {
+    if service.spec.kind.as_deref() != Some("LoadBalancer") || !service.status.load_balancer.ingress.is_empty() {
+        return;
+    }
+    let events = facts.snapshot.events_of(KindId::Service, &service.meta);
+    let event = events
+        .iter()
+        .rev()
+        .find(|e| matches!(&*e.reason, "SyncLoadBalancerFailed" | "UnAvailableLoadBalancer" | "CreatingLoadBalancerFailed"));
+    let says = event.map_or_else(
+        || "no load balancer controller has given it an address".to_owned(),
+        |e| e.text().trim_end_matches('.').to_owned(),
+    );
+    let mut draft = Draft::new(facts, "load-balancer-pending", "Service", &service.meta)
+        .says(says)
+        .because(draft::quote(reference(service), EvidenceSource::Status, "status.loadBalancer.ingress", "(empty)", None))
+        .since(service.meta.creation_timestamp);
+    if let Some(event) = event {
+        draft = draft.because(draft::event(event));
+    }
+    out.findings.push(draft.done());
+}
+
+fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    let service = &finding.subject;
+    let mut fixes = Vec::new();
+    if let Some((key, value)) = finding.facts.get("near").and_then(|n| n.split(',').next()).and_then(|n| n.split_once('=')) {
+        let patch = format!(r#"{{"spec":{{"selector":{{"{key}":"{value}"}}}}}}"#);
+        let command = kubectl(&service.namespace, format!("patch service {} -p {}", quoted(&service.name), quoted(&patch)));
+        fixes.push(fix(format!("Select {key}={value}"), command, Risk::Safe, "pods with this label exist in the namespace"));
+    }
+    let selector = fact(finding, "selector");
+    if !selector.is_empty() {
+        let command = kubectl(&service.namespace, format!("get pods -l {}", quoted(selector)));
+        fixes.push(fix("List the pods it selects", command, Risk::Safe, "their own state is the cause, or there is none"));
+    }
+    fixes.push(describe(service, "selector, endpoints and events"));
+    if finding.cause.0 == "service-no-endpoints" && !finding.derived {
+        fixes.push(edit(finding, "Correct the selector", format!("it is {selector} now")));
+    }
+    fixes
+}

@@ -1,0 +1,4 @@
+//! Volumes that cannot be attached or mounted, and claims that lost theirs.
+
+pub mod claim;
+pub mod mount;

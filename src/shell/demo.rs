@@ -1,0 +1,82 @@
+//! The practice cluster as the shell starts it: under the cockpit, or alone for other clients.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tempfile::TempDir;
+
+use super::files;
+use super::signals::Signals;
+use crate::cli::DemoArgs;
+use crate::cluster::ConnectOptions;
+use crate::commands::Outcome;
+use crate::practice::{Options, PracticeCluster};
+
+/// The scenario of a practice cluster that was not asked for in detail.
+const SCENARIO: &str = "night-shift";
+/// Its seed: the one of `k3am demo`.
+const SEED: u64 = 3;
+
+/// What `k3am demo` was asked to start.
+pub fn options(args: &DemoArgs) -> Options {
+    let scenario = Some(args.scenario.clone());
+    Options { speed: args.speed, seed: args.seed, scenario, pods: args.pods, ..Options::default() }
+}
+
+/// The practice cluster that one key starts.
+pub fn default_options() -> Options {
+    Options { seed: SEED, scenario: Some(SCENARIO.to_owned()), ..Options::default() }
+}
+
+/// A practice cluster with a kubeconfig in a directory of its own, which goes with it. The user's kubeconfig is not touched.
+pub struct Practice {
+    /// The cluster.
+    pub cluster: PracticeCluster,
+    home: TempDir,
+}
+
+impl Practice {
+    /// Starts it. Blocks for a moment: call it where that is allowed.
+    ///
+    /// # Errors
+    /// Unknown scenario, no free port, no temporary directory.
+    pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let cluster = PracticeCluster::start(options)?;
+        let home = tempfile::Builder::new().prefix("k3am-practice-").tempdir()?;
+        cluster.write_kubeconfig(home.path())?;
+        Ok(Self { cluster, home })
+    }
+
+    /// How to connect to it.
+    pub fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions { kubeconfig: Some(self.home.path().join("kubeconfig")), ..ConnectOptions::default() }
+    }
+}
+
+/// `k3am demo --serve`: the server alone, until Ctrl-C.
+pub fn serve(args: &DemoArgs) -> ExitCode {
+    match serve_until_signal(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Outcome::refused(format!("{error:#}")).print(),
+    }
+}
+
+fn serve_until_signal(args: &DemoArgs) -> anyhow::Result<()> {
+    let cluster = PracticeCluster::start(&options(args))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let path = files::save("practice", &format!("kubeconfig-{}", cluster.address().port()), &cluster.kubeconfig())?;
+        let shown = path.display();
+        let mut out = std::io::stdout();
+        writeln!(out, "{shown}")?;
+        writeln!(out, "The practice cluster serves on http://{}. In another terminal:", cluster.address())?;
+        writeln!(out, "  export KUBECONFIG={shown}")?;
+        writeln!(out, "  kubectl get pods -A      or: k3am")?;
+        writeln!(out, "Ctrl-C ends it.")?;
+        out.flush()?;
+        signals.next().await;
+        let _ = std::fs::remove_file(&path);
+        Ok(())
+    })
+}

@@ -1,0 +1,262 @@
+//! The loop: signals and input first, then a due frame, then messages; so a flood of facts starves neither keys nor drawing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::KeyCode;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::cockpit::Live;
+use super::input::{Input, Keys, terminal_is_there};
+use super::session::{Report, Session, Target};
+use super::signals::Signals;
+use super::terminal::Screen;
+use super::{Cockpit, files, panics, tasks};
+use crate::actions;
+use crate::app::{Effect, Msg};
+use crate::cluster::ConnectOptions;
+use crate::config::{Config, Problem};
+use crate::snapshot::Delta;
+
+/// Least time between frames: 60 a second.
+const FRAME: Duration = Duration::from_millis(16);
+/// Ages are on the screen.
+const TICK: Duration = Duration::from_secs(1);
+/// Reports of background work in flight.
+const REPORTS: usize = 256;
+/// Most facts folded in between two looks at the keyboard.
+const BATCH: usize = 2_000;
+
+/// Why the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The person left.
+    Quit,
+    /// SIGTERM.
+    Terminated,
+    /// SIGHUP.
+    HungUp,
+    /// SIGINT from outside (Ctrl-C is a key).
+    Interrupted,
+    /// The terminal went away without a signal.
+    TerminalLost,
+}
+
+impl End {
+    /// Exit status: 128 and the signal's number, as a shell reports it.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Quit => 0,
+            Self::HungUp | Self::TerminalLost => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What to say on standard error, if anything.
+    pub fn words(self) -> Option<String> {
+        (self == Self::Terminated).then(|| "ended by SIGTERM".to_owned())
+    }
+}
+
+/// What the loop is started with.
+pub struct Setup {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// What was wrong in their sources.
+    pub problems: Vec<Problem>,
+    /// What to connect to.
+    pub target: Target,
+    /// What the command line says about the kubeconfig.
+    pub user: ConnectOptions,
+    /// Draw with ASCII only.
+    pub ascii: bool,
+}
+
+/// Runs until the person leaves or a signal comes.
+///
+/// # Errors
+/// The terminal cannot be taken or written.
+pub async fn run(setup: Setup) -> anyhow::Result<End> {
+    let mut signals = Signals::listen()?;
+    let (tx, mut reports) = mpsc::channel(REPORTS);
+    let mut session = Session::new(setup.user.clone(), setup.config.readonly, tx);
+    let screen = Screen::open()?;
+    let size = screen.terminal.size()?;
+    let mut desk = Desk { cockpit: Live::new(&setup, session.now()), screen, keys: Some(Keys::read()), dirty: true, end: None };
+    desk.tell(&mut session, Msg::Resize(size.width, size.height));
+    for problem in &setup.problems {
+        desk.tell(&mut session, Msg::Notice(problem.to_string()));
+    }
+    session.connect(setup.target);
+
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut next_frame = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            end = signals.next() => desk.end = Some(end),
+            input = next_input(&mut desk.keys) => desk.input(&mut session, input),
+            () = sleep_until(next_frame), if desk.dirty => {
+                desk.draw()?;
+                next_frame = Instant::now() + FRAME;
+            }
+            _ = tick.tick() => desk.tick(&mut session),
+            Some(report) = reports.recv() => desk.report(&mut session, report),
+            batch = session.next_deltas() => desk.deltas(&mut session, batch),
+        }
+        if let Some(end) = desk.end {
+            return Ok(end);
+        }
+    }
+}
+
+async fn next_input(keys: &mut Option<Keys>) -> Input {
+    match keys {
+        Some(keys) => keys.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The cockpit at its terminal.
+struct Desk {
+    cockpit: Live,
+    screen: Screen,
+    keys: Option<Keys>,
+    dirty: bool,
+    end: Option<End>,
+}
+
+impl Desk {
+    fn draw(&mut self) -> anyhow::Result<()> {
+        self.dirty = false;
+        let cockpit = &self.cockpit;
+        if let Err(error) = self.screen.terminal.draw(|frame| cockpit.draw(frame)) {
+            if terminal_is_there() {
+                return Err(error.into());
+            }
+            self.end = Some(End::TerminalLost);
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, session: &mut Session, input: Input) {
+        match input {
+            Input::Msg(Msg::Key(key)) if key.code == KeyCode::F(12) && wants_panic() => break_down(),
+            Input::Msg(msg) => self.tell(session, msg),
+            Input::Nothing => {}
+            Input::Lost => self.end = Some(End::TerminalLost),
+        }
+    }
+
+    fn tick(&mut self, session: &mut Session) {
+        if !terminal_is_there() {
+            self.end = Some(End::TerminalLost);
+            return;
+        }
+        for sentence in panics::take_untold() {
+            self.tell(session, Msg::Notice(sentence));
+        }
+        let now = session.now();
+        self.tell(session, Msg::Tick(now));
+    }
+
+    fn deltas(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
+        session.drain(&mut batch, BATCH);
+        // Rules judge by the time of the last tick: give them the time of these facts.
+        let now = session.now();
+        self.tell(session, Msg::Tick(now));
+        self.tell(session, Msg::Deltas(batch));
+    }
+
+    fn report(&mut self, session: &mut Session, report: Report) {
+        let msg = match report {
+            Report::Msg(msg) => Some(*msg),
+            Report::Linked { attempt, result } => session.linked(attempt, result),
+            Report::Fetched { intent, objects } => {
+                let plan = match objects {
+                    Ok(objects) => actions::plan(&intent, &objects, self.cockpit.snapshot(), session.now()),
+                    Err(error) => Err(actions::Refusal::new(error.to_string())),
+                };
+                Some(Msg::Planned { intent, plan: Box::new(plan) })
+            }
+        };
+        if let Some(msg) = msg {
+            self.tell(session, msg);
+        }
+    }
+
+    /// Folds a message in and starts what it asks for.
+    fn tell(&mut self, session: &mut Session, msg: Msg) {
+        self.dirty = true;
+        let effects = self.cockpit.update(msg);
+        for effect in effects {
+            self.perform(session, effect);
+        }
+    }
+
+    fn perform(&mut self, session: &mut Session, effect: Effect) {
+        match effect {
+            Effect::Quit => self.end = Some(End::Quit),
+            Effect::Fetch(request) => session.request(request),
+            Effect::FollowLog { stream, spec } => session.follow_log(stream, spec),
+            Effect::StopLog => session.stop_log(),
+            Effect::SwitchContext(context) => session.switch_context(context),
+            Effect::StartPractice => session.start_practice(),
+            Effect::SwitchNamespaces(namespaces) => {
+                if let Some(msg) = session.switch_namespaces(namespaces) {
+                    self.tell(session, msg);
+                }
+            }
+            Effect::Copy(text) => {
+                let said = match self.screen.copy(&text) {
+                    Ok(()) => "copied (through the terminal, OSC 52)".to_owned(),
+                    Err(error) => format!("could not copy: {error}"),
+                };
+                self.tell(session, Msg::Notice(said));
+            }
+            Effect::Save { name, text } => {
+                let said = match files::save("saved", &name, &text) {
+                    Ok(path) => format!("saved {}", path.display()),
+                    Err(error) => format!("could not save: {error}"),
+                };
+                self.tell(session, Msg::Notice(said));
+            }
+            Effect::Suspend => self.suspend(session),
+            Effect::ClearScreen => {
+                let _ = self.screen.terminal.clear();
+                self.dirty = true;
+            }
+            other => tasks::start(session, other),
+        }
+    }
+
+    /// Stops this process until the shell continues it, with the terminal given back meanwhile.
+    fn suspend(&mut self, session: &mut Session) {
+        // The reader would take the shell's keys.
+        self.keys = None;
+        let stop = || std::process::Command::new("kill").args(["-TSTP", &std::process::id().to_string()]).status();
+        let said = match self.screen.away(stop) {
+            Ok(Ok(status)) if status.success() => None,
+            Ok(_) => Some("could not suspend".to_owned()),
+            Err(_) => {
+                self.end = Some(End::TerminalLost);
+                None
+            }
+        };
+        self.keys = Some(Keys::read());
+        self.tell(session, said.map_or(Msg::Redraw, Msg::Notice));
+    }
+}
+
+/// For the test that a panic gives the terminal back: set, F12 panics.
+fn wants_panic() -> bool {
+    std::env::var_os("K3AM_TEST_PANIC").is_some()
+}
+
+#[expect(clippy::panic, reason = "asked for by a test, see wants_panic")]
+fn break_down() -> ! {
+    panic!("asked to panic by K3AM_TEST_PANIC and F12")
+}

@@ -1,0 +1,297 @@
+//! Whom we talk to: connecting in the background, the running source, the practice cluster, the log stream.
+//!
+//! Invariant: what belongs to a cluster we left (deltas, log lines, late answers) never reaches the cockpit: its channels and
+//! tasks go with it.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::demo::{self, Practice};
+use crate::app::msg::{ConnectFailure, ConnectedInfo};
+use crate::app::{LogSpec, Msg};
+use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
+use crate::diagnosis::EvidenceRequest;
+use crate::practice;
+use crate::snapshot::{Delta, Identity};
+use crate::source::live::{LiveOptions, LiveSource};
+use crate::text::Time;
+
+/// Batches of deltas in flight; a full queue slows the watches down.
+const DELTAS: usize = 64;
+/// Batches of log lines in flight.
+const LOG_BATCHES: usize = 16;
+/// Waits between attempts to connect, the last one again and again.
+const RETRY: [Duration; 4] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(15)];
+
+/// What to connect to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The cluster of a kubeconfig.
+    Cluster(ConnectOptions),
+    /// A practice cluster of our own.
+    Practice(practice::Options),
+}
+
+/// A cluster that answered.
+pub struct Link {
+    connection: Connection,
+    identity: Identity,
+    practice: Option<Practice>,
+}
+
+/// What background work has to say to the loop.
+pub enum Report {
+    /// For the cockpit as it is.
+    Msg(Box<Msg>),
+    /// Connecting ended, well or not.
+    Linked {
+        /// Which attempt; older ones are ignored.
+        attempt: u64,
+        /// Outcome.
+        result: Result<Box<Link>, Error>,
+    },
+    /// The objects a planner needs.
+    Fetched {
+        /// What was asked.
+        intent: crate::actions::Intent,
+        /// The objects, or why not.
+        objects: Result<crate::actions::Objects, Error>,
+    },
+}
+
+impl From<Msg> for Report {
+    fn from(msg: Msg) -> Self {
+        Self::Msg(Box::new(msg))
+    }
+}
+
+/// A task that ends when this is dropped.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The connection of the moment.
+pub struct Session {
+    user: ConnectOptions,
+    read_only: bool,
+    reports: mpsc::Sender<Report>,
+    attempt: u64,
+    link: Option<Link>,
+    live: Option<LiveSource>,
+    deltas: Option<mpsc::Receiver<Vec<Delta>>>,
+    connecting: Option<Task>,
+    usage: Option<Task>,
+    log: Option<Task>,
+}
+
+impl Session {
+    /// A session without a connection. `user` is what the command line says about the kubeconfig.
+    pub fn new(user: ConnectOptions, read_only: bool, reports: mpsc::Sender<Report>) -> Self {
+        let none = (None, None, None);
+        let (connecting, usage, log) = none;
+        Self { user, read_only, reports, attempt: 0, link: None, live: None, deltas: None, connecting, usage, log }
+    }
+
+    /// What the command line says about the kubeconfig.
+    pub fn user(&self) -> &ConnectOptions {
+        &self.user
+    }
+
+    /// Where background work reports.
+    pub fn reports(&self) -> &mpsc::Sender<Report> {
+        &self.reports
+    }
+
+    /// The cluster's time: the practice cluster has a clock of its own.
+    pub fn now(&self) -> Time {
+        self.practice().map_or_else(Utc::now, |practice| practice.cluster.clock().now())
+    }
+
+    fn practice(&self) -> Option<&Practice> {
+        self.link.as_ref()?.practice.as_ref()
+    }
+
+    /// The connection, once there is one.
+    pub fn connection(&self) -> Option<&Connection> {
+        self.link.as_ref().map(|link| &link.connection)
+    }
+
+    /// The one way to write, once there is a connection.
+    pub fn door(&self) -> Option<Door> {
+        let shut = self.read_only.then(|| "read-only: k3am was started with --readonly or set so".to_owned());
+        Some(Door::new(self.connection()?.clone(), shut))
+    }
+
+    /// Connects in the background, again and again until it works. The connection of before stays until then.
+    pub fn connect(&mut self, target: Target) {
+        self.attempt += 1;
+        let work = connect_until_it_works(target, self.attempt, self.reports.clone());
+        self.connecting = Some(Task(tokio::spawn(work)));
+    }
+
+    /// Another context of the user's kubeconfig.
+    pub fn switch_context(&mut self, context: String) {
+        self.connect(Target::Cluster(ConnectOptions { context: Some(context), namespaces: Vec::new(), ..self.user.clone() }));
+    }
+
+    /// The practice cluster with its default scenario.
+    pub fn start_practice(&mut self) {
+        self.connect(Target::Practice(demo::default_options()));
+    }
+
+    /// Watches other namespaces of the same cluster.
+    pub fn switch_namespaces(&mut self, namespaces: Vec<String>) -> Option<Msg> {
+        let mut link = self.link.take()?;
+        link.connection = link.connection.narrowed_to(namespaces);
+        Some(self.go_live(link))
+    }
+
+    /// Takes the outcome of connecting; what to tell the cockpit.
+    pub fn linked(&mut self, attempt: u64, result: Result<Box<Link>, Error>) -> Option<Msg> {
+        if attempt != self.attempt {
+            return None;
+        }
+        match result {
+            Ok(link) => {
+                self.connecting = None;
+                Some(self.go_live(*link))
+            }
+            Err(Error::NoKubeconfig { .. }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig))),
+            Err(error) => Some(Msg::Connected(Err(ConnectFailure::Other(error.to_string())))),
+        }
+    }
+
+    fn go_live(&mut self, link: Link) -> Msg {
+        let (tx, rx) = mpsc::channel(DELTAS);
+        let (told, usage) = mpsc::unbounded_channel();
+        self.log = None;
+        self.live = Some(LiveSource::start(&link.connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx));
+        self.usage = Some(Task(tokio::spawn(forward_usage(usage, self.reports.clone()))));
+        self.deltas = Some(rx);
+        let source = if link.practice.is_some() { "practice" } else { "live" };
+        let info = ConnectedInfo {
+            context: link.identity.name.clone(),
+            namespaces: link.connection.namespaces.clone(),
+            read_only: self.read_only,
+            source,
+        };
+        self.link = Some(link);
+        Msg::Connected(Ok(info))
+    }
+
+    /// The next batch of facts; never ready without a connection.
+    pub async fn next_deltas(&mut self) -> Vec<Delta> {
+        loop {
+            match &mut self.deltas {
+                Some(deltas) => match deltas.recv().await {
+                    Some(batch) => return batch,
+                    None => self.deltas = None,
+                },
+                None => std::future::pending::<()>().await,
+            }
+        }
+    }
+
+    /// Adds what else is queued to `batch`, up to about `most`, and puts it on the cluster's clock.
+    pub fn drain(&mut self, batch: &mut Vec<Delta>, most: usize) {
+        while batch.len() < most {
+            let Some(Ok(more)) = self.deltas.as_mut().map(mpsc::Receiver::try_recv) else { break };
+            batch.extend(more);
+        }
+        if self.practice().is_some() {
+            let now = self.now();
+            batch.iter_mut().for_each(|delta| restamp(delta, now));
+        }
+    }
+
+    /// Fetches evidence for the diagnosis.
+    pub fn request(&self, request: EvidenceRequest) {
+        if let Some(live) = &self.live {
+            live.request(request);
+        }
+    }
+
+    /// Streams a log; the stream before it ends.
+    pub fn follow_log(&mut self, stream: u64, spec: LogSpec) {
+        self.log = None;
+        let Some(connection) = self.connection().cloned() else { return };
+        self.log = Some(Task(tokio::spawn(follow(connection, stream, spec, self.reports.clone()))));
+    }
+
+    /// Ends the log stream.
+    pub fn stop_log(&mut self) {
+        self.log = None;
+    }
+}
+
+/// Signs of life carry our own time; under a fast practice clock that would look old.
+fn restamp(delta: &mut Delta, now: Time) {
+    match delta {
+        Delta::Heard { at, .. } | Delta::Listed { at, .. } => *at = now,
+        Delta::Failing { since, .. } => *since = now,
+        _ => {}
+    }
+}
+
+async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sender<Report>) {
+    for wait in RETRY.iter().chain(std::iter::repeat(&RETRY[RETRY.len() - 1])) {
+        let result = link(&target).await;
+        let ends = matches!(result, Ok(_) | Err(Error::NoKubeconfig { .. }));
+        if reports.send(Report::Linked { attempt, result: result.map(Box::new) }).await.is_err() || ends {
+            return;
+        }
+        tokio::time::sleep(*wait).await;
+    }
+}
+
+async fn link(target: &Target) -> Result<Link, Error> {
+    let (options, practice) = match target {
+        Target::Cluster(options) => (options.clone(), None),
+        Target::Practice(options) => {
+            let practice = start_practice(options.clone()).await?;
+            (practice.connect_options(), Some(practice))
+        }
+    };
+    let connection = connect(&options).await?;
+    let identity = connection.identify().await?;
+    Ok(Link { connection, identity, practice })
+}
+
+async fn start_practice(options: practice::Options) -> Result<Practice, Error> {
+    let cannot = |why: String| Error::BadContext { context: "practice".to_owned(), why };
+    match tokio::task::spawn_blocking(move || Practice::start(&options)).await {
+        Ok(Ok(practice)) => Ok(practice),
+        Ok(Err(error)) => Err(cannot(format!("{error:#}"))),
+        Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+async fn forward_usage(mut usage: mpsc::UnboundedReceiver<Result<String, String>>, reports: mpsc::Sender<Report>) {
+    while let Some(source) = usage.recv().await {
+        if reports.send(Msg::MetricsSource(source).into()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow(connection: Connection, stream: u64, spec: LogSpec, reports: mpsc::Sender<Report>) {
+    let LogSpec { namespace, pod, container, previous, follow, tail, since_seconds } = spec;
+    let spec = logs::LogSpec { namespace, pod, container, previous, follow, tail, since_seconds };
+    let (tx, mut rx) = mpsc::channel(LOG_BATCHES);
+    let forward = async {
+        while let Some(logs::LogBatch { lines, dropped, ended }) = rx.recv().await {
+            let batch = crate::app::LogBatch { lines, dropped, ended };
+            if reports.send(Msg::Log { stream, batch }.into()).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(logs::follow(connection, spec, tx), forward);
+}

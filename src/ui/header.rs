@@ -1,0 +1,141 @@
+//! The top line: where we are, how much we see, how old it is, what may be done.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::paint::Paint;
+use super::words::clock;
+use crate::app::{ConnectFailure, ConnectionState, State};
+use crate::config::Role;
+use crate::kinds::KindId;
+use crate::snapshot::CoverageState;
+use crate::text::{age, clean, ellipsis};
+
+/// Feeds older than this many seconds are said to be stale.
+const STALE_SECONDS: i64 = 90;
+
+/// Draws the line: what matters less is left out first when it is narrow.
+pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let state = paint.state;
+    let width = usize::from(area.width);
+    let right = right_side(paint);
+    let right_width: usize = right.iter().map(|s| s.content.width()).sum();
+    let mut left = vec![paint.span(Role::Accent, " k3am ")];
+    let mut used = 6;
+    for (role, text) in left_side(state) {
+        let room = width.saturating_sub(right_width + used + 2);
+        if room < 6 {
+            break;
+        }
+        let text = format!(" {} ", ellipsis(&clean(&text), room.saturating_sub(2)));
+        used += text.width();
+        left.push(paint.span(role, text));
+    }
+    let gap = width.saturating_sub(used + right_width);
+    left.push(Span::raw(" ".repeat(gap)));
+    left.extend(right);
+    frame.render_widget(Line::from(left).style(paint.style(Role::Header)), area);
+}
+
+/// Parts from left to right, most important first.
+fn left_side(state: &State) -> Vec<(Role, String)> {
+    let mut parts = vec![(Role::Strong, place(state))];
+    match &state.connection {
+        ConnectionState::Connecting { .. } => return parts,
+        ConnectionState::Failed(failure) => parts.push((Role::Critical, failure_words(failure))),
+        ConnectionState::Connected(_) => {}
+    }
+    parts.extend(trouble(state));
+    parts.push((Role::Text, pods(state)));
+    parts.push((Role::Text, nodes(state)));
+    if let Some(version) = &state.snapshot.identity.server_version {
+        parts.push((Role::Dim, version.clone()));
+    }
+    parts.retain(|(_, text)| !text.is_empty());
+    parts
+}
+
+fn failure_words(failure: &ConnectFailure) -> String {
+    match failure {
+        ConnectFailure::NoKubeconfig => "no cluster".to_owned(),
+        ConnectFailure::Other(_) => "not connected".to_owned(),
+    }
+}
+
+fn place(state: &State) -> String {
+    match &state.connection {
+        ConnectionState::Connecting { to } => format!("connecting to {to}"),
+        ConnectionState::Connected(info) => {
+            let namespaces = match info.namespaces.as_slice() {
+                [] => "all namespaces".to_owned(),
+                some => some.join(","),
+            };
+            format!("{} {} {namespaces}", info.context, if state.ascii { ">" } else { "▸" })
+        }
+        ConnectionState::Failed(_) => state.snapshot.identity.name.clone(),
+    }
+}
+
+/// `pods 47, 9 not ready`, or how far the list is.
+fn pods(state: &State) -> String {
+    let snapshot = &state.snapshot;
+    let total = snapshot.pods.len();
+    if !snapshot.coverage.is_listed(KindId::Pod) {
+        return if total == 0 { "loading pods".to_owned() } else { format!("loading, pods {total} so far") };
+    }
+    let not_ready = snapshot.pods.iter().filter(|p| !p.is_finished() && !p.is_ready()).count();
+    if not_ready == 0 { format!("pods {total}") } else { format!("pods {total}, {not_ready} not ready") }
+}
+
+fn nodes(state: &State) -> String {
+    let nodes = &state.snapshot.nodes;
+    if nodes.is_empty() {
+        return String::new();
+    }
+    format!("nodes {}/{}", nodes.iter().filter(|n| n.is_ready()).count(), nodes.len())
+}
+
+/// What is failing or hidden, in few words; the quiet screen and `X` say it in full.
+fn trouble(state: &State) -> Vec<(Role, String)> {
+    let mut denied = Vec::new();
+    let mut failing = None;
+    for (kind, _, coverage) in state.snapshot.coverage.iter() {
+        match coverage {
+            CoverageState::Denied { .. } if !state.snapshot.coverage.is_listed(kind) => denied.push(kind.info().plural),
+            CoverageState::Failing { error, since, .. } => failing = Some((error, *since)),
+            _ => {}
+        }
+    }
+    let mut parts = Vec::new();
+    if let Some((error, since)) = failing {
+        parts.push((Role::Warning, format!("no answer for {}: {error}", age(since, state.now))));
+    }
+    denied.dedup();
+    if !denied.is_empty() {
+        let named = if denied.len() > 2 { format!("{} kinds", denied.len()) } else { denied.join(", ") };
+        parts.push((Role::Warning, format!("not visible: {named}")));
+    }
+    parts
+}
+
+fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
+    let state = paint.state;
+    let mut spans = Vec::new();
+    if let ConnectionState::Connected(info) = &state.connection {
+        let feed = state.snapshot.coverage.oldest_feed();
+        let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        let text = match feed {
+            Some(at) if info.source != "bundle" => format!("{}, {} old ", info.source, age(at, state.now)),
+            Some(_) | None => format!("{} ", info.source),
+        };
+        spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));
+        let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only ") } else { (Role::Text, "read-write ") };
+        if state.size.0 >= 100 || state.is_read_only() {
+            spans.push(paint.span(role, mode));
+        }
+    }
+    spans.push(paint.span(Role::Strong, format!("{} ", clock(state.now))));
+    spans
+}

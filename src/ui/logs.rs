@@ -1,0 +1,120 @@
+//! The log, as a pane that follows the selection and as a full view.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::blocks::pane;
+use super::paint::Paint;
+use super::words::{clock, short_name, wrap};
+use crate::app::logs::{Level, Logs, level};
+use crate::changes::redact;
+use crate::config::Role;
+use crate::snapshot::LogLine;
+use crate::text::{clean_keeping_indent, ellipsis};
+
+/// Draws the pane.
+pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
+    draw_in(paint, area, focused, frame);
+}
+
+/// Draws the full view.
+pub fn draw_view(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
+    draw_in(paint, area, true, frame);
+}
+
+fn draw_in(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
+    let logs = &paint.state.logs;
+    let block = pane(paint, "Logs", &title(logs), focused, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let (width, height) = (usize::from(inner.width), usize::from(inner.height));
+    // From the newest visible line upwards, until the height is full: only visible lines are formatted.
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for line in logs.shown().rev().skip(logs.scrolled) {
+        if lines.len() >= height {
+            break;
+        }
+        let mut block = format(paint, line, width);
+        block.reverse();
+        lines.extend(block);
+    }
+    lines.truncate(height);
+    lines.reverse();
+    if lines.is_empty() {
+        lines.push(Line::from(paint.span(Role::Dim, format!(" {}", empty(paint)))));
+    }
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn title(logs: &Logs) -> String {
+    let Some(spec) = &logs.spec else { return String::new() };
+    let run = if spec.previous { " previous run" } else { "" };
+    let mut title = format!("{} {}{run}", short_name(&spec.pod, 30), spec.container);
+    if !logs.why.is_empty() {
+        title.push_str(&format!("  {}", logs.why));
+    }
+    if let Some(filter) = &logs.filter {
+        title.push_str(&format!("  /{}", filter.text));
+    }
+    if logs.scrolled > 0 {
+        title.push_str(&format!("  {} newer lines below", logs.scrolled));
+    }
+    if logs.dropped > 0 {
+        title.push_str(&format!("  {} older lines dropped", logs.dropped));
+    }
+    title
+}
+
+fn empty(paint: &Paint<'_>) -> String {
+    let logs = &paint.state.logs;
+    match (&logs.spec, &logs.ended) {
+        (None, _) => "no container of the selection has written a log yet".to_owned(),
+        (Some(_), Some(ended)) => ended.clone(),
+        (Some(_), None) if logs.filter.is_some() && !logs.lines.is_empty() => "no line matches the filter".to_owned(),
+        (Some(_), None) => "waiting for the first line".to_owned(),
+    }
+}
+
+/// One log line as screen lines: a mark for its level, its text, matches highlighted.
+fn format(paint: &Paint<'_>, line: &LogLine, width: usize) -> Vec<Line<'static>> {
+    let logs = &paint.state.logs;
+    let level = level(&line.text);
+    let (mark, role) = match level {
+        Level::Error => (paint.glyphs.critical, Role::Critical),
+        Level::Warning => (paint.glyphs.warning, Role::Warning),
+        Level::Info | Level::None => (" ", Role::Text),
+        Level::Debug => (" ", Role::Dim),
+    };
+    let stamp = match line.at {
+        Some(at) if logs.timestamps || width >= 100 => format!("{} ", clock(at)),
+        _ => String::new(),
+    };
+    let room = width.saturating_sub(stamp.len() + 2);
+    let text = redact::text(&clean_keeping_indent(&line.text));
+    let parts = if logs.wrap { wrap(&text, room) } else { vec![ellipsis(&text, room)] };
+    let mut lines = Vec::new();
+    for (at, part) in parts.into_iter().enumerate() {
+        let lead = if at == 0 { (stamp.clone(), mark) } else { (" ".repeat(stamp.len()), " ") };
+        let mut spans = vec![paint.span(Role::Dim, lead.0), paint.span(role, format!("{} ", lead.1))];
+        spans.extend(highlighted(paint, &part, role));
+        lines.push(Line::from(spans));
+    }
+    lines
+}
+
+fn highlighted(paint: &Paint<'_>, text: &str, role: Role) -> Vec<Span<'static>> {
+    let Some(filter) = paint.state.logs.filter.as_ref().filter(|f| !f.inverse) else {
+        return vec![paint.span(role, text)];
+    };
+    let mut spans = Vec::new();
+    let mut rest = 0;
+    for found in filter.regex.find_iter(text).filter(|m| !m.is_empty()) {
+        spans.push(paint.span(role, text.get(rest..found.start()).unwrap_or_default()));
+        spans.push(paint.span(Role::Match, found.as_str()));
+        rest = found.end();
+    }
+    spans.push(paint.span(role, text.get(rest..).unwrap_or_default()));
+    spans
+}

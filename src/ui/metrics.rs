@@ -1,0 +1,98 @@
+//! Usage of the selection's container that is closest to its limit, against request and limit, or why there is none.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::blocks::pane;
+use super::paint::Paint;
+use super::words::short_name;
+use crate::config::Role;
+use crate::kinds::pod_spec::Resources;
+use crate::snapshot::{Usage, UsageKey};
+use crate::text::{bytes, cores};
+
+/// Samples in a sparkline.
+const SPARK: usize = 20;
+/// From this share of a limit on, the number is a warning.
+const NEAR: f64 = 0.9;
+
+/// Draws the pane.
+pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
+    let state = paint.state;
+    let follow = &state.follow;
+    let ready = follow.pods.iter().filter_map(|k| state.snapshot.pods.get(k)).filter(|p| p.is_ready()).count();
+    let whose = match &follow.usage {
+        Some(key) => {
+            format!("{} {}, closest to its limit of {} pods", short_name(&key.pod, 28), key.container, follow.pods.len())
+        }
+        None => format!("{}, {ready} of {} pods ready", follow.title, follow.pods.len()),
+    };
+    let block = pane(paint, "Metrics", &whose, focused, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    frame.render_widget(Paragraph::new(lines(paint, usize::from(inner.width))), inner);
+}
+
+fn lines(paint: &Paint<'_>, width: usize) -> Vec<Line<'static>> {
+    let state = paint.state;
+    let source = match &state.metrics_source {
+        Some(Ok(source)) => format!("source {source}"),
+        Some(Err(why)) => format!("no metrics: {why}"),
+        None => "metrics have not arrived yet".to_owned(),
+    };
+    let Some((key, usage)) = state.follow.usage.as_ref().and_then(|key| Some((key, state.snapshot.usage.get(key)?))) else {
+        return vec![Line::from(paint.span(Role::Dim, format!(" {source}")))];
+    };
+    let resources = resources(paint, key);
+    let memory = measure(paint, usage, &resources, ("memory", bytes, |s| s.2));
+    let cpu = measure(paint, usage, &resources, ("cpu", cores, |s| s.1));
+    let restarts = paint.span(Role::Dim, format!("   restarts {}   {source}", state.follow.restarts));
+    if width >= 150 {
+        let mut line = memory;
+        line.push(Span::raw("    "));
+        line.extend(cpu);
+        line.push(restarts);
+        return vec![Line::from(line)];
+    }
+    let mut second = cpu;
+    second.push(restarts);
+    vec![Line::from(memory), Line::from(second)]
+}
+
+fn resources(paint: &Paint<'_>, key: &UsageKey) -> Resources {
+    let pod = paint.state.snapshot.pods.named(&key.namespace, &key.pod);
+    pod.and_then(|p| p.spec.container(&key.container)).map(|c| c.resources.clone()).unwrap_or_default()
+}
+
+type Measure = (&'static str, fn(f64) -> String, fn(&(crate::text::Time, f64, f64)) -> f64);
+
+fn measure(paint: &Paint<'_>, usage: &Usage, resources: &Resources, (name, words, pick): Measure) -> Vec<Span<'static>> {
+    let values: Vec<f64> = usage.samples.iter().rev().take(SPARK).map(pick).collect();
+    let now = values.first().copied().unwrap_or_default();
+    let limit = resources.limit(name);
+    let top = values.iter().copied().fold(limit.unwrap_or(0.0), f64::max);
+    let spark: String = values.iter().rev().map(|v| spark(paint, *v, top)).collect();
+    let mut spans = vec![paint.span(Role::Title, format!(" {name:<7}")), paint.span(Role::Chart, format!("{spark:>SPARK$}  "))];
+    spans.push(paint.span(Role::Strong, words(now)));
+    match limit {
+        Some(limit) if limit > 0.0 => {
+            let share = now / limit;
+            let role = if share >= NEAR { Role::Warning } else { Role::Text };
+            let mark = if share >= NEAR { format!(" {}", paint.glyphs.warning) } else { String::new() };
+            spans.push(paint.span(role, format!(" of {} limit  {:.0} %{mark}", words(limit), share * 100.0)));
+        }
+        _ => spans.push(paint.span(Role::Dim, "  no limit")),
+    }
+    if let Some(request) = resources.request(name) {
+        spans.push(paint.span(Role::Dim, format!("  request {}", words(request))));
+    }
+    spans
+}
+
+fn spark(paint: &Paint<'_>, value: f64, top: f64) -> &'static str {
+    let share = if top > 0.0 { value / top } else { 0.0 };
+    let index = ((share * 8.0) as usize).min(7);
+    paint.glyphs.sparks.get(index).copied().unwrap_or(" ")
+}

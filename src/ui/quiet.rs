@@ -1,0 +1,124 @@
+//! What stands where there is no incident: connecting, loading, why not connected, or all quiet, and what that rests on.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+
+use super::blocks::pane;
+use super::paint::Paint;
+use super::words::wrap;
+use crate::app::{ConnectFailure, ConnectionState, State};
+use crate::config::{Action, Place, Role};
+use crate::kinds::KindId;
+use crate::snapshot::CoverageState;
+
+/// True when there is nothing but this to show.
+pub fn owns_the_screen(state: &State) -> bool {
+    !matches!(state.connection, ConnectionState::Connected(_)) && state.snapshot.pods.is_empty()
+}
+
+/// Draws it as the whole body.
+pub fn draw_alone(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let block = pane(paint, "k3am", "Kubernetes at 3 a.m.", false, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    draw(paint, inner, frame);
+}
+
+/// Draws it into a pane.
+pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let width = usize::from(area.width).saturating_sub(4);
+    let mut lines = vec![Line::default()];
+    for (role, text) in sentences(paint) {
+        if text.is_empty() {
+            lines.push(Line::default());
+            continue;
+        }
+        lines.extend(wrap(&text, width).into_iter().map(|part| Line::from(paint.span(role, format!("  {part}")))));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn sentences(paint: &Paint<'_>) -> Vec<(Role, String)> {
+    let state = paint.state;
+    match &state.connection {
+        ConnectionState::Connecting { to } => vec![(Role::Text, format!("Connecting to {to} ..."))],
+        ConnectionState::Failed(ConnectFailure::NoKubeconfig) => no_kubeconfig(state),
+        ConnectionState::Failed(ConnectFailure::Other(why)) => {
+            vec![(Role::Critical, format!("{} {why}", paint.glyphs.critical)), (Role::Dim, "Trying again.".to_owned())]
+        }
+        ConnectionState::Connected(_) if !state.snapshot.coverage.is_listed(KindId::Pod) => not_listed(paint),
+        ConnectionState::Connected(_) => quiet(paint),
+    }
+}
+
+fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
+    let key = state.config.keymap.label(&[Place::NoCluster], Action::StartPractice).unwrap_or_default();
+    vec![
+        (Role::Strong, "There is no kubeconfig.".to_owned()),
+        (Role::Text, "Set KUBECONFIG, pass --kubeconfig FILE, or put one at ~/.kube/config.".to_owned()),
+        (Role::Text, String::new()),
+        (Role::Accent, format!("{key}  start the practice cluster: it fails at night, inside this process")),
+    ]
+}
+
+/// Pods are not listed yet, or never will be.
+fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
+    let state = paint.state;
+    let mut found = Vec::new();
+    for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
+        match coverage {
+            CoverageState::Denied { why } => {
+                found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)))
+            }
+            CoverageState::Failing { error, .. } => {
+                found.push((
+                    Role::Critical,
+                    format!("{} The server does not answer: {error}. Trying again.", paint.glyphs.critical),
+                ));
+            }
+            CoverageState::Syncing { .. } | CoverageState::Synced { .. } => {}
+        }
+    }
+    if found.is_empty() {
+        found.push((Role::Text, format!("Loading pods, {} so far ...", state.snapshot.pods.len())));
+    }
+    found
+}
+
+/// Nothing is wrong with what can be seen; what cannot be seen is said.
+fn quiet(paint: &Paint<'_>) -> Vec<(Role, String)> {
+    let state = paint.state;
+    let snapshot = &state.snapshot;
+    let loading: Vec<&str> = KindId::ALL
+        .iter()
+        .filter(|k| snapshot.coverage.of_kind(**k).any(|s| matches!(s, CoverageState::Syncing { .. })))
+        .map(|k| k.info().plural)
+        .collect();
+    if !loading.is_empty() {
+        return vec![(Role::Text, format!("No incident so far; still loading {}.", loading.join(", ")))];
+    }
+    let missing = state.engine.not_evaluated();
+    let mut lines = if missing.is_empty() {
+        vec![(Role::Ok, format!("{} All quiet.", paint.glyphs.ok))]
+    } else {
+        vec![(Role::Warning, format!("{} No incident in what can be seen.", paint.glyphs.warning))]
+    };
+    let rules = crate::diagnosis::rules::ALL.len();
+    lines.push((
+        Role::Dim,
+        format!(
+            "{rules} rules over {} pods, {} Deployments, {} events.",
+            snapshot.pods.len(),
+            snapshot.deployments.len(),
+            snapshot.events.len(),
+        ),
+    ));
+    if !missing.is_empty() {
+        lines.push((Role::Text, String::new()));
+        lines.push((Role::Text, "Not evaluated:".to_owned()));
+        lines.extend(missing.iter().take(12).map(|n| (Role::Dim, format!("{}: {}", n.rule, n.why))));
+    }
+    lines
+}

@@ -1,0 +1,212 @@
+//! Why: the sentence, how sure, the quoted evidence, what changed, what to do, what was ruled out.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use super::blocks::pane;
+use super::paint::Paint;
+use super::quiet;
+use super::words::{clock, phrase, short_name, spread, wrap};
+use crate::app::follow::title;
+use crate::app::incidents::{Shown, Standing};
+use crate::changes::Change;
+use crate::changes::redact;
+use crate::config::{Action, Place, Role};
+use crate::diagnosis::{Evidence, Fix, Incident};
+use crate::text::{age, clean, duration};
+
+/// Lines one quote may take before it is cut with a mark.
+const QUOTE_LINES: usize = 4;
+
+/// Draws the pane.
+pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
+    let Some(row) = paint.state.incidents.selected() else {
+        let block = pane(paint, "Why", "", focused, area);
+        let inner = block.inner(area);
+        frame.render_widget(block, area);
+        quiet::draw(paint, inner, frame);
+        return;
+    };
+    let block = pane(paint, "Why", &format!("{}  {}", title(&row.incident), row.incident.cause), focused, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let lines = lines(paint, row, usize::from(inner.width).saturating_sub(2));
+    let height = usize::from(inner.height);
+    let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
+    let more = lines.len() > first + height;
+    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(l, 1)).collect();
+    frame.render_widget(Paragraph::new(visible), inner);
+    if more {
+        let hint = if paint.state.ascii { " more: Tab, j " } else { " ↓ more: Tab, j " };
+        let width = u16::try_from(hint.chars().count()).unwrap_or(12);
+        let x = area.right().saturating_sub(width + 2);
+        frame.render_widget(paint.span(Role::Dim, hint), Rect { x, y: area.bottom().saturating_sub(1), width, height: 1 });
+    }
+}
+
+fn indent(mut line: Line<'_>, by: usize) -> Line<'_> {
+    line.spans.insert(0, Span::raw(" ".repeat(by)));
+    line
+}
+
+fn lines(paint: &Paint<'_>, row: &Shown, width: usize) -> Vec<Line<'static>> {
+    let incident = &row.incident;
+    let mut lines = Vec::new();
+    headline(paint, row, width, &mut lines);
+    heading(paint, "Fixes", !incident.fixes.is_empty(), &mut lines);
+    let compact = paint.state.size.1 < 30;
+    // On a small screen what to press comes before the proof; on a large one both are in sight, in the order one reads.
+    if compact {
+        fixes(paint, incident, width, &mut lines);
+        evidence(paint, incident, width, &mut lines);
+        change(paint, incident, width, &mut lines);
+    } else {
+        lines.truncate(lines.len() - usize::from(!incident.fixes.is_empty()) * 2);
+        evidence(paint, incident, width, &mut lines);
+        change(paint, incident, width, &mut lines);
+        heading(paint, "Fixes", !incident.fixes.is_empty(), &mut lines);
+        fixes(paint, incident, width, &mut lines);
+    }
+    list(paint, "Also seen, from the same cause", &incident.symptoms, width, &mut lines);
+    list(paint, "Ruled out", &incident.ruled_out, width, &mut lines);
+    lines
+}
+
+fn heading(paint: &Paint<'_>, text: &'static str, shown: bool, lines: &mut Vec<Line<'static>>) {
+    if shown {
+        lines.push(Line::default());
+        lines.push(Line::from(paint.span(Role::Title, text)));
+    }
+}
+
+fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'static>>) {
+    let incident = &row.incident;
+    let state = match &row.standing {
+        Standing::Open => None,
+        Standing::Recovering { doing, ready, .. } => {
+            Some((Role::Warning, format!("{} {doing}: {} of {} ready", paint.glyphs.working, ready.0, ready.1)))
+        }
+        Standing::Recovered { after, .. } => {
+            Some((Role::Ok, format!("{} recovered after {}; x dismisses it. It was:", paint.glyphs.ok, duration(*after))))
+        }
+    };
+    if let Some((role, text)) = state {
+        lines.push(Line::from(paint.span(role, text)));
+    }
+    let (_, role) = paint.severity(incident.severity);
+    for line in wrap(&redact::text(&incident.summary), width) {
+        lines.push(Line::from(paint.span(Role::Strong, line)));
+    }
+    let mut facts = vec![
+        paint.span(role, incident.severity.word()),
+        Span::raw(format!(" {} ", paint.glyphs.dot)),
+        paint.span(Role::Text, format!("{}, {}", phrase(incident.cause.0), incident.confidence.word())),
+    ];
+    if let Some(since) = incident.since {
+        let text = format!(" {} since {} ({})", paint.glyphs.dot, clock(since), age(since, paint.state.now));
+        facts.push(paint.span(Role::Dim, text));
+    }
+    if incident.regression {
+        facts.push(paint.span(Role::Accent, format!(" {} the rollout brought it", paint.glyphs.dot)));
+    }
+    lines.push(Line::from(facts));
+}
+
+fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {
+    heading(paint, "Evidence", !incident.evidence.is_empty(), lines);
+    for item in &incident.evidence {
+        one_evidence(paint, item, width, lines);
+    }
+}
+
+/// Where it was read, then the quote, then when.
+fn one_evidence(paint: &Paint<'_>, item: &Evidence, width: usize, lines: &mut Vec<Line<'static>>) {
+    let when = item.at.map(clock).unwrap_or_default();
+    let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), short_name(&item.object.name, 26));
+    let from = format!("  {object}  {} {}", item.from.word(), short_name(&item.field, width.saturating_sub(object.len() + 22)));
+    let (from, when) = spread(&from, &when, width);
+    lines.push(Line::from(vec![paint.span(Role::Dim, from), paint.span(Role::Dim, when)]));
+    let mut quote = wrap(&format!("\"{}\"", redact::text(&item.text)), width.saturating_sub(5));
+    if quote.len() > QUOTE_LINES {
+        quote.truncate(QUOTE_LINES);
+        if let Some(last) = quote.last_mut() {
+            last.push('…');
+        }
+    }
+    lines.extend(quote.into_iter().map(|line| Line::from(paint.span(Role::Text, format!("     {line}")))));
+}
+
+fn change(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {
+    let Some(change) = &incident.change else { return };
+    heading(paint, "What changed just before", true, lines);
+    let (head, _) = spread(&format!("  {}  {}", clock(change.at), change_words(change, paint)), "", width);
+    lines.push(Line::from(paint.span(Role::Text, head)));
+    for line in &change.diff {
+        if let Some(old) = &line.old {
+            push_diff(paint, Role::Removed, '-', (&line.field, old), width, lines);
+        }
+        if let Some(new) = &line.new {
+            push_diff(paint, Role::Added, '+', (&line.field, new), width, lines);
+        }
+    }
+}
+
+/// `- image: app:v1` in the role's style, wrapped under itself. Also used by the preview.
+pub fn push_diff(
+    paint: &Paint<'_>,
+    role: Role,
+    sign: char,
+    (field, value): (&str, &str),
+    width: usize,
+    lines: &mut Vec<Line<'static>>,
+) {
+    for (at, part) in wrap(&format!("{field}: {value}"), width.saturating_sub(6)).into_iter().enumerate() {
+        let lead = if at == 0 { format!("    {sign} ") } else { "      ".to_owned() };
+        lines.push(Line::from(paint.span(role, format!("{lead}{part}"))));
+    }
+}
+
+fn change_words(change: &Change, paint: &Paint<'_>) -> String {
+    let mut words = format!("{} of {}", change.kind.word(), change.object);
+    match (change.previous_revision, change.revision) {
+        (Some(old), Some(new)) => words.push_str(&format!(", revision {old} {} {new}", paint.glyphs.arrow)),
+        (None, Some(new)) => words.push_str(&format!(", revision {new}")),
+        _ => {}
+    }
+    if let Some(by) = &change.by {
+        words.push_str(&format!(", by {}", clean(by)));
+    }
+    words
+}
+
+fn fixes(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {
+    let undo = paint.state.config.keymap.label(&[Place::Cockpit], Action::Undo).unwrap_or_default();
+    for (at, fix) in incident.fixes.iter().enumerate().take(9) {
+        let is_undo = matches!(fix.action, Some(crate::actions::Intent::Undo { .. }));
+        let key = if is_undo { format!("{undo},{}", at + 1) } else { (at + 1).to_string() };
+        one_fix(paint, fix, &key, width, lines);
+    }
+}
+
+fn one_fix(paint: &Paint<'_>, fix: &Fix, key: &str, width: usize, lines: &mut Vec<Line<'static>>) {
+    let how = if fix.action.is_some() { fix.risk.word().to_owned() } else { format!("{}, copies the command", fix.risk.word()) };
+    let room = width.saturating_sub(8);
+    for (at, part) in wrap(&format!("{}  [{how}]", fix.title), room).into_iter().enumerate() {
+        let lead = if at == 0 { format!("  {key:<4} ") } else { " ".repeat(7) };
+        lines.push(Line::from(vec![paint.span(Role::Key, lead), paint.span(Role::Text, part)]));
+    }
+    let mut detail = wrap(&fix.why, room);
+    detail.extend(wrap(&redact::text(&fix.command), room));
+    lines.extend(detail.into_iter().map(|part| Line::from(paint.span(Role::Dim, format!("{}{part}", " ".repeat(7))))));
+}
+
+fn list(paint: &Paint<'_>, title: &'static str, items: &[String], width: usize, lines: &mut Vec<Line<'static>>) {
+    heading(paint, title, !items.is_empty(), lines);
+    for item in items {
+        for part in wrap(item, width.saturating_sub(2)) {
+            lines.push(Line::from(paint.span(Role::Dim, format!("  {part}"))));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The real program on a pseudo-terminal: what a person's terminal would show, and how it is left behind.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+/// A running k3am and the screen it drew.
+struct Run {
+    master: Option<Box<dyn MasterPty + Send>>,
+    keyboard: Option<Box<dyn Write + Send>>,
+    child: Box<dyn Child + Send + Sync>,
+    screen: Arc<Mutex<Screen>>,
+    home: tempfile::TempDir,
+    listening: Arc<AtomicBool>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// What the terminal emulator knows.
+struct Screen {
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Run {
+    fn start(args: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        Self::start_under(None, args, variables, size)
+    }
+
+    /// Starts it, under another program if asked for.
+    fn start_under(wrapper: Option<&[&str]>, args: &[&str], variables: &[(&str, &str)], (columns, rows): (u16, u16)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let program = env!("CARGO_BIN_EXE_k3am");
+        let mut words = wrapper.unwrap_or_default().iter().copied().chain([program]);
+        let mut command = CommandBuilder::new(words.next().unwrap());
+        command.args(words);
+        command.env_clear();
+        command.args(args);
+        command.env("HOME", home.path());
+        command.env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env("TERM", "xterm-256color");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let screen = Arc::new(Mutex::new(Screen { parser: vt100::Parser::new(cells(rows), cells(columns), 0), raw: Vec::new() }));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let seen = Arc::clone(&screen);
+        let listening = Arc::new(AtomicBool::new(true));
+        let listens = Arc::clone(&listening);
+        let listener = std::thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                if !listens.load(Ordering::SeqCst) {
+                    return;
+                }
+                let mut screen = seen.lock().unwrap();
+                screen.parser.process(&buffer[..read]);
+                screen.raw.extend_from_slice(&buffer[..read]);
+            }
+        });
+        let keyboard = pair.master.take_writer().unwrap();
+        Self { master: Some(pair.master), keyboard: Some(keyboard), child, screen, home, listening, listener: Some(listener) }
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().parser.screen().contents()
+    }
+
+    fn press(&mut self, keys: &str) {
+        let keyboard = self.keyboard.as_mut().unwrap();
+        keyboard.write_all(keys.as_bytes()).unwrap();
+        keyboard.flush().unwrap();
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.screen.lock().unwrap().parser.screen_mut().set_size(cells(rows), cells(columns));
+        self.master.as_ref().unwrap().resize(size).unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.process_id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until the screen shows what is wanted.
+    fn wait_for(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) {
+        let end = Instant::now() + limit;
+        while !wanted(&self.text()) {
+            assert!(Instant::now() < end, "never saw {what} within {limit:?}; the screen:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn open(&self) {
+        self.wait_for("the cockpit", Duration::from_secs(20), |text| text.contains("k3am"));
+    }
+
+    /// Closes every descriptor of the terminal's far side: the connection drops.
+    fn hang_up(&mut self) {
+        self.listening.store(false, Ordering::SeqCst);
+        // A redraw wakes the listener, which then closes its own.
+        self.resize(100, 30);
+        self.press("\x0c");
+        self.listener.take().unwrap().join().unwrap();
+        self.keyboard = None;
+        self.master = None;
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it wrote last may still be on its way to the emulator.
+                std::thread::sleep(Duration::from_millis(200));
+                return status;
+            }
+            assert!(Instant::now() < end, "it did not end; the screen:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn assert_restored(&self) {
+        let screen = self.screen.lock().unwrap();
+        assert!(contains(&screen.raw, b"\x1b[?1049h"), "it never took the alternate screen");
+        let emulated = screen.parser.screen();
+        assert!(!emulated.alternate_screen(), "the alternate screen was not left");
+        assert!(!emulated.hide_cursor(), "the cursor is still hidden");
+        assert!(!emulated.bracketed_paste(), "bracketed paste is still on");
+        drop(screen);
+        if let Some(master) = &self.master {
+            assert_cooked(&**master);
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Raw mode is off: the terminal echoes and edits lines again.
+#[cfg(unix)]
+fn assert_cooked(master: &dyn MasterPty) {
+    let Some(path) = master.tty_name() else { return };
+    let said = std::process::Command::new("stty").arg("-F").arg(path).arg("-a").output().unwrap();
+    let words = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "stty: {}", String::from_utf8_lossy(&said.stderr));
+    for flag in ["icanon", "echo", "isig"] {
+        assert!(words.split([' ', '\n', ';']).any(|word| word == flag), "{flag} is still off: {words}");
+    }
+}
+
+/// Without a kubeconfig the cockpit opens at once and needs no cluster: enough for how it starts and ends.
+fn without_a_cluster(variables: &[(&str, &str)]) -> Run {
+    let run = Run::start(&[], variables, (80, 24));
+    run.open();
+    run
+}
+
+#[test]
+fn without_a_kubeconfig_it_offers_the_practice_cluster_with_one_key() {
+    let mut run = without_a_cluster(&[]);
+    run.wait_for("the offer", Duration::from_secs(5), |text| text.to_lowercase().contains("practice"));
+    run.press("p");
+    run.wait_for("an incident of the practice cluster", Duration::from_secs(40), |text| text.contains("thumbnails"));
+}
+
+#[test]
+fn ctrl_c_leaves_and_gives_the_terminal_back() {
+    let mut run = without_a_cluster(&[]);
+    run.resize(120, 40);
+    std::thread::sleep(Duration::from_millis(200));
+    run.press("\x03");
+    assert!(run.ended().success());
+    run.assert_restored();
+}
+
+#[test]
+fn sigterm_and_sighup_give_the_terminal_back() {
+    for (signal, status) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        let mut run = without_a_cluster(&[]);
+        run.signal(signal);
+        assert_eq!(run.ended().exit_code(), status, "{signal}");
+        run.assert_restored();
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
+    let mut run = without_a_cluster(&[("K3AM_TEST_PANIC", "1")]);
+    run.press("\x1b[24~");
+    assert_eq!(run.ended().exit_code(), 101);
+    run.assert_restored();
+    let text = run.text().replace('\n', "");
+    assert!(text.contains("a report is in"), "{text}");
+    let reports = run.home.path().join(".local/state/k3am/panics");
+    let report = std::fs::read_dir(reports).unwrap().next().unwrap().unwrap().path();
+    assert!(std::fs::read_to_string(report).unwrap().contains("asked to panic"));
+}
+
+#[test]
+fn a_lost_terminal_ends_it_with_and_without_sighup() {
+    // In a session of its own the program has no controlling terminal, so nobody sends it SIGHUP.
+    for wrapper in [None, Some(["setsid", "--wait"].as_slice())] {
+        let mut run = Run::start_under(wrapper, &[], &[], (80, 24));
+        run.open();
+        run.hang_up();
+        assert_eq!(run.ended().exit_code(), 129, "{wrapper:?}");
+    }
+}
