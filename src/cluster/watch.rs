@@ -252,13 +252,14 @@ where
             }
         }
         self.pool.forget_unused();
-        if proven {
+        if started.elapsed() >= PROOF {
             self.backoff.reset();
             return Ok(());
         }
-        if lines.is_inside_a_line() || self.backoff.failures() >= RELIST_AFTER {
+        if !proven && (lines.is_inside_a_line() || self.backoff.failures() >= RELIST_AFTER) {
             return Err(Stop::Failed(self.connection.garbage("it ends every watch at once")));
         }
+        // Nothing is lost by waiting, the next watch resumes where this one ended; a server that hangs up at once is spared.
         sleep(self.backoff.next(None)).await;
         Ok(())
     }

@@ -16,6 +16,7 @@ mod config;
 mod connect;
 mod door;
 mod engine;
+mod fake_api;
 mod live;
 mod practice_api;
 mod practice_kubectl;

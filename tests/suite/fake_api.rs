@@ -1,0 +1,270 @@
+//! The live source against an API server of a few lines inside the test, with the clock stopped: what the practice cluster
+//! does not do (hang, lack APIs, refuse single verbs), and how long things take.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Request, Response};
+use k3am::cluster::Connection;
+use k3am::kinds::KindId;
+use k3am::snapshot::{CoverageState, Delta, Snapshot};
+use k3am::source::live::{LiveOptions, LiveSource};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// What the fake server answers.
+enum Reply {
+    /// A whole body.
+    Json(u16, Value),
+    /// These events, then silence for ever.
+    Hang(Vec<Value>),
+    /// These events, then the end.
+    End(Vec<Value>),
+}
+
+/// The requests so far, as `GET /path?query`.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// A connection to a server that answers by `reply`, which is told the request and how many there were before.
+fn server(reply: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> (Connection, Seen) {
+    let seen = Seen::default();
+    let (log, reply) = (Arc::clone(&seen), Arc::new(reply));
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let line = request.uri().path_and_query().unwrap().as_str().to_owned();
+        let before = {
+            let mut log = log.lock().unwrap();
+            log.push(line.clone());
+            log.len() - 1
+        };
+        let reply = Arc::clone(&reply);
+        async move { Ok::<_, Infallible>(respond(reply(&line, before))) }
+    });
+    (Connection::with_client(kube::Client::new(service, "shop"), "fake"), seen)
+}
+
+fn respond(reply: Reply) -> Response<Body> {
+    let lines = |events: Vec<Value>| events.into_iter().map(|e| Ok::<_, Infallible>(Bytes::from(format!("{e}\n"))));
+    let (code, body) = match reply {
+        Reply::Json(code, value) => (code, Body::from(value.to_string())),
+        Reply::Hang(events) => (200, Body::from_stream(futures::stream::iter(lines(events)).chain(futures::stream::pending()))),
+        Reply::End(events) => (200, Body::from_stream(futures::stream::iter(lines(events)))),
+    };
+    Response::builder().status(code).body(body).unwrap()
+}
+
+fn status(code: u16, reason: &str, message: &str) -> Reply {
+    Reply::Json(code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}))
+}
+
+fn pod(name: &str, version: u32) -> Value {
+    json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": version.to_string()}})
+}
+
+fn list(version: u32, more: &str, items: &[Value]) -> Reply {
+    Reply::Json(
+        200,
+        json!({"kind": "PodList", "metadata": {"resourceVersion": version.to_string(), "continue": more}, "items": items}),
+    )
+}
+
+struct Live {
+    _source: LiveSource,
+    rx: mpsc::Receiver<Vec<Delta>>,
+    snapshot: Snapshot,
+}
+
+const PODS: &[KindId] = &[KindId::Pod];
+
+impl Live {
+    fn start(connection: &Connection, kinds: &'static [KindId]) -> Self {
+        let (tx, rx) = mpsc::channel(16);
+        let source = LiveSource::start(connection, &LiveOptions { kinds, usage: None }, &tx);
+        Self { _source: source, rx, snapshot: Snapshot::default() }
+    }
+
+    /// Folds deltas until `done`; returns how long that took on the (stopped) clock.
+    async fn until(&mut self, what: &str, done: impl Fn(&Snapshot) -> bool) -> Duration {
+        let started = Instant::now();
+        while !done(&self.snapshot) {
+            let batch = tokio::time::timeout(Duration::from_secs(900), self.rx.recv()).await;
+            let Ok(Some(batch)) = batch else { panic!("{what}: {:#?}", self.snapshot.coverage) };
+            for delta in batch {
+                self.snapshot.apply(delta);
+            }
+        }
+        started.elapsed()
+    }
+}
+
+fn names(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.pods.iter().map(|p| &*p.meta.name).collect()
+}
+
+fn pods_are(state: impl Fn(&CoverageState) -> bool) -> impl Fn(&Snapshot) -> bool {
+    move |s| s.coverage.of_kind(KindId::Pod).any(&state)
+}
+
+const SYNCED: fn(&CoverageState) -> bool = |s| matches!(s, CoverageState::Synced { .. });
+const FAILING: fn(&CoverageState) -> bool = |s| matches!(s, CoverageState::Failing { .. });
+const DENIED: fn(&CoverageState) -> bool = |s| matches!(s, CoverageState::Denied { .. });
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_died_silently_is_noticed_within_about_a_minute() {
+    let (connection, _) = server(|line, _| match line {
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        _ => list(5, "", &[pod("a", 3)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("synced", pods_are(SYNCED)).await;
+    let took = live.until("failing", pods_are(FAILING)).await;
+    assert!(took <= Duration::from_secs(65), "{took:?}");
+    assert_eq!(names(&live.snapshot), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_still_shows_signs_of_life_within_a_minute() {
+    let bookmark = || json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "77"}}});
+    let (connection, seen) = server(move |line, _| match line {
+        l if l.contains("watch=1") => Reply::End(vec![bookmark()]),
+        _ => list(5, "", &[]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    let heard = |s: &Snapshot| {
+        s.coverage.of_kind(KindId::Pod).find_map(|s| if let CoverageState::Synced { heard } = s { Some(*heard) } else { None })
+    };
+    live.until("synced", |s| heard(s).is_some()).await;
+    let first = heard(&live.snapshot);
+    live.until("heard again", |s| heard(s) > first).await;
+    assert!(seen.lock().unwrap().iter().any(|l| l.contains("resourceVersion=77")), "it resumes from the bookmark");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_event_410_relists_and_what_the_list_does_not_name_is_gone() {
+    let gone = || json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}});
+    let (connection, _) = server(move |line, before| match line {
+        l if l.contains("resourceVersion=5") => Reply::Hang(vec![json!({"type": "ADDED", "object": pod("c", 6)}), gone()]),
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        _ if before < 3 => list(5, "", &[pod("a", 3), pod("b", 4)]),
+        _ => list(9, "", &[pod("b", 4)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the first list and the event", |s| names(s) == ["a", "b", "c"]).await;
+    live.until("the second list", |s| names(s) == ["b"]).await;
+    assert!(pods_are(SYNCED)(&live.snapshot), "a relist is no failure");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_continue_token_starts_the_list_again_and_keeps_the_first_page() {
+    let (connection, _) = server(|line, before| match line {
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        l if l.contains("continue=tok%2Fen") && before < 4 => {
+            status(410, "Expired", "The provided continue parameter is too old")
+        }
+        l if l.contains("continue=") => list(5, "", &[pod("b", 4)]),
+        _ => list(5, "tok/en", &[pod("a", 3)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the first page", |s| names(s) == ["a"]).await;
+    assert!(!live.snapshot.coverage.is_complete(KindId::Pod, "shop"), "half a list is not complete");
+    live.until("all of it", |s| s.coverage.is_complete(KindId::Pod, "shop")).await;
+    assert_eq!(names(&live.snapshot), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_the_server_lacks_is_denied_in_words_not_failing() {
+    let (connection, _) = server(|_, _| Reply::Json(404, json!("404 page not found")));
+    let mut live = Live::start(&connection, &[KindId::HorizontalPodAutoscaler]);
+    live.until("denied", |s| s.coverage.of_kind(KindId::HorizontalPodAutoscaler).any(DENIED)).await;
+    let state = live.snapshot.coverage.of_kind(KindId::HorizontalPodAutoscaler).next();
+    assert!(
+        matches!(state, Some(CoverageState::Denied { why }) if why == "the server has no horizontalpodautoscalers (autoscaling/v2)"),
+        "{state:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_watch_verb_a_kind_is_listed_again_and_again() {
+    let (connection, seen) = server(|line, before| match line {
+        l if l.contains("watch=1") => status(403, "Forbidden", "cannot watch resource \"pods\""),
+        _ if before < 4 => list(5, "", &[pod("a", 3)]),
+        _ => list(6, "", &[pod("b", 4)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the first list", |s| names(s) == ["a"]).await;
+    let took = live.until("a later list", |s| names(s) == ["b"]).await;
+    assert!(took >= Duration::from_secs(20), "polls every half minute, not at once: {took:?}");
+    assert_eq!(seen.lock().unwrap().iter().filter(|l| l.contains("watch=1")).count(), 1, "it does not insist");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_wide_refusal_narrows_to_the_namespaces_that_can_be_listed() {
+    let (connection, _) = server(|line, _| match line {
+        l if l.starts_with("/api/v1/pods") => status(403, "Forbidden", "pods is forbidden at the cluster scope"),
+        l if l.starts_with("/api/v1/namespaces?") => {
+            list(5, "", &[json!({"metadata": {"name": "shop"}}), json!({"metadata": {"name": "vault"}})])
+        }
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        l if l.starts_with("/api/v1/namespaces/shop/pods") => list(5, "", &[pod("a", 3)]),
+        _ => status(403, "Forbidden", "pods is forbidden in the namespace \"vault\""),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("both answers", |s| {
+        s.coverage.is_complete(KindId::Pod, "shop")
+            && matches!(s.coverage.of(KindId::Pod, "vault"), Some(CoverageState::Denied { .. }))
+            && s.coverage.of_kind(KindId::Pod).count() == 3
+    })
+    .await;
+    assert_eq!(names(&live.snapshot), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_undecodable_object_costs_one_row() {
+    let (connection, _) = server(|line, _| match line {
+        l if l.contains("watch=1") => Reply::Hang(vec![
+            json!({"type": "ADDED", "object": {"metadata": {"name": ["not", "a", "name"]}}}),
+            json!({"type": "ADDED", "object": pod("c", 7)}),
+        ]),
+        _ => list(5, "", &[pod("a", 3), json!({"metadata": {"name": 7}, "spec": "x"}), pod("b", 4)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the others", |s| names(s) == ["a", "b", "c"]).await;
+    assert!(pods_are(SYNCED)(&live.snapshot));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_under_load_is_left_alone_for_as_long_as_it_asks() {
+    let (connection, seen) = server(|_, _| Reply::Json(429, json!({"kind": "Status", "message": "slow down", "code": 429})));
+    let mut live = Live::start(&connection, PODS);
+    live.until("failing", pods_are(FAILING)).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let asked = seen.lock().unwrap().iter().filter(|l| l.contains("/pods")).count();
+    assert!((4..=12).contains(&asked), "{asked} requests in two minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_works_without_the_aggregated_form_and_survives_a_dead_group() {
+    let (connection, _) = server(|line, _| {
+        Reply::Json(
+            200,
+            match line {
+                "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
+                "/apis" => json!({"kind": "APIGroupList", "groups": [
+                {"name": "apps", "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}},
+                {"name": "dead.example.com", "versions": [{"version": "v1"}]}]}),
+                "/api/v1" => json!({"resources": [
+                {"name": "pods", "singularName": "pod", "kind": "Pod", "namespaced": true, "shortNames": ["po"], "verbs": ["list"]},
+                {"name": "pods/log", "kind": "Pod", "namespaced": true, "verbs": ["get"]}]}),
+                "/apis/apps/v1" => json!({"resources": [
+                {"name": "deployments", "singularName": "", "kind": "Deployment", "namespaced": true, "verbs": ["list"]}]}),
+                _ => return status(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
+            },
+        )
+    });
+    let found: Vec<_> = connection.resources().await.unwrap().iter().map(|r| (&*r.plural, &*r.singular)).collect();
+    assert_eq!(found, [("pods", "pod"), ("deployments", "deployment")]);
+}
