@@ -12,6 +12,8 @@ use crate::text::Time;
 
 /// Recovered incidents kept at most.
 const KEEP_RECOVERED: usize = 20;
+/// A fix is followed for this long; what is broken after that is simply broken.
+const FOLLOWED: TimeDelta = TimeDelta::minutes(10);
 
 /// How an incident stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +72,9 @@ impl Incidents {
         let old_index = self.selected_index_in(&before);
         let gone: Vec<Shown> = before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
         self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
-        let mut recovered: Vec<Shown> = gone.into_iter().filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
+        self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
+        let gone = gone.into_iter().filter(|row| !self.is_replaced(row, engine));
+        let mut recovered: Vec<Shown> = gone.filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
         recovered.truncate(KEEP_RECOVERED);
         let at = recovered.iter().take_while(|row| matches!(row.standing, Standing::Recovering { .. })).count();
@@ -78,6 +82,13 @@ impl Incidents {
         self.rows.splice(0..0, recovered);
         self.rows.extend(quiet);
         self.keep_selection(old_index);
+    }
+
+    /// True when another cause took its place at the same workload and nobody here did anything: that is no recovery.
+    fn is_replaced(&self, row: &Shown, engine: &[Incident]) -> bool {
+        matches!(row.standing, Standing::Open)
+            && !self.applied.contains_key(&row.incident.id)
+            && engine.iter().any(|other| other.workloads.iter().any(|workload| row.incident.workloads.contains(workload)))
     }
 
     fn standing_of_open(&self, incident: &Incident, snapshot: &Snapshot) -> Standing {
@@ -160,10 +171,14 @@ impl Incidents {
 
 /// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.
 pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
-    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted), row| {
+    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted_so_far), row| {
         let (r, w) = match row {
             Row::Deployment(d) => {
                 let wanted = d.spec.replicas.unwrap_or(1);
+                // A status from before the last change says nothing about it.
+                if d.status.observed_generation < d.meta.generation {
+                    return (ready, wanted_so_far + wanted);
+                }
                 // While a rollout is under way every old pod may be ready: only updated ones count towards done.
                 (d.status.ready_replicas.min(d.status.updated_replicas).min(wanted), wanted)
             }
@@ -171,6 +186,6 @@ pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
             Row::DaemonSet(d) => (d.status.number_ready, d.status.desired_number_scheduled),
             _ => (0, 0),
         };
-        (ready + r, wanted + w)
+        (ready + r, wanted_so_far + w)
     })
 }

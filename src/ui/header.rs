@@ -44,7 +44,12 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
     let mut parts = vec![(Role::Strong, place(state))];
     match &state.connection {
         ConnectionState::Connecting { .. } => return parts,
-        ConnectionState::Failed(failure) => parts.push((Role::Critical, failure_words(failure))),
+        ConnectionState::Failed(failure) => {
+            parts.push((Role::Critical, failure_words(failure)));
+            if state.snapshot.pods.is_empty() {
+                return parts;
+            }
+        }
         ConnectionState::Connected(_) => {}
     }
     parts.extend(trouble(state));
@@ -69,6 +74,7 @@ fn place(state: &State) -> String {
         ConnectionState::Connecting { to } => format!("connecting to {to}"),
         ConnectionState::Connected(info) => {
             let namespaces = match info.namespaces.as_slice() {
+                [] if state.size.0 < 100 => "all".to_owned(),
                 [] => "all namespaces".to_owned(),
                 some => some.join(","),
             };
@@ -127,7 +133,10 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
         let feed = state.snapshot.coverage.oldest_feed();
         let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
-            Some(at) if info.source != "bundle" => format!("{}, {} old ", info.source, age(at, state.now)),
+            Some(at) if info.source != "bundle" && state.size.0 < 100 => {
+                format!("{} {} ", info.source, age(at, state.now))
+            }
+            Some(at) if info.source != "bundle" => format!("{}, oldest feed {} ", info.source, age(at, state.now)),
             Some(_) | None => format!("{} ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));

@@ -28,7 +28,12 @@ pub fn compact_height(state: &State) -> u16 {
 /// Draws the pane: only what is visible is built.
 pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
     let state = paint.state;
-    let block = pane(paint, "Incidents", &counts(state), focused, area);
+    let each = if state.size.1 >= 30 { LINES.1 } else { LINES.0 };
+    let selected = state.incidents.selected_index().unwrap_or(0);
+    let total = state.incidents.rows.len();
+    let all_fit = total * each <= usize::from(area.height.saturating_sub(2));
+    let position = if all_fit { String::new() } else { format!("  {} of {total}", selected + 1) };
+    let block = pane(paint, "Incidents", &format!("{}{position}", counts(state)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if state.incidents.rows.is_empty() {
@@ -36,10 +41,7 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
         return;
     }
     let height = usize::from(inner.height);
-    let each = if state.size.1 >= 30 { LINES.1 } else { LINES.0 };
     let fits = (height / each).max(1);
-    let selected = state.incidents.selected_index().unwrap_or(0);
-    let total = state.incidents.rows.len();
     // Keep the selection in sight, in the middle where the list is long.
     let first = selected.saturating_sub(fits / 2).min(total.saturating_sub(fits));
     for (at, row) in state.incidents.rows.iter().enumerate().skip(first).take(height.div_ceil(each)) {
@@ -50,19 +52,6 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
             break;
         }
         draw_row(paint, row, rect, (at == selected, focused), frame);
-    }
-    mark_more(paint, area, (first, first + fits < total), frame);
-}
-
-/// Arrows on the border where lines are out of sight.
-fn mark_more(paint: &Paint<'_>, area: Rect, (above, below): (usize, bool), frame: &mut Frame<'_>) {
-    let (up, down) = if paint.state.ascii { ("^ more", "v more") } else { ("↑ more", "↓ more") };
-    let x = area.right().saturating_sub(9);
-    if above > 0 {
-        frame.render_widget(paint.span(Role::Dim, up), Rect { x, y: area.y, width: 6, height: 1 });
-    }
-    if below {
-        frame.render_widget(paint.span(Role::Dim, down), Rect { x, y: area.bottom().saturating_sub(1), width: 6, height: 1 });
     }
 }
 
@@ -168,6 +157,8 @@ fn change_mark(incident: &Incident) -> String {
 
 fn mark_of(change: &Change) -> String {
     match (change.kind, change.revision) {
+        // The first rollout of a workload changed nothing that had worked.
+        (ChangeKind::Rollout, Some(1)) if change.previous_revision.is_none() => "first rollout".to_owned(),
         (ChangeKind::Rollout, Some(revision)) => format!("rollout r{revision}"),
         (ChangeKind::Rollout, None) => "rollout".to_owned(),
         (ChangeKind::Config, _) => "config edit".to_owned(),

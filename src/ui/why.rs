@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{clock, phrase, short_name, spread, wrap};
+use super::words::{clock, fit, phrase, short_name, short_object, spread, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::Change;
@@ -32,18 +32,21 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let block = pane(paint, "Why", &format!("{}  {}", title(&row.incident), row.incident.cause), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let lines = lines(paint, row, usize::from(inner.width).saturating_sub(2));
+    let width = usize::from(inner.width).saturating_sub(2);
+    let mut lines = lines(paint, row, width);
     let height = usize::from(inner.height);
     let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
-    let more = lines.len() > first + height;
-    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(l, 1)).collect();
-    frame.render_widget(Paragraph::new(visible), inner);
-    if more {
-        let hint = if paint.state.ascii { " more: Tab, j " } else { " ↓ more: Tab, j " };
-        let width = u16::try_from(hint.chars().count()).unwrap_or(12);
-        let x = area.right().saturating_sub(width + 2);
-        frame.render_widget(paint.span(Role::Dim, hint), Rect { x, y: area.bottom().saturating_sub(1), width, height: 1 });
+    let below = lines.len().saturating_sub(first + height);
+    if below > 0
+        && height > 1
+        && let Some(last) = lines.get_mut(first + height - 1)
+    {
+        let down = if paint.state.ascii { "v" } else { "↓" };
+        let hint = if focused { "j" } else { "Tab, then j" };
+        *last = Line::from(paint.span(Role::Dim, format!("{down} {} more lines: {hint}", below + 1)));
     }
+    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(fit(l, width), 1)).collect();
+    frame.render_widget(Paragraph::new(visible), inner);
 }
 
 fn indent(mut line: Line<'_>, by: usize) -> Line<'_> {
@@ -108,10 +111,17 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         let text = format!(" {} since {} ({})", paint.glyphs.dot, clock(since), age(since, paint.state.now));
         facts.push(paint.span(Role::Dim, text));
     }
-    if incident.regression {
-        facts.push(paint.span(Role::Accent, format!(" {} the rollout brought it", paint.glyphs.dot)));
+    let by_rollout = paint.span(Role::Accent, format!(" {} the rollout brought it", paint.glyphs.dot));
+    let taken: usize = facts.iter().map(Span::width).sum();
+    if incident.regression && taken + by_rollout.width() <= width {
+        facts.push(by_rollout);
+        lines.push(Line::from(facts));
+    } else {
+        lines.push(Line::from(facts));
+        if incident.regression {
+            lines.push(Line::from(paint.span(Role::Accent, "the rollout brought it")));
+        }
     }
-    lines.push(Line::from(facts));
 }
 
 fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {
@@ -124,8 +134,11 @@ fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Ve
 /// Where it was read, then the quote, then when.
 fn one_evidence(paint: &Paint<'_>, item: &Evidence, width: usize, lines: &mut Vec<Line<'static>>) {
     let when = item.at.map(clock).unwrap_or_default();
-    let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), short_name(&item.object.name, 26));
-    let from = format!("  {object}  {} {}", item.from.word(), short_name(&item.field, width.saturating_sub(object.len() + 22)));
+    let object = short_object(&item.object, 24.max(width / 3));
+    let path = item.field.contains(['.', '[']) || item.field == item.from.word();
+    let source = if path { String::new() } else { format!("{} ", item.from.word()) };
+    let room = width.saturating_sub(object.chars().count() + source.len() + when.len() + 6);
+    let from = format!("  {object}  {source}{}", short_name(&item.field, room));
     let (from, when) = spread(&from, &when, width);
     lines.push(Line::from(vec![paint.span(Role::Dim, from), paint.span(Role::Dim, when)]));
     let mut quote = wrap(&format!("\"{}\"", redact::text(&item.text)), width.saturating_sub(5));
