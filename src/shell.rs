@@ -1,6 +1,6 @@
 //! The cockpit as a program: the only user of the terminal.
 //!
-//! [`open`] runs the event loop over a [`Cockpit`] (the pure core); effects become tasks, their results messages. Invariants:
+//! [`open`] runs the event loop over [`crate::app::State`] (the pure core); effects become tasks, their results messages. Invariants:
 //! the terminal is restored on every way out (return, error, panic, signal); nothing in the loop waits for the network.
 //! To add an effect: an arm in `tasks.rs` (needs a connection) or in `event_loop.rs` (needs the terminal).
 
@@ -9,17 +9,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ratatui::Frame;
-
-use crate::app::{Effect, Msg};
 use crate::cli::{ColorChoice, DemoArgs, Global};
 use crate::cluster::{ConnectOptions, Error, connect};
 use crate::commands::Outcome;
 use crate::config::{Config, Flags, Problem, Sources};
-use crate::snapshot::Snapshot;
 use event_loop::Setup;
 
-mod cockpit;
 mod demo;
 mod event_loop;
 mod files;
@@ -36,16 +31,6 @@ pub use session::Target;
 
 /// How long tasks may take to end after the screen is closed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// What the shell needs of the cockpit's core.
-pub trait Cockpit {
-    /// Folds a message in; what it asks for in return.
-    fn update(&mut self, msg: Msg) -> Vec<Effect>;
-    /// Draws one frame.
-    fn draw(&self, frame: &mut Frame<'_>);
-    /// The cluster as it is known now, for planners.
-    fn snapshot(&self) -> &Snapshot;
-}
 
 /// `k3am`: the cockpit on the cluster of the kubeconfig. Returns when the person leaves.
 pub fn cockpit(global: &Global) -> ExitCode {

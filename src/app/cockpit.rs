@@ -83,8 +83,7 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Zoom => zoom(state),
         Action::Open => open(state),
         Action::Back => back(state),
-        Action::Undo => preview::open_undo(state),
-        Action::Fix => preview::open_fix(state, hit.nth),
+        Action::Undo | Action::Fix => act(state, hit),
         Action::Dismiss => dismiss(state),
         Action::Explain => text_view::open_explain(state),
         Action::Logs => open_logs(state, false),
@@ -104,6 +103,12 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
     }
 }
 
+/// What is acted on must not move under the fingers.
+fn act(state: &mut State, hit: Hit) -> Vec<Effect> {
+    state.incidents.touched = true;
+    if hit.action == Action::Undo { preview::open_undo(state) } else { preview::open_fix(state, hit.nth) }
+}
+
 fn focus(state: &mut State, by: usize) -> Vec<Effect> {
     state.cockpit.focus = state.cockpit.focus.step(by);
     Vec::new()
@@ -118,6 +123,7 @@ fn zoom(state: &mut State) -> Vec<Effect> {
 fn open(state: &mut State) -> Vec<Effect> {
     match state.cockpit.focus {
         Pane::Incidents if !state.incidents.rows.is_empty() => {
+            state.incidents.touched = true;
             state.cockpit.focus = Pane::Why;
             Vec::new()
         }
@@ -202,6 +208,7 @@ fn select(state: &mut State, action: Action) -> Vec<Effect> {
     let page = usize::from(state.size.1 / 6).max(1);
     let index = moved(state.incidents.selected_index().unwrap_or(0), action, page, last);
     state.incidents.select(index);
+    state.incidents.touched = true;
     state.cockpit.why_scroll = 0;
     state.cockpit.events_scroll = 0;
     refollow(state)

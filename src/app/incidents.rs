@@ -60,8 +60,8 @@ pub struct Incidents {
     pub rows: Vec<Shown>,
     /// The selected incident; survives re-ranking.
     pub selected: Option<IncidentId>,
-    /// First visible line; the view keeps the selection in sight.
-    pub offset: usize,
+    /// A person has moved the selection: from then on it stays with its incident, before that it is the worst one.
+    pub touched: bool,
     applied: BTreeMap<IncidentId, Applied>,
 }
 
@@ -70,11 +70,12 @@ impl Incidents {
     pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
         let before = std::mem::take(&mut self.rows);
         let old_index = self.selected_index_in(&before);
-        let gone: Vec<Shown> = before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
+        // What is still broken for another (better known) reason has not recovered.
+        let gone: Vec<Shown> =
+            before.into_iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).collect();
         self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
         self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
-        let gone = gone.into_iter().filter(|row| !self.is_replaced(row, engine));
-        let mut recovered: Vec<Shown> = gone.filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
+        let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
         recovered.truncate(KEEP_RECOVERED);
         let at = recovered.iter().take_while(|row| matches!(row.standing, Standing::Recovering { .. })).count();
@@ -82,13 +83,6 @@ impl Incidents {
         self.rows.splice(0..0, recovered);
         self.rows.extend(quiet);
         self.keep_selection(old_index);
-    }
-
-    /// True when another cause took its place at the same workload and nobody here did anything: that is no recovery.
-    fn is_replaced(&self, row: &Shown, engine: &[Incident]) -> bool {
-        matches!(row.standing, Standing::Open)
-            && !self.applied.contains_key(&row.incident.id)
-            && engine.iter().any(|other| other.workloads.iter().any(|workload| row.incident.workloads.contains(workload)))
     }
 
     fn standing_of_open(&self, incident: &Incident, snapshot: &Snapshot) -> Standing {
@@ -101,7 +95,7 @@ impl Incidents {
     }
 
     /// The cause is gone: recovering until every pod is ready, then recovered. Something that was deleted is recovered at once.
-    fn after_the_cause(&self, row: Shown, snapshot: &Snapshot, now: Time) -> Option<Shown> {
+    fn after_the_cause(&self, row: Shown, snapshot: &Snapshot, now: Time) -> Shown {
         let ready = readiness(snapshot, &row.incident.workloads);
         let applied = self.applied.get(&row.incident.id);
         let standing = match row.standing {
@@ -113,7 +107,7 @@ impl Incidents {
             Standing::Open => Standing::Recovering { since: now, doing: "recovering", ready },
             Standing::Recovering { since, doing, .. } => Standing::Recovering { since, doing, ready },
         };
-        Some(Shown { incident: row.incident, standing })
+        Shown { incident: row.incident, standing }
     }
 
     /// Remembers that a fix for the selected incident was applied.
@@ -163,10 +157,19 @@ impl Incidents {
     }
 
     fn keep_selection(&mut self, old_index: Option<usize>) {
-        if self.selected_index().is_none() {
+        if !self.touched {
+            self.select(0);
+        } else if self.selected_index().is_none() {
             self.select(old_index.unwrap_or(0));
         }
     }
+}
+
+/// True for the same incident, or one of another cause that names one of its workloads or objects.
+fn concerns_the_same(open: &Incident, gone: &Incident) -> bool {
+    open.id == gone.id
+        || gone.workloads.iter().any(|w| open.workloads.contains(w))
+        || gone.objects.iter().any(|o| open.objects.contains(o))
 }
 
 /// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.

@@ -7,17 +7,17 @@ use crossterm::event::KeyCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::cockpit::Live;
 use super::input::{Input, Keys, terminal_is_there};
 use super::session::{Report, Session, Target};
 use super::signals::Signals;
 use super::terminal::Screen;
-use super::{Cockpit, files, panics, tasks};
+use super::{files, panics, tasks};
 use crate::actions;
-use crate::app::{Effect, Msg};
+use crate::app::{self, Effect, Msg, State};
 use crate::cluster::ConnectOptions;
 use crate::config::{Config, Problem};
 use crate::snapshot::Delta;
+use crate::ui;
 
 /// Least time between frames: 60 a second.
 const FRAME: Duration = Duration::from_millis(16);
@@ -84,7 +84,9 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     let mut session = Session::new(setup.user.clone(), setup.config.readonly, tx);
     let screen = Screen::open()?;
     let size = screen.terminal.size()?;
-    let mut desk = Desk { cockpit: Live::new(&setup, session.now()), screen, keys: Some(Keys::read()), dirty: true, end: None };
+    let options = app::Options { config: Config::clone(&setup.config), ascii: setup.ascii, connecting_to: setup.target.name() };
+    let state = State::new(options, session.now());
+    let mut desk = Desk { state, screen, keys: Some(Keys::read()), dirty: true, end: None };
     desk.tell(&mut session, Msg::Resize(size.width, size.height));
     for problem in &setup.problems {
         desk.tell(&mut session, Msg::Notice(problem.to_string()));
@@ -122,7 +124,7 @@ async fn next_input(keys: &mut Option<Keys>) -> Input {
 
 /// The cockpit at its terminal.
 struct Desk {
-    cockpit: Live,
+    state: State,
     screen: Screen,
     keys: Option<Keys>,
     dirty: bool,
@@ -132,8 +134,8 @@ struct Desk {
 impl Desk {
     fn draw(&mut self) -> anyhow::Result<()> {
         self.dirty = false;
-        let cockpit = &self.cockpit;
-        if let Err(error) = self.screen.terminal.draw(|frame| cockpit.draw(frame)) {
+        let state = &self.state;
+        if let Err(error) = self.screen.terminal.draw(|frame| ui::view(state, frame)) {
             if terminal_is_there() {
                 return Err(error.into());
             }
@@ -177,7 +179,7 @@ impl Desk {
             Report::Linked { attempt, result } => session.linked(attempt, result),
             Report::Fetched { intent, objects } => {
                 let plan = match objects {
-                    Ok(objects) => actions::plan(&intent, &objects, self.cockpit.snapshot(), session.now()),
+                    Ok(objects) => actions::plan(&intent, &objects, &self.state.snapshot, session.now()),
                     Err(error) => Err(actions::Refusal::new(error.to_string())),
                 };
                 Some(Msg::Planned { intent, plan: Box::new(plan) })
@@ -190,8 +192,8 @@ impl Desk {
 
     /// Folds a message in and starts what it asks for.
     fn tell(&mut self, session: &mut Session, msg: Msg) {
-        self.dirty = true;
-        let effects = self.cockpit.update(msg);
+        let effects = app::update(&mut self.state, msg);
+        self.dirty |= std::mem::take(&mut self.state.dirty);
         for effect in effects {
             self.perform(session, effect);
         }

@@ -35,6 +35,16 @@ pub enum Target {
     Practice(practice::Options),
 }
 
+impl Target {
+    /// What to call it before it has answered.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cluster(options) => options.context.clone().unwrap_or_else(|| "the current context".to_owned()),
+            Self::Practice(_) => "the practice cluster".to_owned(),
+        }
+    }
+}
+
 /// A cluster that answered.
 pub struct Link {
     connection: Connection,

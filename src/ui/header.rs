@@ -133,14 +133,11 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
         let feed = state.snapshot.coverage.oldest_feed();
         let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
-            Some(at) if info.source != "bundle" && state.size.0 < 100 => {
-                format!("{} {} ", info.source, age(at, state.now))
-            }
-            Some(at) if info.source != "bundle" => format!("{}, oldest feed {} ", info.source, age(at, state.now)),
-            Some(_) | None => format!("{} ", info.source),
+            Some(at) if info.source != "bundle" => format!("{}, {} old  ", info.source, age(at, state.now)),
+            Some(_) | None => format!("{}  ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));
-        let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only ") } else { (Role::Text, "read-write ") };
+        let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only  ") } else { (Role::Text, "read-write  ") };
         if state.size.0 >= 100 || state.is_read_only() {
             spans.push(paint.span(role, mode));
         }

@@ -28,22 +28,21 @@ pub fn compact_height(state: &State) -> u16 {
 /// Draws the pane: only what is visible is built.
 pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
     let state = paint.state;
+    let height = usize::from(area.height.saturating_sub(2));
     let each = if state.size.1 >= 30 { LINES.1 } else { LINES.0 };
+    let fits = (height / each).max(1);
     let selected = state.incidents.selected_index().unwrap_or(0);
     let total = state.incidents.rows.len();
-    let all_fit = total * each <= usize::from(area.height.saturating_sub(2));
-    let position = if all_fit { String::new() } else { format!("  {} of {total}", selected + 1) };
-    let block = pane(paint, "Incidents", &format!("{}{position}", counts(state)), focused, area);
+    // Keep the selection in sight, in the middle where the list is long.
+    let first = selected.saturating_sub(fits / 2).min(total.saturating_sub(fits));
+    let more = more(paint, first, total.saturating_sub(first + fits));
+    let block = pane(paint, "Incidents", &format!("{}{more}", counts(paint)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if state.incidents.rows.is_empty() {
         quiet::draw(paint, inner, frame);
         return;
     }
-    let height = usize::from(inner.height);
-    let fits = (height / each).max(1);
-    // Keep the selection in sight, in the middle where the list is long.
-    let first = selected.saturating_sub(fits / 2).min(total.saturating_sub(fits));
     for (at, row) in state.incidents.rows.iter().enumerate().skip(first).take(height.div_ceil(each)) {
         let y = inner.y + u16::try_from((at - first) * each).unwrap_or(u16::MAX);
         let left = inner.bottom().saturating_sub(y);
@@ -55,7 +54,15 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     }
 }
 
-fn counts(state: &State) -> String {
+/// How many are out of sight, above and below.
+fn more(paint: &Paint<'_>, above: usize, below: usize) -> String {
+    let (up, down) = if paint.state.ascii { ("^", "v") } else { ("↑", "↓") };
+    let part = |arrow: &str, n: usize| if n > 0 { format!("  {arrow}{n} more") } else { String::new() };
+    format!("{}{}", part(up, above), part(down, below))
+}
+
+fn counts(paint: &Paint<'_>) -> String {
+    let state = paint.state;
     let open = |severity| {
         state
             .incidents
@@ -69,7 +76,7 @@ fn counts(state: &State) -> String {
         (open(Severity::Critical), "critical"),
         (open(Severity::Warning), "warning"),
         (open(Severity::Info), "info"),
-        (recovered, "recovered"),
+        (recovered, paint.glyphs.ok),
     ];
     parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join("  ")
 }
@@ -182,6 +189,8 @@ fn blast(paint: &Paint<'_>, row: &Shown) -> String {
         let within =
             if incident.workloads.len() > 1 { format!(" in {} workloads", incident.workloads.len()) } else { String::new() };
         parts.push(format!("{} of {} pods{within}", blast.pods, blast.pods_total));
+    } else if let Some(node) = incident.workloads.first().filter(|w| &*w.kind == "Node") {
+        parts.push(format!("Node, {} pods on it", paint.state.snapshot.pods_on(&node.name).count()));
     } else if let Some(object) = incident.workloads.first() {
         parts.push(format!(
             "{} in {}",

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{clock, fit, phrase, short_name, short_object, spread, wrap};
+use super::words::{clock, fit, phrase, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::Change;
@@ -29,23 +29,16 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
         quiet::draw(paint, inner, frame);
         return;
     };
-    let block = pane(paint, "Why", &format!("{}  {}", title(&row.incident), row.incident.cause), focused, area);
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let width = usize::from(inner.width).saturating_sub(2);
-    let mut lines = lines(paint, row, width);
-    let height = usize::from(inner.height);
+    let lines = lines(paint, row, usize::from(area.width).saturating_sub(4));
+    let height = usize::from(area.height.saturating_sub(2));
     let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
     let below = lines.len().saturating_sub(first + height);
-    if below > 0
-        && height > 1
-        && let Some(last) = lines.get_mut(first + height - 1)
-    {
-        let down = if paint.state.ascii { "v" } else { "↓" };
-        let hint = if focused { "j" } else { "Tab, then j" };
-        *last = Line::from(paint.span(Role::Dim, format!("{down} {} more lines: {hint}", below + 1)));
-    }
-    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(fit(l, width), 1)).collect();
+    let arrow = if paint.state.ascii { "v" } else { "↓" };
+    let more = if below > 0 { format!("  {arrow}{below} lines more") } else { String::new() };
+    let block = pane(paint, "Why", &format!("{}{more}", title(&row.incident)), focused, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(fit(l, usize::from(inner.width).saturating_sub(2)), 1)).collect();
     frame.render_widget(Paragraph::new(visible), inner);
 }
 
@@ -107,20 +100,12 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         Span::raw(format!(" {} ", paint.glyphs.dot)),
         paint.span(Role::Text, format!("{}, {}", phrase(incident.cause.0), incident.confidence.word())),
     ];
+    lines.push(Line::from(std::mem::take(&mut facts)));
     if let Some(since) = incident.since {
-        let text = format!(" {} since {} ({})", paint.glyphs.dot, clock(since), age(since, paint.state.now));
-        facts.push(paint.span(Role::Dim, text));
+        facts.push(paint.span(Role::Dim, format!("since {}, {} ago", clock(since), age(since, paint.state.now))));
     }
-    let by_rollout = paint.span(Role::Accent, format!(" {} the rollout brought it", paint.glyphs.dot));
-    let taken: usize = facts.iter().map(Span::width).sum();
-    if incident.regression && taken + by_rollout.width() <= width {
-        facts.push(by_rollout);
-        lines.push(Line::from(facts));
-    } else {
-        lines.push(Line::from(facts));
-        if incident.regression {
-            lines.push(Line::from(paint.span(Role::Accent, "the rollout brought it")));
-        }
+    if incident.regression {
+        facts.push(paint.span(Role::Accent, format!(" {} a rollout brought it", paint.glyphs.dot)));
     }
 }
 
@@ -134,9 +119,10 @@ fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Ve
 /// Where it was read, then the quote, then when.
 fn one_evidence(paint: &Paint<'_>, item: &Evidence, width: usize, lines: &mut Vec<Line<'static>>) {
     let when = item.at.map(clock).unwrap_or_default();
-    let object = short_object(&item.object, 24.max(width / 3));
-    let path = item.field.contains(['.', '[']) || item.field == item.from.word();
-    let source = if path { String::new() } else { format!("{} ", item.from.word()) };
+    let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), tail_name(&item.object.name));
+    let word = item.from.word();
+    // `status.phase` says where it was read by itself.
+    let source = if item.field.starts_with(word) { String::new() } else { format!("{word} ") };
     let room = width.saturating_sub(object.chars().count() + source.len() + when.len() + 6);
     let from = format!("  {object}  {source}{}", short_name(&item.field, room));
     let (from, when) = spread(&from, &when, width);

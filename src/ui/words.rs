@@ -62,18 +62,12 @@ pub fn short_name(name: &str, width: usize) -> String {
     format!("…{tail}")
 }
 
-/// A pod's name by its ends: `fastapi-…-dl9x7`; short names stay whole.
-pub fn pod_name(name: &str, width: usize) -> String {
+/// What tells a generated name from its siblings: `…dl9x7` of `fastapi-deployment-6d8db7655b-dl9x7`; short names stay whole.
+pub fn tail_name(name: &str) -> String {
     let name = clean(name);
-    let ends = name.split_once('-').zip(name.rsplit_once('-'));
-    match ends {
-        Some(((first, _), (_, last))) if name.width() > width && first.width() + last.width() + 3 <= width => {
-            // As much of the beginning as fits: workloads often share their first word.
-            let room = width - last.width() - 2;
-            let head: String = name.chars().take(room).collect();
-            format!("{head}…-{last}")
-        }
-        _ => short_name(&name, width),
+    match name.rsplit_once('-') {
+        Some((_, tail)) if name.width() > 20 => format!("…{tail}"),
+        _ => crate::text::ellipsis(&name, 30),
     }
 }
 
@@ -81,8 +75,10 @@ pub fn pod_name(name: &str, width: usize) -> String {
 pub fn short_object(object: &ObjectRef, width: usize) -> String {
     let kind = clean(&object.kind).to_lowercase();
     let left = width.saturating_sub(kind.width() + 1);
-    let name = if kind == "pod" { pod_name(&object.name, left) } else { short_name(&object.name, left) };
-    format!("{kind} {name}")
+    format!(
+        "{kind} {}",
+        short_name(&if &*object.kind == "Pod" { tail_name(&object.name) } else { object.name.to_string() }, left)
+    )
 }
 
 /// Left text cut and padded, right text kept: exactly `width` columns where it fits.
@@ -148,12 +144,6 @@ mod tests {
         assert_eq!(fit(line(), 40).to_string(), "certain since 02:47");
         assert_eq!(fit(line(), 12).to_string(), "certain sin…");
         assert_eq!(fit(line(), 7).to_string(), "certai…");
-    }
-
-    #[test]
-    fn pod_names_keep_both_ends() {
-        assert_eq!(pod_name("fastapi-deployment-6d8db7655b-dl9x7", 15), "fastapi-…-dl9x7");
-        assert_eq!(pod_name("web-0", 15), "web-0");
     }
 
     #[test]

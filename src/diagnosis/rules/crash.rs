@@ -2,5 +2,6 @@
 
 pub mod context;
 pub mod from_log;
+pub mod init_stuck;
 pub mod log_fixes;
 pub mod oom;

@@ -1,4 +1,5 @@
 //! Services that lead nowhere.
 
 pub mod endpoints;
+pub mod ingress;
 pub mod ports;

@@ -123,14 +123,8 @@ fn exits(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {
 fn by_code(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, out: &mut Output) -> Option<Finding> {
     let killed = matches!(code, 137 | 143);
     let log = logs::of_ending(facts, pod, ending, out);
-    if code == 137
-        && facts
-            .snapshot
-            .events_about(&crate::kinds::ObjectRef::new("Node", "", pod.node_name.as_deref().unwrap_or_default()))
-            .iter()
-            .any(|e| &*e.reason == "SystemOOM")
-    {
-        return None; // oom-killed looks at the node.
+    if code == 137 && super::oom::node_oom(facts, pod, ending).is_some() {
+        return None; // oom-killed names the node.
     }
     if let Some(log) = &log {
         let lines: Vec<&str> = log.lines.iter().map(|l| &*l.text).collect();
@@ -166,8 +160,24 @@ fn missing_fields(log: &Quotable<'_>) -> Vec<String> {
         .collect()
 }
 
+/// A crash whose log carries a signature.
 fn signed(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, log: &Quotable<'_>, found: &Match<'_>) -> Finding {
-    let container = pod.spec.container(ending.name());
+    let code = ending.run.exit_code.to_string();
+    let draft = spoken(facts, pod, ending.name(), log, found).fact("exitCode", &code).because(ended(pod, ending));
+    draft.since(ending.run.finished_at).done()
+}
+
+/// What a container that still runs waits for, when its log names it.
+pub fn waits_for(facts: &Facts<'_>, pod: &Pod, name: &str, log: &Quotable<'_>) -> Option<Draft> {
+    let lines: Vec<&str> = log.lines.iter().map(|l| &*l.text).collect();
+    let found = Signatures::shipped().find(&lines)?;
+    let waiting = ["database-", "dependency-", "migration-"].iter().any(|family| found.signature.cause.starts_with(family));
+    (waiting && found.signature.strength > Strength::Weak).then(|| spoken(facts, pod, name, log, &found))
+}
+
+/// The cause a signature stands for, with the line it was read from.
+fn spoken(facts: &Facts<'_>, pod: &Pod, name_of: &str, log: &Quotable<'_>, found: &Match<'_>) -> Draft {
+    let container = pod.spec.container(name_of);
     let host = found.group("host").map(|h| h.trim_matches(['[', ']']));
     let port = found.group("port");
     let mut cause: &str = &found.signature.cause;
@@ -177,7 +187,8 @@ fn signed(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, log: &Quotable<'_>,
         cause = otherwise;
     }
     let cause = CauseId::parse(cause).map_or("app-crash", |c| c.0);
-    let mut draft = base(facts, cause, pod, ending)
+    let mut draft = Draft::pod(facts, cause, pod)
+        .container(name_of)
         .maybe("host", host)
         .maybe("port", port)
         .maybe("user", found.group("user"))
@@ -200,10 +211,10 @@ fn signed(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, log: &Quotable<'_>,
     let at = host.map(|h| port.map_or_else(|| h.to_owned(), |p| format!("{h}:{p}"))).or_else(|| endpoint.map(|e| e.at()));
     let says = sentence(found, at.as_deref(), &fields);
     if let Some(line) = log.lines.get(found.line) {
-        draft = draft.because(draft::log_line(log.pod.clone(), ending.name(), log.previous, line));
+        draft = draft.because(draft::log_line(log.pod.clone(), name_of, log.previous, line));
     }
     let sure = if found.signature.strength == Strength::Strong { Confidence::Certain } else { Confidence::Likely };
-    draft.says(says).sure(sure).because(ended(pod, ending)).not(excluded(cause)).done()
+    draft.says(says).sure(sure).not(excluded(cause))
 }
 
 fn excluded(cause: &str) -> &'static str {

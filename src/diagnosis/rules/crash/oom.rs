@@ -155,7 +155,7 @@ fn own_limit(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {
 }
 
 /// A `SystemOOM` of the pod's node within a minute of the end.
-fn node_oom<'a>(facts: &Facts<'a>, pod: &Pod, ending: &Ending<'_>) -> Option<&'a Event> {
+pub fn node_oom<'a>(facts: &Facts<'a>, pod: &Pod, ending: &Ending<'_>) -> Option<&'a Event> {
     let node = ObjectRef::new("Node", "", pod.node_name.as_deref()?);
     let finished = ending.run.finished_at?;
     facts.snapshot.events_about(&node).into_iter().rev().find(|e| {
