@@ -58,7 +58,7 @@ impl TextView {
     }
 
     /// Moves to the next or previous line that matches.
-    fn to_match(&mut self, forward: bool) -> bool {
+    fn seek_match(&mut self, forward: bool) -> bool {
         let (Some(search), Some(Ok(lines))) = (&self.search, &self.lines) else { return false };
         let matches = |(_, line): &(usize, &String)| search.keeps(line);
         let found = if forward {
@@ -176,10 +176,10 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Wrap => view.wrap = !view.wrap,
         Action::Filter => view.typing = Some(Input::default()),
         Action::NextMatch => {
-            view.to_match(true);
+            view.seek_match(true);
         }
         Action::PreviousMatch => {
-            view.to_match(false);
+            view.seek_match(false);
         }
         Action::Reveal => return reveal(state),
         Action::CopyName => return view.object.iter().map(|o| Effect::Copy(o.name.to_string())).collect(),
@@ -219,7 +219,7 @@ pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
             typing.handle_event(&Event::Key(*key));
             view.search = Filter::parse(typing.value());
             view.offset = view.offset.saturating_sub(1);
-            view.to_match(true);
+            view.seek_match(true);
         }
     }
     Some(Vec::new())

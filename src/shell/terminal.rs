@@ -50,9 +50,9 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn copy(&mut self, text: &str) -> std::io::Result<()> {
-        let mut out = stdout();
+        let out = self.terminal.backend_mut();
         execute!(out, CopyToClipboard::to_clipboard_from(text))?;
-        out.flush()
+        std::io::Write::flush(out)
     }
 }
 

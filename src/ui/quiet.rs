@@ -70,7 +70,7 @@ fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
     for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
         match coverage {
             CoverageState::Denied { why } => {
-                found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)))
+                found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)));
             }
             CoverageState::Failing { error, .. } => {
                 found.push((
