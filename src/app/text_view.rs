@@ -6,8 +6,8 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::cockpit::moved;
 use super::effect::Effect;
-use super::keys;
 use super::filter::Filter;
+use super::keys;
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};

@@ -38,7 +38,12 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let block = pane(paint, "Why", &format!("{}{more}", title(&row.incident)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(fit(l, usize::from(inner.width).saturating_sub(2)), 1)).collect();
+    let visible: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(first)
+        .take(height)
+        .map(|l| indent(fit(l, usize::from(inner.width).saturating_sub(2)), 1))
+        .collect();
     frame.render_widget(Paragraph::new(visible), inner);
 }
 

@@ -91,8 +91,15 @@ pub fn spread(left: &str, right: &str, width: usize) -> (String, String) {
 }
 
 /// Abbreviations a cause's id writes in lower case.
-const ABBREVIATIONS: &[(&str, &str)] =
-    &[("oom", "OOM"), ("ip", "pod IPs"), ("dns", "DNS"), ("tls", "TLS"), ("api", "API"), ("cpu", "CPU"), ("configmap", "ConfigMap")];
+const ABBREVIATIONS: &[(&str, &str)] = &[
+    ("oom", "OOM"),
+    ("ip", "pod IPs"),
+    ("dns", "DNS"),
+    ("tls", "TLS"),
+    ("api", "API"),
+    ("cpu", "CPU"),
+    ("configmap", "ConfigMap"),
+];
 
 /// `image-not-found` as words.
 pub fn phrase(cause: &str) -> String {

@@ -209,12 +209,8 @@ fn a_selection_survives_facts_that_rank_anew() {
 #[test]
 fn at_another_cluster_nothing_of_the_old_one_is_left() {
     let mut state = capture();
-    let elsewhere = k3am::app::ConnectedInfo {
-        context: "staging".to_owned(),
-        namespaces: Vec::new(),
-        read_only: true,
-        source: "live",
-    };
+    let elsewhere =
+        k3am::app::ConnectedInfo { context: "staging".to_owned(), namespaces: Vec::new(), read_only: true, source: "live" };
     update(&mut state, Msg::Connected(Ok(elsewhere)));
     assert!(state.incidents.rows.is_empty());
     let frame = text(&mut state, (120, 40));
