@@ -6,8 +6,8 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::cockpit::moved;
 use super::effect::Effect;
+use super::filter::Filter;
 use super::keys;
-use super::logs::Filter;
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
@@ -60,7 +60,7 @@ impl TextView {
     /// Moves to the next or previous line that matches.
     fn seek_match(&mut self, forward: bool) -> bool {
         let (Some(search), Some(Ok(lines))) = (&self.search, &self.lines) else { return false };
-        let matches = |(_, line): &(usize, &String)| search.regex.is_match(line);
+        let matches = |(_, line): &(usize, &String)| search.keeps(line);
         let found = if forward {
             lines.iter().enumerate().skip(self.offset + 1).find(matches)
         } else {
