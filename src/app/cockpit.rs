@@ -83,8 +83,7 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Zoom => zoom(state),
         Action::Open => open(state),
         Action::Back => back(state),
-        Action::Undo => preview::open_undo(state),
-        Action::Fix => preview::open_fix(state, hit.nth),
+        Action::Undo | Action::Fix => act(state, hit),
         Action::Dismiss => dismiss(state),
         Action::Explain => text_view::open_explain(state),
         Action::Logs => open_logs(state, false),
@@ -104,6 +103,12 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
     }
 }
 
+/// What is acted on must not move under the fingers.
+fn act(state: &mut State, hit: Hit) -> Vec<Effect> {
+    state.incidents.touched = true;
+    if hit.action == Action::Undo { preview::open_undo(state) } else { preview::open_fix(state, hit.nth) }
+}
+
 fn focus(state: &mut State, by: usize) -> Vec<Effect> {
     state.cockpit.focus = state.cockpit.focus.step(by);
     Vec::new()
@@ -118,6 +123,7 @@ fn zoom(state: &mut State) -> Vec<Effect> {
 fn open(state: &mut State) -> Vec<Effect> {
     match state.cockpit.focus {
         Pane::Incidents if !state.incidents.rows.is_empty() => {
+            state.incidents.touched = true;
             state.cockpit.focus = Pane::Why;
             Vec::new()
         }
@@ -156,7 +162,11 @@ fn open_logs(state: &mut State, previous: bool) -> Vec<Effect> {
         (spec.previous, spec.follow) = (true, false);
     }
     state.views.push(View::Logs);
-    state.logs.open(spec, "chosen with the key")
+    if state.logs.spec.as_ref() == Some(&spec) {
+        return Vec::new();
+    }
+    let why = if previous { "the run before" } else { "following" };
+    state.logs.open(spec, why)
 }
 
 /// The object keys act on: the first failing object of the selected incident.
@@ -198,6 +208,7 @@ fn select(state: &mut State, action: Action) -> Vec<Effect> {
     let page = usize::from(state.size.1 / 6).max(1);
     let index = moved(state.incidents.selected_index().unwrap_or(0), action, page, last);
     state.incidents.select(index);
+    state.incidents.touched = true;
     state.cockpit.why_scroll = 0;
     state.cockpit.events_scroll = 0;
     refollow(state)

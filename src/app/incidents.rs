@@ -12,6 +12,8 @@ use crate::text::Time;
 
 /// Recovered incidents kept at most.
 const KEEP_RECOVERED: usize = 20;
+/// A fix is followed for this long; what is broken after that is simply broken.
+const FOLLOWED: TimeDelta = TimeDelta::minutes(10);
 
 /// How an incident stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +60,8 @@ pub struct Incidents {
     pub rows: Vec<Shown>,
     /// The selected incident; survives re-ranking.
     pub selected: Option<IncidentId>,
-    /// First visible line; the view keeps the selection in sight.
-    pub offset: usize,
+    /// A person has moved the selection: from then on it stays with its incident, before that it is the worst one.
+    pub touched: bool,
     applied: BTreeMap<IncidentId, Applied>,
 }
 
@@ -68,9 +70,12 @@ impl Incidents {
     pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
         let before = std::mem::take(&mut self.rows);
         let old_index = self.selected_index_in(&before);
-        let gone: Vec<Shown> = before.into_iter().filter(|row| engine.iter().all(|i| i.id != row.incident.id)).collect();
+        // What is still broken for another (better known) reason has not recovered.
+        let gone: Vec<Shown> =
+            before.into_iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).collect();
         self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
-        let mut recovered: Vec<Shown> = gone.into_iter().filter_map(|row| self.after_the_cause(row, snapshot, now)).collect();
+        self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
+        let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
         recovered.truncate(KEEP_RECOVERED);
         let at = recovered.iter().take_while(|row| matches!(row.standing, Standing::Recovering { .. })).count();
@@ -90,7 +95,7 @@ impl Incidents {
     }
 
     /// The cause is gone: recovering until every pod is ready, then recovered. Something that was deleted is recovered at once.
-    fn after_the_cause(&self, row: Shown, snapshot: &Snapshot, now: Time) -> Option<Shown> {
+    fn after_the_cause(&self, row: Shown, snapshot: &Snapshot, now: Time) -> Shown {
         let ready = readiness(snapshot, &row.incident.workloads);
         let applied = self.applied.get(&row.incident.id);
         let standing = match row.standing {
@@ -102,7 +107,7 @@ impl Incidents {
             Standing::Open => Standing::Recovering { since: now, doing: "recovering", ready },
             Standing::Recovering { since, doing, .. } => Standing::Recovering { since, doing, ready },
         };
-        Some(Shown { incident: row.incident, standing })
+        Shown { incident: row.incident, standing }
     }
 
     /// Remembers that a fix for the selected incident was applied.
@@ -152,18 +157,31 @@ impl Incidents {
     }
 
     fn keep_selection(&mut self, old_index: Option<usize>) {
-        if self.selected_index().is_none() {
+        if !self.touched {
+            self.select(0);
+        } else if self.selected_index().is_none() {
             self.select(old_index.unwrap_or(0));
         }
     }
 }
 
+/// True for the same incident, or one of another cause that names one of its workloads or objects.
+fn concerns_the_same(open: &Incident, gone: &Incident) -> bool {
+    open.id == gone.id
+        || gone.workloads.iter().any(|w| open.workloads.contains(w))
+        || gone.objects.iter().any(|o| open.objects.contains(o))
+}
+
 /// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.
 pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
-    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted), row| {
+    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted_so_far), row| {
         let (r, w) = match row {
             Row::Deployment(d) => {
                 let wanted = d.spec.replicas.unwrap_or(1);
+                // A status from before the last change says nothing about it.
+                if d.status.observed_generation < d.meta.generation {
+                    return (ready, wanted_so_far + wanted);
+                }
                 // While a rollout is under way every old pod may be ready: only updated ones count towards done.
                 (d.status.ready_replicas.min(d.status.updated_replicas).min(wanted), wanted)
             }
@@ -171,6 +189,6 @@ pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
             Row::DaemonSet(d) => (d.status.number_ready, d.status.desired_number_scheduled),
             _ => (0, 0),
         };
-        (ready + r, wanted + w)
+        (ready + r, wanted_so_far + w)
     })
 }

@@ -154,6 +154,10 @@ impl Meta {
     }
 
     pub(crate) fn intern(&mut self, pool: &mut Pool) {
+        // Decoding grows vectors to four elements or more; most hold one or two.
+        self.owner_references.shrink_to_fit();
+        self.writers.shrink_to_fit();
+        self.finalizers.shrink_to_fit();
         pool.text(&mut self.namespace);
         for o in &mut self.owner_references {
             pool.text(&mut o.api_version);

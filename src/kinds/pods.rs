@@ -246,6 +246,11 @@ fn intern_statuses(statuses: &mut [ContainerStatus], pool: &mut Pool) {
 kind!(Pod, "" / "v1", "Pod", "pods", namespaced: true, metadata_only: false, |this, pool| {
     pool.spec(&mut this.spec);
     pool.optional(&mut this.node_name);
+    // Decoding grows vectors to four elements or more: a third of a pod's memory, unused.
+    this.status.conditions.shrink_to_fit();
+    this.status.container_statuses.shrink_to_fit();
+    this.status.init_container_statuses.shrink_to_fit();
+    this.status.ephemeral_container_statuses.shrink_to_fit();
     pool.text(&mut this.status.phase);
     pool.optional(&mut this.status.reason);
     pool.optional(&mut this.status.qos_class);

@@ -44,7 +44,12 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
     let mut parts = vec![(Role::Strong, place(state))];
     match &state.connection {
         ConnectionState::Connecting { .. } => return parts,
-        ConnectionState::Failed(failure) => parts.push((Role::Critical, failure_words(failure))),
+        ConnectionState::Failed(failure) => {
+            parts.push((Role::Critical, failure_words(failure)));
+            if state.snapshot.pods.is_empty() {
+                return parts;
+            }
+        }
         ConnectionState::Connected(_) => {}
     }
     parts.extend(trouble(state));
@@ -69,6 +74,7 @@ fn place(state: &State) -> String {
         ConnectionState::Connecting { to } => format!("connecting to {to}"),
         ConnectionState::Connected(info) => {
             let namespaces = match info.namespaces.as_slice() {
+                [] if state.size.0 < 100 => "all".to_owned(),
                 [] => "all namespaces".to_owned(),
                 some => some.join(","),
             };
@@ -127,11 +133,11 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
         let feed = state.snapshot.coverage.oldest_feed();
         let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
-            Some(at) if info.source != "bundle" => format!("{}, {} old ", info.source, age(at, state.now)),
-            Some(_) | None => format!("{} ", info.source),
+            Some(at) if info.source != "bundle" => format!("{}, {} old  ", info.source, age(at, state.now)),
+            Some(_) | None => format!("{}  ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));
-        let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only ") } else { (Role::Text, "read-write ") };
+        let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only  ") } else { (Role::Text, "read-write  ") };
         if state.size.0 >= 100 || state.is_read_only() {
             spans.push(paint.span(role, mode));
         }

@@ -28,20 +28,21 @@ pub fn compact_height(state: &State) -> u16 {
 /// Draws the pane: only what is visible is built.
 pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
     let state = paint.state;
-    let block = pane(paint, "Incidents", &counts(state), focused, area);
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    if state.incidents.rows.is_empty() {
-        quiet::draw(paint, inner, frame);
-        return;
-    }
-    let height = usize::from(inner.height);
+    let height = usize::from(area.height.saturating_sub(2));
     let each = if state.size.1 >= 30 { LINES.1 } else { LINES.0 };
     let fits = (height / each).max(1);
     let selected = state.incidents.selected_index().unwrap_or(0);
     let total = state.incidents.rows.len();
     // Keep the selection in sight, in the middle where the list is long.
     let first = selected.saturating_sub(fits / 2).min(total.saturating_sub(fits));
+    let more = more(paint, first, total.saturating_sub(first + fits));
+    let block = pane(paint, "Incidents", &format!("{}{more}", counts(paint)), focused, area);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    if state.incidents.rows.is_empty() {
+        quiet::draw(paint, inner, frame);
+        return;
+    }
     for (at, row) in state.incidents.rows.iter().enumerate().skip(first).take(height.div_ceil(each)) {
         let y = inner.y + u16::try_from((at - first) * each).unwrap_or(u16::MAX);
         let left = inner.bottom().saturating_sub(y);
@@ -51,22 +52,17 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
         }
         draw_row(paint, row, rect, (at == selected, focused), frame);
     }
-    mark_more(paint, area, (first, first + fits < total), frame);
 }
 
-/// Arrows on the border where lines are out of sight.
-fn mark_more(paint: &Paint<'_>, area: Rect, (above, below): (usize, bool), frame: &mut Frame<'_>) {
-    let (up, down) = if paint.state.ascii { ("^ more", "v more") } else { ("↑ more", "↓ more") };
-    let x = area.right().saturating_sub(9);
-    if above > 0 {
-        frame.render_widget(paint.span(Role::Dim, up), Rect { x, y: area.y, width: 6, height: 1 });
-    }
-    if below {
-        frame.render_widget(paint.span(Role::Dim, down), Rect { x, y: area.bottom().saturating_sub(1), width: 6, height: 1 });
-    }
+/// How many are out of sight, above and below.
+fn more(paint: &Paint<'_>, above: usize, below: usize) -> String {
+    let (up, down) = if paint.state.ascii { ("^", "v") } else { ("↑", "↓") };
+    let part = |arrow: &str, n: usize| if n > 0 { format!("  {arrow}{n} more") } else { String::new() };
+    format!("{}{}", part(up, above), part(down, below))
 }
 
-fn counts(state: &State) -> String {
+fn counts(paint: &Paint<'_>) -> String {
+    let state = paint.state;
     let open = |severity| {
         state
             .incidents
@@ -80,7 +76,7 @@ fn counts(state: &State) -> String {
         (open(Severity::Critical), "critical"),
         (open(Severity::Warning), "warning"),
         (open(Severity::Info), "info"),
-        (recovered, "recovered"),
+        (recovered, paint.glyphs.ok),
     ];
     parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join("  ")
 }
@@ -168,6 +164,8 @@ fn change_mark(incident: &Incident) -> String {
 
 fn mark_of(change: &Change) -> String {
     match (change.kind, change.revision) {
+        // The first rollout of a workload changed nothing that had worked.
+        (ChangeKind::Rollout, Some(1)) if change.previous_revision.is_none() => "first rollout".to_owned(),
         (ChangeKind::Rollout, Some(revision)) => format!("rollout r{revision}"),
         (ChangeKind::Rollout, None) => "rollout".to_owned(),
         (ChangeKind::Config, _) => "config edit".to_owned(),
@@ -191,6 +189,8 @@ fn blast(paint: &Paint<'_>, row: &Shown) -> String {
         let within =
             if incident.workloads.len() > 1 { format!(" in {} workloads", incident.workloads.len()) } else { String::new() };
         parts.push(format!("{} of {} pods{within}", blast.pods, blast.pods_total));
+    } else if let Some(node) = incident.workloads.first().filter(|w| &*w.kind == "Node") {
+        parts.push(format!("Node, {} pods on it", paint.state.snapshot.pods_on(&node.name).count()));
     } else if let Some(object) = incident.workloads.first() {
         parts.push(format!(
             "{} in {}",

@@ -74,7 +74,7 @@ fn measure(paint: &Paint<'_>, usage: &Usage, resources: &Resources, (name, words
     let limit = resources.limit(name);
     let top = values.iter().copied().fold(limit.unwrap_or(0.0), f64::max);
     let spark: String = values.iter().rev().map(|v| spark(paint, *v, top)).collect();
-    let mut spans = vec![paint.span(Role::Title, format!(" {name:<7}")), paint.span(Role::Chart, format!("{spark:>SPARK$}  "))];
+    let mut spans = vec![paint.span(Role::Title, format!(" {name:<7}")), paint.span(Role::Chart, format!("{spark}  "))];
     spans.push(paint.span(Role::Strong, words(now)));
     match limit {
         Some(limit) if limit > 0.0 => {

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{clock, phrase, short_name, spread, wrap};
+use super::words::{clock, fit, phrase, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::Change;
@@ -29,21 +29,22 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
         quiet::draw(paint, inner, frame);
         return;
     };
-    let block = pane(paint, "Why", &format!("{}  {}", title(&row.incident), row.incident.cause), focused, area);
+    let lines = lines(paint, row, usize::from(area.width).saturating_sub(4));
+    let height = usize::from(area.height.saturating_sub(2));
+    let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
+    let below = lines.len().saturating_sub(first + height);
+    let arrow = if paint.state.ascii { "v" } else { "↓" };
+    let more = if below > 0 { format!("  {arrow}{below} lines more") } else { String::new() };
+    let block = pane(paint, "Why", &format!("{}{more}", title(&row.incident)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let lines = lines(paint, row, usize::from(inner.width).saturating_sub(2));
-    let height = usize::from(inner.height);
-    let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
-    let more = lines.len() > first + height;
-    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(l, 1)).collect();
+    let visible: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(first)
+        .take(height)
+        .map(|l| indent(fit(l, usize::from(inner.width).saturating_sub(2)), 1))
+        .collect();
     frame.render_widget(Paragraph::new(visible), inner);
-    if more {
-        let hint = if paint.state.ascii { " more: Tab, j " } else { " ↓ more: Tab, j " };
-        let width = u16::try_from(hint.chars().count()).unwrap_or(12);
-        let x = area.right().saturating_sub(width + 2);
-        frame.render_widget(paint.span(Role::Dim, hint), Rect { x, y: area.bottom().saturating_sub(1), width, height: 1 });
-    }
 }
 
 fn indent(mut line: Line<'_>, by: usize) -> Line<'_> {
@@ -104,14 +105,13 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         Span::raw(format!(" {} ", paint.glyphs.dot)),
         paint.span(Role::Text, format!("{}, {}", phrase(incident.cause.0), incident.confidence.word())),
     ];
+    lines.push(Line::from(std::mem::take(&mut facts)));
     if let Some(since) = incident.since {
-        let text = format!(" {} since {} ({})", paint.glyphs.dot, clock(since), age(since, paint.state.now));
-        facts.push(paint.span(Role::Dim, text));
+        facts.push(paint.span(Role::Dim, format!("since {}, {} ago", clock(since), age(since, paint.state.now))));
     }
     if incident.regression {
-        facts.push(paint.span(Role::Accent, format!(" {} the rollout brought it", paint.glyphs.dot)));
+        facts.push(paint.span(Role::Accent, format!(" {} a rollout brought it", paint.glyphs.dot)));
     }
-    lines.push(Line::from(facts));
 }
 
 fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {
@@ -124,8 +124,12 @@ fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Ve
 /// Where it was read, then the quote, then when.
 fn one_evidence(paint: &Paint<'_>, item: &Evidence, width: usize, lines: &mut Vec<Line<'static>>) {
     let when = item.at.map(clock).unwrap_or_default();
-    let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), short_name(&item.object.name, 26));
-    let from = format!("  {object}  {} {}", item.from.word(), short_name(&item.field, width.saturating_sub(object.len() + 22)));
+    let object = format!("{} {}", clean(&item.object.kind).to_lowercase(), tail_name(&item.object.name));
+    let word = item.from.word();
+    // `status.phase` says where it was read by itself.
+    let source = if item.field.starts_with(word) { String::new() } else { format!("{word} ") };
+    let room = width.saturating_sub(object.chars().count() + source.len() + when.len() + 6);
+    let from = format!("  {object}  {source}{}", short_name(&item.field, room));
     let (from, when) = spread(&from, &when, width);
     lines.push(Line::from(vec![paint.span(Role::Dim, from), paint.span(Role::Dim, when)]));
     let mut quote = wrap(&format!("\"{}\"", redact::text(&item.text)), width.saturating_sub(5));

@@ -117,6 +117,21 @@ fn findings(rule: &Rule, facts: &Facts<'_>) -> Vec<Finding> {
     found
 }
 
+/// The causes all rules together find over these objects; for the catalogue's samples.
+pub(crate) fn causes_of(now: &str, objects: Vec<Value>) -> BTreeSet<&'static str> {
+    let fixture = Fixture {
+        now: now.parse().unwrap(),
+        objects,
+        logs: Vec::new(),
+        usage: Vec::new(),
+        missing: Vec::new(),
+        expect: Vec::new(),
+    };
+    let snapshot = fixture.snapshot();
+    let facts = Facts { snapshot: &snapshot, now: fixture.now };
+    rules::ALL.iter().flat_map(|rule| findings(rule, &facts)).map(|finding| finding.cause.0).collect()
+}
+
 fn name_of(object: &ObjectRef) -> String {
     format!("{}/{}/{}", object.kind, object.namespace, object.name)
 }

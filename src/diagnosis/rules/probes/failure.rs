@@ -112,11 +112,15 @@ impl Failure {
 pub fn listening(facts: &Facts<'_>, pod: &Pod, container: &str) -> Option<(u16, bool, Evidence)> {
     let log = logs::known(facts, pod, container)?;
     log.lines.iter().find_map(|line| {
-        let c = LISTENS.captures(&line.text)?;
-        let port = c.name("port")?.as_str().parse().ok()?;
+        let port = listening_port(&line.text)?;
         let loopback = line.text.contains("127.0.0.1") || line.text.contains("localhost");
         Some((port, loopback, draft::log_line(log.pod.clone(), container, log.previous, line)))
     })
+}
+
+/// The port a log line says the application listens on.
+pub fn listening_port(line: &str) -> Option<u16> {
+    LISTENS.captures(line)?.name("port")?.as_str().parse().ok()
 }
 
 /// The port a command line asks for: `--port 8000`, `--port=8000`, `-p 8000`, `--bind 0.0.0.0:8000`.
