@@ -8,9 +8,11 @@
 
 pub mod cockpit;
 pub mod effect;
+pub mod filter;
 pub mod follow;
 pub mod incidents;
 pub mod keys;
+pub mod level;
 pub mod logs;
 pub mod msg;
 pub mod preview;

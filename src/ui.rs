@@ -1,5 +1,6 @@
 //! From state to frame: one file a screen, the same names as in `app/`. Nothing here changes the state or reads a clock.
 
+mod ascii;
 mod blocks;
 mod cockpit;
 mod events;
@@ -34,7 +35,9 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
     let paint = Paint::new(state);
     frame.render_widget(Block::new().style(paint.style(Role::Text)), area);
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        frame.render_widget("k3am: the terminal is too small", area);
+        if !area.is_empty() {
+            frame.render_widget("k3am: the terminal is too small", area);
+        }
         return;
     }
     let [top, body, bottom] = area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]));
@@ -48,4 +51,7 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         preview::draw(&paint, open, body, frame);
     }
     footer::draw(&paint, bottom, frame);
+    if state.ascii {
+        ascii::translate(frame.buffer_mut());
+    }
 }

@@ -162,7 +162,11 @@ fn open_logs(state: &mut State, previous: bool) -> Vec<Effect> {
         (spec.previous, spec.follow) = (true, false);
     }
     state.views.push(View::Logs);
-    state.logs.open(spec, "chosen with the key")
+    if state.logs.spec.as_ref() == Some(&spec) {
+        return Vec::new();
+    }
+    let why = if previous { "the run before" } else { "following" };
+    state.logs.open(spec, why)
 }
 
 /// The object keys act on: the first failing object of the selected incident.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::effect::LogSpec;
 use super::incidents::Incidents;
-use crate::diagnosis::Incident;
+use crate::diagnosis::{EvidenceSource, Incident};
 use crate::kinds::pods::{ContainerRole, Pod};
 use crate::kinds::{KindId, ObjectRef};
 use crate::snapshot::{Key, Snapshot, UsageKey};
@@ -65,7 +65,7 @@ impl Follow {
         Self {
             title: title(incident),
             events,
-            log: choose_log(&failing, &workload_pods),
+            log: quoted_log(snapshot, incident).or_else(|| choose_log(&failing, &workload_pods)),
             usage: choose_usage(snapshot, &failing, &workload_pods),
             restarts: workload_pods.iter().map(|p| p.restarts()).sum(),
             pods: workload_pods.iter().map(|p| Key::of(&p.meta)).collect(),
@@ -88,6 +88,18 @@ fn newest(snapshot: &Snapshot, keys: impl Iterator<Item = Key>) -> Vec<Key> {
     keys.sort_by(|a, b| b.cmp(a));
     keys.truncate(EVENTS);
     keys.into_iter().map(|(_, key)| key).collect()
+}
+
+/// The run the diagnosis quotes: its proof stands there. Its field is `container NAME, previous` or `container NAME, current`.
+fn quoted_log(snapshot: &Snapshot, incident: &Incident) -> Option<(LogSpec, String)> {
+    let quotes = incident.evidence.iter().filter(|quote| quote.from == EvidenceSource::Log);
+    quotes.into_iter().find_map(|quote| {
+        let pod = snapshot.pods.named(&quote.object.namespace, &quote.object.name)?;
+        let (container, run) = quote.field.strip_prefix("container ")?.split_once(", ")?;
+        let previous = run.starts_with("previous");
+        let why = if previous { "the run that crashed" } else { "following" };
+        Some((spec(pod, &container.into(), previous), why.to_owned()))
+    })
 }
 
 /// The log that says most: the last run of a crashed container, else a failing pod that runs, else a ready pod of the workload.

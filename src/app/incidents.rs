@@ -12,6 +12,8 @@ use crate::text::Time;
 
 /// Recovered incidents kept at most.
 const KEEP_RECOVERED: usize = 20;
+/// A fix is followed for this long; what is broken after that is simply broken.
+const FOLLOWED: TimeDelta = TimeDelta::minutes(10);
 
 /// How an incident stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +74,7 @@ impl Incidents {
         let gone: Vec<Shown> =
             before.into_iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).collect();
         self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
+        self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
         let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
         recovered.truncate(KEEP_RECOVERED);
@@ -171,10 +174,14 @@ fn concerns_the_same(open: &Incident, gone: &Incident) -> bool {
 
 /// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.
 pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
-    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted), row| {
+    workloads.iter().filter_map(|w| snapshot.find(w)).fold((0, 0), |(ready, wanted_so_far), row| {
         let (r, w) = match row {
             Row::Deployment(d) => {
                 let wanted = d.spec.replicas.unwrap_or(1);
+                // A status from before the last change says nothing about it.
+                if d.status.observed_generation < d.meta.generation {
+                    return (ready, wanted_so_far + wanted);
+                }
                 // While a rollout is under way every old pod may be ready: only updated ones count towards done.
                 (d.status.ready_replicas.min(d.status.updated_replicas).min(wanted), wanted)
             }
@@ -182,6 +189,6 @@ pub fn readiness(snapshot: &Snapshot, workloads: &[ObjectRef]) -> (i32, i32) {
             Row::DaemonSet(d) => (d.status.number_ready, d.status.desired_number_scheduled),
             _ => (0, 0),
         };
-        (ready + r, wanted + w)
+        (ready + r, wanted_so_far + w)
     })
 }

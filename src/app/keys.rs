@@ -41,6 +41,9 @@ pub fn on_paste(state: &mut State, text: &str) {
     let line: String = text.chars().filter(|c| !c.is_control()).collect();
     if let Some(preview) = &mut state.preview {
         preview.paste(&line);
+    } else if let Some(typing) = &mut state.logs.typing {
+        *typing = typing.clone().with_value(format!("{}{line}", typing.value()));
+        state.logs.filter = super::filter::Filter::parse(typing.value());
     } else if let Some(View::Text(view)) = state.views.last_mut() {
         view.paste(&line);
     }
@@ -78,6 +81,7 @@ pub fn on_action(state: &mut State, hit: Hit) -> Vec<Effect> {
 /// One view back; at the cockpit, ask.
 pub fn leave(state: &mut State) -> Vec<Effect> {
     if state.views.pop().is_some() {
+        state.logs.by_hand = None;
         return super::update::refollow(state);
     }
     if state.cockpit.zoomed {

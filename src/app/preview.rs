@@ -67,13 +67,12 @@ pub fn open_undo(state: &mut State) -> Vec<Effect> {
     };
     let id = row.incident.id.clone();
     let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
-    match row.incident.workloads.iter().find(|w| kinds.contains(&&*w.kind)).cloned() {
-        Some(workload) => open_undo_of(state, &workload, Some(id)),
-        None => {
-            state.notify("only Deployments, StatefulSets and DaemonSets have rollouts to undo");
-            Vec::new()
-        }
-    }
+    let workload = row.incident.workloads.iter().find(|w| kinds.contains(&&*w.kind)).cloned();
+    let Some(workload) = workload else {
+        state.notify("only Deployments, StatefulSets and DaemonSets have rollouts to undo");
+        return Vec::new();
+    };
+    open_undo_of(state, &workload, Some(id))
 }
 
 /// Undo the rollout of that workload.

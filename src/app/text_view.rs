@@ -6,8 +6,8 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::cockpit::moved;
 use super::effect::Effect;
+use super::filter::Filter;
 use super::keys;
-use super::logs::Filter;
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
@@ -58,9 +58,9 @@ impl TextView {
     }
 
     /// Moves to the next or previous line that matches.
-    fn to_match(&mut self, forward: bool) -> bool {
+    fn seek_match(&mut self, forward: bool) -> bool {
         let (Some(search), Some(Ok(lines))) = (&self.search, &self.lines) else { return false };
-        let matches = |(_, line): &(usize, &String)| search.regex.is_match(line);
+        let matches = |(_, line): &(usize, &String)| search.keeps(line);
         let found = if forward {
             lines.iter().enumerate().skip(self.offset + 1).find(matches)
         } else {
@@ -176,10 +176,10 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Wrap => view.wrap = !view.wrap,
         Action::Filter => view.typing = Some(Input::default()),
         Action::NextMatch => {
-            view.to_match(true);
+            view.seek_match(true);
         }
         Action::PreviousMatch => {
-            view.to_match(false);
+            view.seek_match(false);
         }
         Action::Reveal => return reveal(state),
         Action::CopyName => return view.object.iter().map(|o| Effect::Copy(o.name.to_string())).collect(),
@@ -219,7 +219,7 @@ pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
             typing.handle_event(&Event::Key(*key));
             view.search = Filter::parse(typing.value());
             view.offset = view.offset.saturating_sub(1);
-            view.to_match(true);
+            view.seek_match(true);
         }
     }
     Some(Vec::new())

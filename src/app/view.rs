@@ -1,7 +1,8 @@
 //! The views that lie on top of the cockpit.
 
 use super::effect::Effect;
-use super::state::State;
+use super::msg::ConnectFailure;
+use super::state::{ConnectionState, State};
 use super::text_view::{self, TextView};
 use super::{cockpit, logs};
 use crate::config::{Hit, Place};
@@ -17,6 +18,9 @@ pub enum View {
 
 /// Which keys count where we are, narrowest place first.
 pub fn places(state: &State) -> Vec<Place> {
+    if state.views.is_empty() && matches!(state.connection, ConnectionState::Failed(ConnectFailure::NoKubeconfig)) {
+        return vec![Place::NoCluster, Place::Everywhere];
+    }
     let mut places = match state.views.last() {
         None => cockpit::places(state),
         Some(View::Logs) => vec![Place::Logs],

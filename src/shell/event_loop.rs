@@ -83,10 +83,11 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     let (tx, mut reports) = mpsc::channel(REPORTS);
     let mut session = Session::new(setup.user.clone(), setup.config.readonly, tx);
     let screen = Screen::open()?;
+    let mut keys = Keys::read()?;
     let size = screen.terminal.size()?;
     let options = app::Options { config: Config::clone(&setup.config), ascii: setup.ascii, connecting_to: setup.target.name() };
     let state = State::new(options, session.now());
-    let mut desk = Desk { state, screen, keys: Some(Keys::read()), dirty: true, end: None };
+    let mut desk = Desk { state, screen, dirty: true, end: None };
     desk.tell(&mut session, Msg::Resize(size.width, size.height));
     for problem in &setup.problems {
         desk.tell(&mut session, Msg::Notice(problem.to_string()));
@@ -100,7 +101,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
         tokio::select! {
             biased;
             end = signals.next() => desk.end = Some(end),
-            input = next_input(&mut desk.keys) => desk.input(&mut session, input),
+            input = keys.next() => desk.input(&mut session, input),
             () = sleep_until(next_frame), if desk.dirty => {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
@@ -115,18 +116,10 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     }
 }
 
-async fn next_input(keys: &mut Option<Keys>) -> Input {
-    match keys {
-        Some(keys) => keys.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// The cockpit at its terminal.
 struct Desk {
     state: State,
     screen: Screen,
-    keys: Option<Keys>,
     dirty: bool,
     end: Option<End>,
 }
@@ -237,8 +230,6 @@ impl Desk {
 
     /// Stops this process until the shell continues it, with the terminal given back meanwhile.
     fn suspend(&mut self, session: &mut Session) {
-        // The reader would take the shell's keys.
-        self.keys = None;
         let stop = || std::process::Command::new("kill").args(["-TSTP", &std::process::id().to_string()]).status();
         let said = match self.screen.away(stop) {
             Ok(Ok(status)) if status.success() => None,
@@ -248,7 +239,6 @@ impl Desk {
                 None
             }
         };
-        self.keys = Some(Keys::read());
         self.tell(session, said.map_or(Msg::Redraw, Msg::Notice));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use crossterm::event::{Event, EventStream};
-use futures::StreamExt;
+use crossterm::event::{self, Event};
+use tokio::sync::mpsc;
 
 use crate::app::Msg;
 
@@ -18,24 +18,37 @@ pub enum Input {
     Lost,
 }
 
-/// The terminal's events. Dropped before anything else may read keys.
+/// The terminal's events, read by a thread of its own: at the end of input (a terminal that hung up) crossterm 0.29 reads for
+/// ever, wherever it is polled, and the loop has to notice and leave.
 pub struct Keys {
-    events: EventStream,
+    events: mpsc::Receiver<Input>,
 }
 
+/// Events in flight: what a person types ahead.
+const TYPED_AHEAD: usize = 256;
+
 impl Keys {
-    /// Starts reading.
-    pub fn read() -> Self {
-        Self { events: EventStream::new() }
+    /// Starts reading, until the program ends.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn read() -> std::io::Result<Self> {
+        let (tx, events) = mpsc::channel(TYPED_AHEAD);
+        std::thread::Builder::new().name("k3am-keys".to_owned()).spawn(move || {
+            loop {
+                // A terminal that cannot be read is gone.
+                let (input, ends) = event::read().map_or((Input::Lost, true), |event| (of_event(event), false));
+                if tx.blocking_send(input).is_err() || ends {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { events })
     }
 
     /// The next event.
     pub async fn next(&mut self) -> Input {
-        match self.events.next().await {
-            Some(Ok(event)) => of_event(event),
-            // The reader would fail again and again: a terminal that cannot be read is gone.
-            Some(Err(_)) | None => Input::Lost,
-        }
+        self.events.recv().await.unwrap_or(Input::Lost)
     }
 }
 

@@ -217,7 +217,9 @@ impl Session {
         }
         if self.practice().is_some() {
             let now = self.now();
-            batch.iter_mut().for_each(|delta| restamp(delta, now));
+            for delta in batch {
+                restamp(delta, now);
+            }
         }
     }
 
@@ -251,13 +253,14 @@ fn restamp(delta: &mut Delta, now: Time) {
 }
 
 async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sender<Report>) {
-    for wait in RETRY.iter().chain(std::iter::repeat(&RETRY[RETRY.len() - 1])) {
+    let last = RETRY.last().copied().unwrap_or_default();
+    for wait in RETRY.into_iter().chain(std::iter::repeat(last)) {
         let result = link(&target).await;
         let ends = matches!(result, Ok(_) | Err(Error::NoKubeconfig { .. }));
         if reports.send(Report::Linked { attempt, result: result.map(Box::new) }).await.is_err() || ends {
             return;
         }
-        tokio::time::sleep(*wait).await;
+        tokio::time::sleep(wait).await;
     }
 }
 

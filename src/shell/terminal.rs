@@ -1,6 +1,6 @@
 //! Taking the terminal and giving it back. Invariant: [`restore`] may be called any number of times, from anywhere.
 
-use std::io::{Stdout, Write, stdout};
+use std::io::{Stdout, stdout};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,9 +50,9 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn copy(&mut self, text: &str) -> std::io::Result<()> {
-        let mut out = stdout();
+        let out = self.terminal.backend_mut();
         execute!(out, CopyToClipboard::to_clipboard_from(text))?;
-        out.flush()
+        std::io::Write::flush(out)
     }
 }
 

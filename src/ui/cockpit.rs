@@ -40,7 +40,9 @@ fn roomy(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let halves = |left: u16, rect: Rect| -> [Rect; 2] {
         rect.layout(&Layout::horizontal([Constraint::Percentage(left), Constraint::Fill(1)]).spacing(Spacing::Overlap(1)))
     };
-    if area.width >= WIDE {
+    if state_is_quiet(paint) {
+        incidents::draw(paint, top, true, frame);
+    } else if area.width >= WIDE {
         let columns = Layout::horizontal([Constraint::Percentage(26), Constraint::Fill(1), Constraint::Percentage(34)]);
         let [left, centre, right] = top.layout(&columns.spacing(Spacing::Overlap(1)));
         pane(paint, Pane::Incidents, left, frame);
@@ -63,6 +65,10 @@ fn compact(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let [tabs, body] = area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]));
     frame.render_widget(tab_line(paint), tabs);
     let shared = matches!(state.cockpit.focus, Pane::Incidents | Pane::Why);
+    if shared && state_is_quiet(paint) {
+        incidents::draw(paint, body, true, frame);
+        return;
+    }
     if !shared || state.cockpit.zoomed || body.height < 12 {
         pane(paint, state.cockpit.focus, body, frame);
         return;
@@ -74,6 +80,11 @@ fn compact(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let [top, bottom] = body.layout(&rows);
     pane(paint, Pane::Incidents, top, frame);
     pane(paint, Pane::Why, bottom, frame);
+}
+
+/// Without an incident there is nothing to explain: what is quiet, and why, gets the room of both panes.
+fn state_is_quiet(paint: &Paint<'_>) -> bool {
+    paint.state.incidents.rows.is_empty()
 }
 
 fn tab_line(paint: &Paint<'_>) -> Line<'static> {

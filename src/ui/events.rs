@@ -43,7 +43,8 @@ fn push(paint: &Paint<'_>, event: &Event, width: usize, lines: &mut Vec<Line<'st
     let when = event.last_seen().map(clock).unwrap_or_default();
     let times = if event.times() > 1 { format!(" {}{}", paint.glyphs.times, event.times()) } else { String::new() };
     let reason = format!("{}{times}", clean(&event.reason));
-    let object = short_object(&event.object(), 30.min(width / 2));
+    let room = width.saturating_sub(12 + reason.chars().count() + 2);
+    let object = short_object(&event.object(), room.clamp(10, 34));
     let (reason, object) = spread(&reason, &object, width.saturating_sub(12));
     lines.push(Line::from(vec![
         paint.span(Role::Dim, format!("{when:<8} ")),

@@ -44,7 +44,12 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
     let mut parts = vec![(Role::Strong, place(state))];
     match &state.connection {
         ConnectionState::Connecting { .. } => return parts,
-        ConnectionState::Failed(failure) => parts.push((Role::Critical, failure_words(failure))),
+        ConnectionState::Failed(failure) => {
+            parts.push((Role::Critical, failure_words(failure)));
+            if state.snapshot.pods.is_empty() {
+                return parts;
+            }
+        }
         ConnectionState::Connected(_) => {}
     }
     parts.extend(trouble(state));

@@ -164,6 +164,8 @@ fn change_mark(incident: &Incident) -> String {
 
 fn mark_of(change: &Change) -> String {
     match (change.kind, change.revision) {
+        // The first rollout of a workload changed nothing that had worked.
+        (ChangeKind::Rollout, Some(1)) if change.previous_revision.is_none() => "first rollout".to_owned(),
         (ChangeKind::Rollout, Some(revision)) => format!("rollout r{revision}"),
         (ChangeKind::Rollout, None) => "rollout".to_owned(),
         (ChangeKind::Config, _) => "config edit".to_owned(),

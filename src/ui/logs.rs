@@ -8,10 +8,10 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::words::{clock, short_name, wrap};
-use crate::app::logs::{Level, Logs, level};
+use crate::app::level::Level;
+use crate::app::logs::{Entry, Logs};
 use crate::changes::redact;
 use crate::config::Role;
-use crate::snapshot::LogLine;
 use crate::text::{clean_keeping_indent, ellipsis};
 
 /// Draws the pane.
@@ -30,22 +30,44 @@ fn draw_in(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) 
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let (width, height) = (usize::from(inner.width), usize::from(inner.height));
-    // From the newest visible line upwards, until the height is full: only visible lines are formatted.
-    let mut lines: Vec<Line<'static>> = Vec::new();
-    for line in logs.shown().rev().skip(logs.scrolled) {
-        if lines.len() >= height {
-            break;
-        }
-        let mut block = format(paint, line, width);
-        block.reverse();
-        lines.extend(block);
-    }
-    lines.truncate(height);
-    lines.reverse();
+    let mut lines = visible(paint, width, height);
     if lines.is_empty() {
         lines.push(Line::from(paint.span(Role::Dim, format!(" {}", empty(paint)))));
     }
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// From the newest visible line upwards, until the height is full: only visible lines are formatted. Near the beginning of a
+/// log newer lines fill what is left.
+fn visible(paint: &Paint<'_>, width: usize, height: usize) -> Vec<Line<'static>> {
+    let logs = &paint.state.logs;
+    let styled = |(number, entry): (u64, &Entry)| {
+        let block = format(paint, entry, width);
+        if logs.found == Some(number) {
+            return block.into_iter().map(|line| line.style(paint.style(Role::Selection))).collect();
+        }
+        block
+    };
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for numbered in logs.numbered().rev().skip(logs.scrolled) {
+        if lines.len() >= height {
+            break;
+        }
+        lines.extend(styled(numbered).into_iter().rev());
+    }
+    lines.truncate(height);
+    lines.reverse();
+    if lines.len() < height && logs.scrolled > 0 {
+        let newer = logs.shown().count().saturating_sub(logs.scrolled);
+        for numbered in logs.numbered().skip(newer) {
+            if lines.len() >= height {
+                break;
+            }
+            lines.extend(styled(numbered));
+        }
+        lines.truncate(height);
+    }
+    lines
 }
 
 fn title(logs: &Logs) -> String {
@@ -56,7 +78,8 @@ fn title(logs: &Logs) -> String {
         title.push_str(&format!("  {}", logs.why));
     }
     if let Some(filter) = &logs.filter {
-        title.push_str(&format!("  /{}", filter.text));
+        let how = if logs.searching { "n N to walk" } else { "n keeps the context" };
+        title.push_str(&format!("  /{}  {how}", filter.text));
     }
     if logs.scrolled > 0 {
         title.push_str(&format!("  {} newer lines below", logs.scrolled));
@@ -78,13 +101,12 @@ fn empty(paint: &Paint<'_>) -> String {
 }
 
 /// One log line as screen lines: a mark for its level, its text, matches highlighted.
-fn format(paint: &Paint<'_>, line: &LogLine, width: usize) -> Vec<Line<'static>> {
+fn format(paint: &Paint<'_>, line: &Entry, width: usize) -> Vec<Line<'static>> {
     let logs = &paint.state.logs;
-    let level = level(&line.text);
-    let (mark, role) = match level {
+    let (mark, role) = match line.level {
         Level::Error => (paint.glyphs.critical, Role::Critical),
         Level::Warning => (paint.glyphs.warning, Role::Warning),
-        Level::Info | Level::None => (" ", Role::Text),
+        Level::Info | Level::Plain => (" ", Role::Text),
         Level::Debug => (" ", Role::Dim),
     };
     let stamp = match line.at {
@@ -105,15 +127,13 @@ fn format(paint: &Paint<'_>, line: &LogLine, width: usize) -> Vec<Line<'static>>
 }
 
 fn highlighted(paint: &Paint<'_>, text: &str, role: Role) -> Vec<Span<'static>> {
-    let Some(filter) = paint.state.logs.filter.as_ref().filter(|f| !f.inverse) else {
-        return vec![paint.span(role, text)];
-    };
+    let Some(filter) = &paint.state.logs.filter else { return vec![paint.span(role, text)] };
     let mut spans = Vec::new();
     let mut rest = 0;
-    for found in filter.regex.find_iter(text).filter(|m| !m.is_empty()) {
-        spans.push(paint.span(role, text.get(rest..found.start()).unwrap_or_default()));
-        spans.push(paint.span(Role::Match, found.as_str()));
-        rest = found.end();
+    for found in filter.ranges(text) {
+        spans.push(paint.span(role, text.get(rest..found.start).unwrap_or_default()));
+        spans.push(paint.span(Role::Match, text.get(found.clone()).unwrap_or_default()));
+        rest = found.end;
     }
     spans.push(paint.span(role, text.get(rest..).unwrap_or_default()));
     spans

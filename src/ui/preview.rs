@@ -9,7 +9,7 @@ use ratatui::widgets::{Clear, Paragraph};
 use super::blocks::pane;
 use super::paint::Paint;
 use super::why::push_diff;
-use super::words::{spread, wrap};
+use super::words::{short_name, spread, wrap};
 use crate::actions::Intent;
 use crate::app::preview::{Preview, target};
 use crate::changes::revisions::Revision;
@@ -19,6 +19,9 @@ use crate::text::{age, clean, ellipsis};
 
 /// Widest the dialog gets.
 const WIDTH: u16 = 100;
+/// Columns before the image in the table of revisions, and columns for the pods after it.
+const IMAGE_FROM: usize = 35;
+const PODS: usize = 15;
 
 /// Draws the dialog in the middle of `area`.
 pub fn draw(paint: &Paint<'_>, preview: &Preview, area: Rect, frame: &mut Frame<'_>) {
@@ -142,7 +145,8 @@ fn revisions(paint: &Paint<'_>, preview: &Preview, width: usize, lines: &mut Vec
     if preview.revisions.is_empty() {
         return;
     }
-    let head = format!("  {:<9} {:<7} {:<18} {:<38} {}", "revision", "age", "by", "image", "pods");
+    let image = width.saturating_sub(IMAGE_FROM + PODS).max(8);
+    let head = format!("  {:<9} {:<6} {:<14} {:<image$} pods", "revision", "age", "by", "image");
     lines.push(Line::from(paint.span(Role::Column, ellipsis(&head, width))));
     let first = preview.chosen.saturating_sub(3);
     for (at, revision) in preview.revisions.iter().enumerate().skip(first).take(6) {
@@ -154,14 +158,16 @@ fn revisions(paint: &Paint<'_>, preview: &Preview, width: usize, lines: &mut Vec
 fn revision_line(paint: &Paint<'_>, revision: &Revision, chosen: bool, width: usize) -> Line<'static> {
     let cursor = if chosen { paint.glyphs.cursor } else { " " };
     let when = revision.at.map(|at| age(at, paint.state.now)).unwrap_or_default();
-    let by = ellipsis(&clean(revision.by.as_deref().unwrap_or("-")), 18);
-    let image = ellipsis(&clean(revision.images.first().map_or("", |i| i)), 38);
+    let by = ellipsis(&clean(revision.by.as_deref().unwrap_or("-")), 14);
+    let room = width.saturating_sub(IMAGE_FROM + PODS).max(8);
+    // Images differ at their end, in the tag.
+    let image = short_name(revision.images.first().map_or("", |i| i), room);
     let pods = match (revision.wanted, revision.ready) {
-        (0, 0) => revision.proof.as_deref().map_or_else(|| "-".to_owned(), |p| format!("- ({p})")),
+        (0, 0) => revision.proof.as_deref().map_or_else(|| "-".to_owned(), |p| p.to_owned()),
         (wanted, ready) => format!("{ready} of {wanted} ready"),
     };
     let now = if revision.is_current { " now" } else { "" };
-    let text = format!("{cursor} {:<9} {when:<7} {by:<18} {image:<38} {pods}", format!("{}{now}", revision.number));
+    let text = format!("{cursor} {:<9} {when:<6} {by:<14} {image:<room$} {pods}", format!("{}{now}", revision.number));
     let role = if chosen { Role::Selection } else { Role::Text };
     Line::from(paint.span(role, ellipsis(&text, width)))
 }
@@ -185,6 +191,8 @@ fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'stat
         paint.span(Role::Dim, format!("( Enter  {does}: not yet )"))
     };
     let choose = if preview.revisions.len() > 1 { "j k  another revision" } else { "" };
+    let room = width.saturating_sub(enter.content.chars().count() + 4 + "Esc  leave it".len() + 2);
+    let choose = if choose.len() <= room { choose } else { "" };
     let (left, right) = spread(choose, "Esc  leave it", width.saturating_sub(enter.content.chars().count() + 4));
     lines.push(Line::from(vec![enter, Span::raw("    "), paint.span(Role::Dim, left), paint.span(Role::Text, right)]));
     lines

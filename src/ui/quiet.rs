@@ -59,7 +59,10 @@ fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
         (Role::Strong, "There is no kubeconfig.".to_owned()),
         (Role::Text, "Set KUBECONFIG, pass --kubeconfig FILE, or put one at ~/.kube/config.".to_owned()),
         (Role::Text, String::new()),
-        (Role::Accent, format!("{key}  start the practice cluster: it fails at night, inside this process")),
+        (
+            Role::Accent,
+            format!("{}  starts the practice cluster: it fails at night, inside this process", key.replace(' ', " or ")),
+        ),
     ]
 }
 
@@ -70,7 +73,7 @@ fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
     for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
         match coverage {
             CoverageState::Denied { why } => {
-                found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)))
+                found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)));
             }
             CoverageState::Failing { error, .. } => {
                 found.push((

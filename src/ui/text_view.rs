@@ -58,12 +58,12 @@ fn push(paint: &Paint<'_>, view: &TextView, line: &str, width: usize, lines: &mu
 
 fn spans(paint: &Paint<'_>, view: &TextView, text: &str) -> Vec<Span<'static>> {
     let mut spans = vec![Span::raw(" ")];
-    let found = view.search.as_ref().and_then(|s| s.regex.find(text)).filter(|m| !m.is_empty());
+    let found = view.search.as_ref().and_then(|s| s.ranges(text).into_iter().next());
     match (found, text.split_once(": ").filter(|_| view.is_yaml)) {
         (Some(found), _) => {
-            spans.push(paint.span(Role::Text, text.get(..found.start()).unwrap_or_default()));
-            spans.push(paint.span(Role::Match, found.as_str()));
-            spans.push(paint.span(Role::Text, text.get(found.end()..).unwrap_or_default()));
+            spans.push(paint.span(Role::Text, text.get(..found.start).unwrap_or_default()));
+            spans.push(paint.span(Role::Match, text.get(found.clone()).unwrap_or_default()));
+            spans.push(paint.span(Role::Text, text.get(found.end..).unwrap_or_default()));
         }
         (None, Some((key, value))) => {
             spans.push(paint.span(Role::Info, format!("{key}: ")));

@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{clock, phrase, short_name, spread, tail_name, wrap};
+use super::words::{clock, fit, phrase, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::Change;
@@ -38,7 +38,12 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let block = pane(paint, "Why", &format!("{}{more}", title(&row.incident)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let visible: Vec<Line<'_>> = lines.into_iter().skip(first).take(height).map(|l| indent(l, 1)).collect();
+    let visible: Vec<Line<'_>> = lines
+        .into_iter()
+        .skip(first)
+        .take(height)
+        .map(|l| indent(fit(l, usize::from(inner.width).saturating_sub(2)), 1))
+        .collect();
     frame.render_widget(Paragraph::new(visible), inner);
 }
 
@@ -107,7 +112,6 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
     if incident.regression {
         facts.push(paint.span(Role::Accent, format!(" {} a rollout brought it", paint.glyphs.dot)));
     }
-    lines.push(Line::from(facts));
 }
 
 fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {

@@ -1,5 +1,6 @@
 //! Pieces of lines: wrapping, cutting, padding, and short forms of times and names. All take cleaned or raw text and clean it.
 
+use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::kinds::ObjectRef;
@@ -89,9 +90,42 @@ pub fn spread(left: &str, right: &str, width: usize) -> (String, String) {
     (format!("{left}{}", " ".repeat(pad)), right.to_owned())
 }
 
+/// Abbreviations a cause's id writes in lower case.
+const ABBREVIATIONS: &[(&str, &str)] = &[
+    ("oom", "OOM"),
+    ("ip", "pod IPs"),
+    ("dns", "DNS"),
+    ("tls", "TLS"),
+    ("api", "API"),
+    ("cpu", "CPU"),
+    ("configmap", "ConfigMap"),
+];
+
 /// `image-not-found` as words.
 pub fn phrase(cause: &str) -> String {
-    cause.replace('-', " ")
+    let word = |word| ABBREVIATIONS.iter().find(|(short, _)| *short == word).map_or(word, |(_, long)| *long);
+    cause.split('-').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A line cut to `width` columns, the cut marked with `…` in the style of what was cut.
+pub fn fit(line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let wide = span.width();
+        // A span that ends exactly at the edge is cut too: more follows it.
+        if wide < left {
+            left -= wide;
+            spans.push(span);
+            continue;
+        }
+        spans.push(Span::styled(crate::text::ellipsis(&format!("{}  ", span.content), left), span.style));
+        break;
+    }
+    Line { spans, ..Line::default() }
 }
 
 #[cfg(test)]
@@ -109,6 +143,14 @@ mod tests {
     fn spread_is_exactly_as_wide_as_asked() {
         let (left, right) = spread("fastapi-deployment", "1m12s", 16);
         assert_eq!(format!("{left}{right}"), "fastapi-d… 1m12s");
+    }
+
+    #[test]
+    fn a_fitted_line_marks_its_cut() {
+        let line = || Line::from(vec![Span::raw("certain"), Span::raw(" since 02:47")]);
+        assert_eq!(fit(line(), 40).to_string(), "certain since 02:47");
+        assert_eq!(fit(line(), 12).to_string(), "certain sin…");
+        assert_eq!(fit(line(), 7).to_string(), "certai…");
     }
 
     #[test]

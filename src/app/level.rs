@@ -1,0 +1,134 @@
+//! How bad a log line is, by what applications commonly write: words, JSON levels, klog letters, tracebacks, HTTP statuses.
+
+/// How bad a log line is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It does not say.
+    #[default]
+    Plain,
+    /// For developers.
+    Debug,
+    /// As it should be.
+    Info,
+    /// Might hurt.
+    Warning,
+    /// Failed.
+    Error,
+}
+
+/// Words that say a level, upper case, the worst first.
+const WORDS: &[(&str, Level)] = &[
+    ("FATAL", Level::Error),
+    ("PANIC", Level::Error),
+    ("CRITICAL", Level::Error),
+    ("EMERG", Level::Error),
+    ("ERROR", Level::Error),
+    ("ERRO", Level::Error),
+    ("ERR", Level::Error),
+    ("SEVERE", Level::Error),
+    ("WARNING", Level::Warning),
+    ("WARN", Level::Warning),
+    ("NOTICE", Level::Info),
+    ("INFO", Level::Info),
+    ("DEBUG", Level::Debug),
+    ("TRACE", Level::Debug),
+];
+
+/// A level stands near the start of a line; what follows is the message, which may use any word.
+const LOOK_AT: usize = 96;
+
+/// Reads levels line by line: a traceback is one error over many lines.
+#[derive(Debug, Clone, Default)]
+pub struct Levels {
+    in_traceback: bool,
+}
+
+impl Levels {
+    /// The level of the next line.
+    pub fn next(&mut self, line: &str) -> Level {
+        if line.contains("Traceback (most recent call last)") {
+            self.in_traceback = true;
+            return Level::Error;
+        }
+        if self.in_traceback {
+            // The exception itself ends it: the first line that is not indented.
+            self.in_traceback = line.starts_with(' ') || line.is_empty();
+            return Level::Error;
+        }
+        of(line)
+    }
+}
+
+/// The level of a line by itself.
+pub fn of(line: &str) -> Level {
+    let head = head(line);
+    if let Some(level) = klog(head) {
+        return level;
+    }
+    if head.starts_with("panic: ") || head.starts_with("Caused by: ") || head.starts_with("Exception in thread ") {
+        return Level::Error;
+    }
+    let said = head
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .find_map(|word| WORDS.iter().find(|(known, _)| says_level(word, known)).map(|(_, level)| *level));
+    match (said, http_status(line)) {
+        (None | Some(Level::Info | Level::Debug), Some(500..=599)) => Level::Error,
+        (said, _) => said.unwrap_or_default(),
+    }
+}
+
+/// `ERROR`, `Error`, or `error`: written in lower case it counts too (logfmt, JSON).
+fn says_level(word: &str, known: &str) -> bool {
+    word.len() == known.len() && word.eq_ignore_ascii_case(known)
+}
+
+fn head(line: &str) -> &str {
+    let mut end = line.len().min(LOOK_AT);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.get(..end).unwrap_or(line)
+}
+
+/// `E1122 02:46:01.123 ...`.
+fn klog(head: &str) -> Option<Level> {
+    let bytes = head.as_bytes();
+    let digits = bytes.get(1..5)?.iter().all(u8::is_ascii_digit) && bytes.get(5) == Some(&b' ');
+    match (digits, bytes.first()?) {
+        (true, b'E' | b'F') => Some(Level::Error),
+        (true, b'W') => Some(Level::Warning),
+        (true, b'I') => Some(Level::Info),
+        _ => None,
+    }
+}
+
+/// The status of an access log line: `"GET / HTTP/1.1" 500`.
+fn http_status(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once(" HTTP/")?;
+    let (_, rest) = rest.split_once("\" ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_in_the_forms_services_write_them() {
+        assert_eq!(of("2026-07-21 02:46:54 WARNING app: SLOW REQUEST"), Level::Warning);
+        assert_eq!(of("ERROR:    Application startup failed. Exiting."), Level::Error);
+        assert_eq!(of(r#"{"level":"error","msg":"x"}"#), Level::Error);
+        assert_eq!(of("level=info msg=\"no error here\""), Level::Info);
+        assert_eq!(of("W0721 02:46:54.000001 1 x.go:1] slow"), Level::Warning);
+        assert_eq!(of("INFO:     10.0.3.1:4242 - \"GET /orders HTTP/1.1\" 500 Internal Server Error"), Level::Error);
+        assert_eq!(of("hello"), Level::Plain);
+    }
+
+    #[test]
+    fn a_traceback_is_an_error_to_its_last_line() {
+        let mut levels = Levels::default();
+        let lines = ["Traceback (most recent call last):", "  File \"x.py\", line 1", "ValueError: no", "INFO: next"];
+        let read: Vec<Level> = lines.iter().map(|line| levels.next(line)).collect();
+        assert_eq!(read, [Level::Error, Level::Error, Level::Error, Level::Info]);
+    }
+}
