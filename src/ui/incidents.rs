@@ -153,8 +153,13 @@ fn cause(row: &Shown) -> String {
         Standing::Open => phrase(row.incident.cause.0),
         Standing::Recovering { doing, ready: (_, 0), .. } => (*doing).to_owned(),
         Standing::Recovering { doing, ready: (ready, wanted), .. } => format!("{doing}: {ready} of {wanted} ready"),
-        Standing::Recovered { after, .. } => format!("recovered after {}", duration(*after)),
+        Standing::Recovered { after, .. } => recovered(*after),
     }
+}
+
+/// `recovered after 41s`, `recovered at once` within the first second.
+pub fn recovered(after: chrono::TimeDelta) -> String {
+    if after.num_seconds() < 1 { "recovered at once".to_owned() } else { format!("recovered after {}", duration(after)) }
 }
 
 /// `rollout r5`, `config edit`, `scale`, `node`: the change that came before.
@@ -190,7 +195,8 @@ fn blast(paint: &Paint<'_>, row: &Shown) -> String {
             if incident.workloads.len() > 1 { format!(" in {} workloads", incident.workloads.len()) } else { String::new() };
         parts.push(format!("{} of {} pods{within}", blast.pods, blast.pods_total));
     } else if let Some(node) = incident.workloads.first().filter(|w| &*w.kind == "Node") {
-        parts.push(format!("Node, {} pods on it", paint.state.snapshot.pods_on(&node.name).count()));
+        let pods = paint.state.snapshot.pods_on(&node.name).count();
+        parts.push(format!("Node, {pods} {} on it", if pods == 1 { "pod" } else { "pods" }));
     } else if let Some(object) = incident.workloads.first() {
         parts.push(format!(
             "{} in {}",

@@ -43,7 +43,12 @@ fn lines(paint: &Paint<'_>, width: usize) -> Vec<Line<'static>> {
         None => "metrics have not arrived yet".to_owned(),
     };
     let Some((key, usage)) = state.follow.usage.as_ref().and_then(|key| Some((key, state.snapshot.usage.get(key)?))) else {
-        return vec![Line::from(paint.span(Role::Dim, format!(" {source}")))];
+        let none = match (&state.metrics_source, state.follow.pods.is_empty()) {
+            (Some(Ok(_)), false) => "no sample of these pods yet   ",
+            (Some(Ok(_)), true) => "no pods to measure   ",
+            _ => "",
+        };
+        return vec![Line::from(paint.span(Role::Dim, format!(" {none}{source}")))];
     };
     let resources = resources(paint, key);
     let memory = measure(paint, usage, &resources, ("memory", bytes, |s| s.2));

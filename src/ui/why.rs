@@ -11,11 +11,10 @@ use super::quiet;
 use super::words::{clock, fit, phrase, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
-use crate::changes::Change;
-use crate::changes::redact;
+use crate::changes::{Change, ChangeKind, redact};
 use crate::config::{Action, Place, Role};
 use crate::diagnosis::{Evidence, Fix, Incident};
-use crate::text::{age, clean, duration};
+use crate::text::{age, clean};
 
 /// Lines one quote may take before it is cut with a mark.
 const QUOTE_LINES: usize = 4;
@@ -90,7 +89,7 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
             Some((Role::Warning, format!("{} {doing}: {} of {} ready", paint.glyphs.working, ready.0, ready.1)))
         }
         Standing::Recovered { after, .. } => {
-            Some((Role::Ok, format!("{} recovered after {}; x dismisses it. It was:", paint.glyphs.ok, duration(*after))))
+            Some((Role::Ok, format!("{} {}; x dismisses it. It was:", paint.glyphs.ok, super::incidents::recovered(*after))))
         }
     };
     if let Some((role, text)) = state {
@@ -173,7 +172,9 @@ pub fn push_diff(
 }
 
 fn change_words(change: &Change, paint: &Paint<'_>) -> String {
-    let mut words = format!("{} of {}", change.kind.word(), change.object);
+    // A node changes by itself: "node of node/x" says nothing.
+    let what = if change.kind == ChangeKind::Node { "change" } else { change.kind.word() };
+    let mut words = format!("{what} of {}", change.object);
     match (change.previous_revision, change.revision) {
         (Some(old), Some(new)) => words.push_str(&format!(", revision {old} {} {new}", paint.glyphs.arrow)),
         (None, Some(new)) => words.push_str(&format!(", revision {new}")),
