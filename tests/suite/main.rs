@@ -26,5 +26,6 @@ mod pty;
 mod report;
 mod rules;
 mod screens;
+mod screenshots;
 mod snapshot;
 mod tidy;
