@@ -112,7 +112,11 @@ pub fn phrase(cause: &str) -> String {
 
 /// `recovered after 41s`, or `recovered at once`.
 pub fn recovered(after: chrono::TimeDelta) -> String {
-    if after.num_seconds() < 1 { "recovered at once".to_owned() } else { format!("recovered after {}", crate::text::duration(after)) }
+    if after.num_seconds() < 1 {
+        "recovered at once".to_owned()
+    } else {
+        format!("recovered after {}", crate::text::duration(after))
+    }
 }
 
 /// A line cut to `width` columns, the cut marked with `…` in the style of what was cut.
