@@ -96,16 +96,12 @@ impl Stage {
     fn open(recording: &Path, size: (u16, u16)) -> anyhow::Result<Self> {
         let bundle = bundle::read(recording)?;
         let now = bundle.newest.context("the recording holds no time")?;
-        let options = Options { config: Config::build(&Sources::default()).0, ascii: false, connecting_to: "practice".to_owned() };
+        let options =
+            Options { config: Config::build(&Sources::default()).0, ascii: false, connecting_to: "practice".to_owned() };
         let objects = read_objects(&recording.join("objects"))?;
         let usage = read_usage(&recording.join("usage.jsonl"))?;
         let mut stage = Self { state: State::new(options, now), bundle, objects };
-        let info = ConnectedInfo {
-            context: "practice".to_owned(),
-            namespaces: Vec::new(),
-            read_only: false,
-            source: "practice",
-        };
+        let info = ConnectedInfo { context: "practice".to_owned(), namespaces: Vec::new(), read_only: false, source: "practice" };
         stage.tell(Msg::Resize(size.0, size.1));
         stage.tell(Msg::Connected(Ok(info)));
         stage.tell(Msg::MetricsSource(Ok("metrics-server".to_owned())));
@@ -128,9 +124,11 @@ impl Stage {
     /// Walks down the incidents to the one of that workload.
     fn select(&mut self, workload: &str) {
         for _ in 0..self.state.incidents.rows.len() {
-            let found = self.state.incidents.selected().is_some_and(|row| {
-                row.incident.workloads.iter().any(|object| &*object.name == workload)
-            });
+            let found = self
+                .state
+                .incidents
+                .selected()
+                .is_some_and(|row| row.incident.workloads.iter().any(|object| &*object.name == workload));
             if found {
                 return;
             }

@@ -97,7 +97,11 @@ impl Run {
     fn draw(&self, svg: &mut String, y: f64) {
         if self.look.bg != BACKGROUND {
             let (x, width) = (x_of(self.start), f64::from(self.cells) * WIDTH);
-            let _ = writeln!(svg, "<rect x=\"{x:.2}\" y=\"{y:.1}\" width=\"{width:.2}\" height=\"{HEIGHT}\" fill=\"{}\"/>", self.look.bg);
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{x:.2}\" y=\"{y:.1}\" width=\"{width:.2}\" height=\"{HEIGHT}\" fill=\"{}\"/>",
+                self.look.bg
+            );
         }
         let mut word: Option<(u16, String)> = None;
         for (column, symbol) in &self.text {
