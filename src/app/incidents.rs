@@ -91,7 +91,9 @@ impl Incidents {
     fn open(&self, incident: &Incident, before: &[Shown], snapshot: &Snapshot, now: Time) -> Shown {
         let mut shown = Shown { standing: self.standing_of_open(incident, snapshot), incident: incident.clone() };
         let was = before.iter().find(|row| row.incident.id == incident.id);
-        if let Some(since) = was.filter(|row| !matches!(row.standing, Standing::Recovered { .. })).and_then(|row| row.incident.since) {
+        if let Some(since) =
+            was.filter(|row| !matches!(row.standing, Standing::Recovered { .. })).and_then(|row| row.incident.since)
+        {
             shown.incident.since = Some(shown.incident.since.map_or(since, |now| now.min(since)));
         }
         // While a fix works its way in, the facts between two revisions prove little: what was diagnosed stays to be read.

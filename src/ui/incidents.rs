@@ -8,14 +8,14 @@ use ratatui::widgets::{Block, Paragraph};
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{phrase, spread};
+use super::words::{phrase, recovered, spread};
 use crate::app::State;
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::{Change, ChangeKind};
 use crate::config::Role;
 use crate::diagnosis::{Incident, Severity};
-use crate::text::{age, clean, duration};
+use crate::text::{age, clean};
 
 /// Lines an incident takes in a narrow and in a roomy list.
 const LINES: (usize, usize) = (2, 3);
@@ -157,11 +157,6 @@ fn cause(row: &Shown) -> String {
     }
 }
 
-/// `recovered after 41s`, `recovered at once` within the first second.
-pub fn recovered(after: chrono::TimeDelta) -> String {
-    if after.num_seconds() < 1 { "recovered at once".to_owned() } else { format!("recovered after {}", duration(after)) }
-}
-
 /// `rollout r5`, `config edit`, `scale`, `node`: the change that came before.
 fn change_mark(incident: &Incident) -> String {
     incident.change.as_ref().map(mark_of).unwrap_or_default()
@@ -195,8 +190,10 @@ fn blast(paint: &Paint<'_>, row: &Shown) -> String {
             if incident.workloads.len() > 1 { format!(" in {} workloads", incident.workloads.len()) } else { String::new() };
         parts.push(format!("{} of {} pods{within}", blast.pods, blast.pods_total));
     } else if let Some(node) = incident.workloads.first().filter(|w| &*w.kind == "Node") {
-        let pods = paint.state.snapshot.pods_on(&node.name).count();
-        parts.push(format!("Node, {pods} {} on it", if pods == 1 { "pod" } else { "pods" }));
+        parts.push(match paint.state.snapshot.pods_on(&node.name).count() {
+            1 => "Node, 1 pod on it".to_owned(),
+            count => format!("Node, {count} pods on it"),
+        });
     } else if let Some(object) = incident.workloads.first() {
         parts.push(format!(
             "{} in {}",

@@ -25,6 +25,8 @@ mod practice_sim;
 mod pty;
 mod report;
 mod rules;
+mod schema;
 mod screens;
+mod screenshots;
 mod snapshot;
 mod tidy;
