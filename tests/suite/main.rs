@@ -27,4 +27,5 @@ mod report;
 mod rules;
 mod screens;
 mod snapshot;
+mod tables;
 mod tidy;
