@@ -1,12 +1,14 @@
 //! The commands that end: `diagnose`, `explain`. Each returns what to print and the exit status, so that tests need no process.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use crate::cli::{DiagnoseArgs, Global, ReportFormat};
 use crate::cluster::connect::{ConnectOptions, connect};
 use crate::diagnosis::engine;
+use crate::kinds::KindId;
 use crate::report::{Report, SourceKind, json, markdown, text};
-use crate::snapshot::Delta;
+use crate::snapshot::{Delta, Snapshot};
 use crate::source::bundle;
 use crate::source::live::collect;
 
@@ -76,6 +78,11 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
     };
     let mut collected = collect(&connection, args.timeout.saturating_sub(started.elapsed())).await;
     collected.snapshot.apply(Delta::Identity(identity));
+    if collected.snapshot.coverage.is_complete(KindId::Namespace, "")
+        && let Some(refusal) = unknown_namespace(&collected.snapshot, &global.namespaces)
+    {
+        return refusal;
+    }
     let now = args.at.unwrap_or_else(chrono::Utc::now);
     let diagnosis = engine::diagnose(&collected.snapshot, now);
     finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
@@ -88,6 +95,9 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
         Err(error) => return Outcome::refused(error.to_string()),
     };
     let snapshot = bundle.snapshot();
+    if let Some(refusal) = unknown_namespace(&snapshot, namespaces) {
+        return refusal;
+    }
     let Some(now) = args.at.or(bundle.newest) else {
         return Outcome::refused(format!("{} holds no time at all: say when it was taken with --at TIME", path.display()));
     };
@@ -104,6 +114,19 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
         outcome.notes.push(format!("{} of {} files hold nothing k3am reads", unknown, unknown + bundle.used));
     }
     outcome
+}
+
+/// A mistyped `-n` must not read as "nothing is broken".
+fn unknown_namespace(snapshot: &Snapshot, asked: &[String]) -> Option<Outcome> {
+    const SHOWN: usize = 12;
+    let mut known: BTreeSet<String> =
+        KindId::ALL.iter().flat_map(|&kind| snapshot.keys(kind)).map(|key| key.namespace.to_string()).collect();
+    known.extend(snapshot.keys(KindId::Namespace).iter().map(|key| key.name.to_string()));
+    known.remove("");
+    let unknown = asked.iter().find(|name| !known.contains(*name))?;
+    let more = if known.len() > SHOWN { ", ..." } else { "" };
+    let known: Vec<String> = known.into_iter().take(SHOWN).collect();
+    Some(Outcome::refused(format!("there is no namespace {unknown:?}; there are: {}{more}", known.join(", "))))
 }
 
 /// `k3am keys`: the key table as it is after the user's settings.

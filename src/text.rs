@@ -74,6 +74,11 @@ pub fn duration(delta: TimeDelta) -> String {
     }
 }
 
+/// `2026-11-22T20:31:30Z`: a time as the cluster writes it, for quotes.
+pub fn timestamp(at: Time) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 /// How long ago `then` was at `now`, as [`duration`].
 pub fn age(then: Time, now: Time) -> String {
     duration(now - then)

@@ -94,6 +94,7 @@ async fn from_kubeconfig(found: Kubeconfig, options: &ConnectOptions) -> Result<
     if !found.contexts.iter().any(|named| named.name == context) {
         return Err(Error::UnknownContext { name: context, known: known() });
     }
+    kubeconfig::check(&found, &context)?;
     let chosen = KubeConfigOptions { context: Some(context.clone()), cluster: None, user: None };
     let config = Config::from_custom_kubeconfig(found, &chosen)
         .await
@@ -120,6 +121,7 @@ async fn build(mut config: Config, context: String, options: &ConnectOptions) ->
         config.disable_compression = true;
     }
     let default_namespace = config.default_namespace.clone();
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_else(|| "exec".to_owned());
     // Building the client runs the credential plugin and waits for it.
     let runtime = tokio::runtime::Handle::current();
     let building = tokio::task::spawn_blocking(move || {
@@ -128,17 +130,23 @@ async fn build(mut config: Config, context: String, options: &ConnectOptions) ->
     });
     let client = match tokio::time::timeout(PLUGIN_LIMIT, building).await {
         Ok(Ok(Ok(client))) => client,
-        Ok(Ok(Err(error))) => return Err(cannot_build(&host, &context, &error)),
+        Ok(Ok(Err(error))) => return Err(cannot_build(&host, &context, plugin, &error)),
         Ok(Err(_)) => return Err(Error::Credentials("the credential plugin could not be run".to_owned())),
         Err(_) => {
             let said = format!("it did not answer within {}s", PLUGIN_LIMIT.as_secs());
-            return Err(Error::AuthPlugin { command: "exec".to_owned(), said });
+            return Err(Error::AuthPlugin { command: plugin, said });
         }
     };
     Ok(Connection { client, host, context, default_namespace, namespaces: options.namespaces.clone(), resources: Arc::default() })
 }
 
-fn cannot_build(host: &str, context: &str, error: &kube::Error) -> Error {
+fn cannot_build(host: &str, context: &str, plugin: String, error: &kube::Error) -> Error {
+    if let kube::Error::Auth(kube::client::AuthError::AuthExecStart(start)) = error {
+        return match start.kind() {
+            std::io::ErrorKind::NotFound => Error::NoAuthPlugin { command: plugin },
+            _ => Error::AuthPlugin { command: plugin, said: start.to_string() },
+        };
+    }
     match Error::from_client(host, error) {
         Error::Unreachable { why, .. } => Error::BadContext { context: context.to_owned(), why },
         other => other,

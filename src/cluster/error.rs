@@ -48,7 +48,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// The kubeconfig names no current context and none was asked for.
-    #[error("the kubeconfig has no current-context; pick one with --context: {}", list(known))]
+    #[error("{}", no_current(known))]
     NoCurrentContext {
         /// What there is.
         known: Vec<String>,
@@ -68,6 +68,12 @@ pub enum Error {
         command: String,
         /// What it wrote to stderr, or why it could not be started.
         said: String,
+    },
+    /// The exec credential plugin is not there.
+    #[error("the credential plugin `{command}` is not installed, or not on PATH; install it, then try again")]
+    NoAuthPlugin {
+        /// The plugin's command.
+        command: String,
     },
     /// Credentials could not be loaded or refreshed, other than by a plugin.
     #[error("cannot use the credentials of this context: {0}")]
@@ -137,6 +143,13 @@ pub enum Error {
 
 fn at_line(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(", line {line},"))
+}
+
+fn no_current(known: &[String]) -> String {
+    if known.is_empty() {
+        return "the kubeconfig holds no context: add one (`kubectl config set-context`), or run `k3am demo`".to_owned();
+    }
+    format!("the kubeconfig has no current-context; pick one with --context: {}", list(known))
 }
 
 fn list(names: &[String]) -> String {

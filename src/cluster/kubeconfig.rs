@@ -88,6 +88,39 @@ pub fn contexts(config: &Kubeconfig) -> Vec<ContextEntry> {
     entries
 }
 
+/// Checks that what `context` refers to is there: its cluster and user entries, and the files those name.
+///
+/// # Errors
+/// [`Error::BadContext`], naming the entry or file.
+pub fn check(config: &Kubeconfig, context: &str) -> Result<(), Error> {
+    let bad = |why: String| Error::BadContext { context: context.to_owned(), why };
+    let Some(chosen) = config.contexts.iter().find(|c| c.name == context).and_then(|c| c.context.as_ref()) else {
+        return Err(bad("its entry in the kubeconfig is empty".to_owned()));
+    };
+    let Some(cluster) = config.clusters.iter().find(|c| c.name == chosen.cluster).and_then(|c| c.cluster.as_ref()) else {
+        return Err(bad(format!("the kubeconfig has no cluster {:?}, which it names", chosen.cluster)));
+    };
+    let mut files = vec![(
+        "certificate-authority",
+        cluster.certificate_authority.as_ref().filter(|_| cluster.certificate_authority_data.is_none()),
+    )];
+    if let Some(name) = chosen.user.as_ref().filter(|name| !name.is_empty()) {
+        let Some(user) = config.auth_infos.iter().find(|u| u.name == *name).and_then(|u| u.auth_info.as_ref()) else {
+            return Err(bad(format!("the kubeconfig has no user {name:?}, which it names")));
+        };
+        files.extend([
+            ("client-certificate", user.client_certificate.as_ref().filter(|_| user.client_certificate_data.is_none())),
+            ("client-key", user.client_key.as_ref().filter(|_| user.client_key_data.is_none())),
+        ]);
+    }
+    for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.filter(|p| !p.is_empty())?))) {
+        if let Err(error) = std::fs::File::open(path) {
+            return Err(bad(format!("its {what} {path} cannot be read: {error}")));
+        }
+    }
+    Ok(())
+}
+
 /// A parse error is told by line and kind only: its own text may quote the file, which holds credentials.
 fn from_kube(path: &Path, error: KubeconfigError) -> Error {
     let path = path.to_owned();

@@ -1,4 +1,4 @@
-//! The report as JSON: the stable schema `k3am.dev/report/v1` (`docs` in the repository, `report.schema.json` in the tests).
+//! The report as JSON: the stable schema `k3am.dev/report/v1` (`assets/report.schema.json`, which the tests check).
 
 use serde::Serialize;
 
@@ -139,5 +139,5 @@ fn fix(fix: &Fix) -> FixEntry<'_> {
 }
 
 fn time(at: Time) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

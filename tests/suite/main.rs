@@ -25,6 +25,7 @@ mod practice_sim;
 mod pty;
 mod report;
 mod rules;
+mod schema;
 mod screens;
 mod snapshot;
 mod tables;

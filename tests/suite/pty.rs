@@ -100,6 +100,19 @@ impl Run {
         }
     }
 
+    /// Walks down the incidents until the one of that workload is selected.
+    fn select(&mut self, workload: &str) {
+        let selected = format!("Why  {workload}");
+        for _ in 0..12 {
+            if self.text().contains(&selected) {
+                return;
+            }
+            self.press("j");
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        panic!("{workload} could not be selected; the screen:\n{}", self.text());
+    }
+
     fn open(&self) {
         self.wait_for("the cockpit", Duration::from_secs(20), |text| text.contains("k3am"));
     }
@@ -228,4 +241,31 @@ fn a_lost_terminal_ends_it_with_and_without_sighup() {
         run.hang_up();
         assert_eq!(run.ended().exit_code(), 129, "{wrapper:?}");
     }
+}
+
+/// The main story: from the page to the cause and the fix, on the practice cluster.
+#[test]
+fn a_bad_rollout_is_found_undone_with_one_key_and_seen_to_recover() {
+    let patience = Duration::from_secs(40);
+    let mut run = Run::start(&["demo", "--speed", "10"], &[], (120, 40));
+    run.wait_for("the bad rollout", patience, |text| text.contains("fastapi-deployment") && text.contains("image not found"));
+    run.select("fastapi-deployment");
+    run.wait_for("the cause", patience, |text| text.contains("has no tag 2.42 of ghcr.io/acme/fastapi"));
+    run.wait_for("what changed", patience, |text| text.contains("+ image: ghcr.io/acme/fastapi:2.42"));
+
+    run.press("u");
+    run.wait_for("the preview", patience, |text| {
+        text.contains("Undo rollout")
+            && text.contains("kubectl rollout undo deployment/fastapi-deployment")
+            && text.contains("server dry run: accepted")
+            && text.contains("[ Enter")
+    });
+    run.press("\r");
+    run.wait_for("the recovery", patience, |text| text.contains("recovered after") && text.contains("was: image not found"));
+
+    run.press("q");
+    run.wait_for("the question", patience, |text| text.contains("quit k3am?"));
+    run.press("q");
+    assert!(run.ended().success());
+    run.assert_restored();
 }

@@ -1,7 +1,5 @@
 //! The report: the stable JSON schema, text a person can paste, exit statuses, nothing secret, nothing that moves a terminal.
 
-use std::collections::BTreeMap;
-
 use assert_cmd::Command;
 use chrono::TimeDelta;
 use k3am::actions::Intent;
@@ -14,6 +12,8 @@ use k3am::report::{Report, SourceKind, json, markdown, text};
 use k3am::snapshot::Snapshot;
 use k3am::text::Time;
 use serde_json::{Value, json};
+
+use crate::schema;
 
 fn now() -> Time {
     "2026-11-22T20:31:30Z".parse().unwrap()
@@ -102,6 +102,7 @@ fn json_is_the_documented_schema_to_the_letter() {
         }],
     });
     assert_eq!(document, expected);
+    assert_eq!(schema::problems(&document), [""; 0]);
 }
 
 #[test]
@@ -175,28 +176,9 @@ fn the_binary_diagnoses_a_bundle_twice_alike_and_validly() {
     let document: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(document["schema"], "k3am.dev/report/v1");
     assert_eq!(document["observedAt"], "2026-11-22T20:31:30Z");
+    assert_eq!(schema::problems(&document), [""; 0]);
     for incident in document["incidents"].as_array().unwrap() {
-        check_shape(incident);
-    }
-}
-
-/// Every field there, of its type, with one of its words.
-fn check_shape(incident: &Value) {
-    let fields: BTreeMap<&str, fn(&Value) -> bool> = BTreeMap::from([
-        ("cause", (|v| v.as_str().is_some_and(|c| CauseId::parse(c).is_some())) as fn(&Value) -> bool),
-        ("severity", |v| ["critical", "warning", "info"].iter().any(|w| v == w)),
-        ("title", |v| v.as_str().is_some_and(|t| !t.is_empty() && !t.contains('\n'))),
-        ("since", |v| v.is_null() || v.as_str().is_some_and(|t| t.ends_with('Z'))),
-        ("workloads", |v| v.as_array().is_some_and(|a| !a.is_empty())),
-        ("objects", |v| v.as_array().is_some_and(|a| !a.is_empty())),
-        ("evidence", |v| v.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(|e| e["text"].is_string()))),
-        ("change", |v| v.is_null() || v["kind"].is_string() && v["at"].is_string()),
-        ("fixes", |v| v.as_array().is_some_and(|a| a.iter().all(|f| f["oneKey"].is_boolean() && f["command"].is_string()))),
-    ]);
-    let object = incident.as_object().unwrap();
-    assert_eq!(object.keys().map(String::as_str).collect::<Vec<_>>().len(), fields.len());
-    for (field, fits) in fields {
-        assert!(fits(&object[field]), "{field}: {}", object[field]);
+        assert!(incident["cause"].as_str().is_some_and(|cause| CauseId::parse(cause).is_some()), "{}", incident["cause"]);
     }
 }
 
@@ -206,6 +188,7 @@ fn what_cannot_be_done_is_one_line_and_status_2() {
         &["diagnose", "--from", "/no/such/bundle"][..],
         &["diagnose"],
         &["diagnose", "--context", "nowhere"],
+        &["diagnose", "--from", &capture(), "-n", "fastapi-prdo"],
         &["explain", "imagenotfound"],
     ] {
         let (status, out, error) = k3am(arguments);

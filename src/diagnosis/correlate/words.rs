@@ -12,7 +12,12 @@ pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    format!("{}{more}: {}", name(&strongest.workload), strongest.summary)
+    let name = name(&strongest.workload);
+    // A summary that already begins with the name is not told it twice: `node node3 is not ready`.
+    match strongest.summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ') && more.is_empty()) {
+        Some(_) => strongest.summary.clone(),
+        None => format!("{name}{more}: {}", strongest.summary),
+    }
 }
 
 /// A workload as people call it: the bare name where the kind is plain, else with its kind.

@@ -63,8 +63,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         let name = &view.status.name;
         let log = logs::current(facts, pod, name, 0, out);
         let field = format!("{}.state.running", view.path());
-        let runs =
-            draft::pod_status(pod, field, format!("init container {name} runs since {}", started.to_rfc3339()), Some(started));
+        let runs = draft::pod_status(
+            pod,
+            field,
+            format!("init container {name} runs since {}", text::timestamp(started)),
+            Some(started),
+        );
         if let Some(found) = log.as_ref().and_then(|log| from_log::waits_for(facts, pod, name, log)) {
             out.findings.push(found.because(runs).since(Some(started)).done());
             continue;

@@ -77,7 +77,12 @@ fn base(facts: &Facts<'_>, cause: &'static str, node: &Node, condition: &Conditi
 }
 
 fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
-    let pods = facts.snapshot.pods_on(&node.meta.name).filter(|p| !p.is_finished()).count();
+    // With one namespace in view none may be seen on a node that is full: say nothing then.
+    let pods = match facts.snapshot.pods_on(&node.meta.name).filter(|p| !p.is_finished()).count() {
+        0 => String::new(),
+        1 => "; 1 pod is on it".to_owned(),
+        n => format!("; {n} pods are on it"),
+    };
     let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
     let cause = if network { "node-network-not-ready" } else { "node-not-ready" };
     let age = ready.last_transition_time.map(|t| format!(" for {}", text::age(t, facts.now))).unwrap_or_default();
@@ -87,7 +92,7 @@ fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
         ready.message().trim_end_matches('.').to_owned()
     };
     let mut draft = base(facts, cause, node, ready)
-        .says(format!("node {} is not ready{age}: {why}; {pods} pods are on it", node.meta.name))
+        .says(format!("node {} is not ready{age}: {why}{pods}", node.meta.name))
         .severity(Severity::Critical);
     for taint in node
         .spec

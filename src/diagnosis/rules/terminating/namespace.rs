@@ -87,7 +87,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 object.clone(),
                 crate::diagnosis::finding::EvidenceSource::Status,
                 "metadata.deletionTimestamp",
-                deleted.to_rfc3339(),
+                text::timestamp(deleted),
                 Some(deleted),
             ))
             .since(Some(deleted))

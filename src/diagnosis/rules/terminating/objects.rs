@@ -10,6 +10,7 @@ use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{fact, fix, kubectl, quoted, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::{KindId, Meta, ObjectRef, Row};
+use crate::text;
 
 const DOC: &str = "\
 What it detects
@@ -109,7 +110,13 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let mut draft = Draft::new(facts, "terminating-finalizer", kind.name(), meta)
         .fact("finalizer", first)
         .because(draft::quote(object.clone(), EvidenceSource::Spec, "metadata.finalizers", names.clone(), None))
-        .because(draft::quote(object, EvidenceSource::Status, "metadata.deletionTimestamp", deleted.to_rfc3339(), Some(deleted)))
+        .because(draft::quote(
+            object,
+            EvidenceSource::Status,
+            "metadata.deletionTimestamp",
+            text::timestamp(deleted),
+            Some(deleted),
+        ))
         .since(Some(deleted));
     let mut who = finalizer_owner(first);
     if kind == KindId::PersistentVolumeClaim {

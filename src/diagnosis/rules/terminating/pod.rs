@@ -83,7 +83,7 @@ fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, asked: Time) -> Draft
     let due = pod.meta.deletion_timestamp;
     let grace = pod.meta.deletion_grace_period_seconds.unwrap_or(0);
     Draft::pod(facts, cause, pod)
-        .because(draft::pod_status(pod, "metadata.deletionTimestamp", due.map(|d| d.to_rfc3339()).unwrap_or_default(), due))
+        .because(draft::pod_status(pod, "metadata.deletionTimestamp", due.map(text::timestamp).unwrap_or_default(), due))
         .because(draft::pod_spec(pod, "metadata.deletionGracePeriodSeconds", grace.to_string()))
         .fact("age", &text::age(asked, facts.now))
         .since(Some(asked))
@@ -228,7 +228,7 @@ fn running_since(pod: &Pod, running: &[ContainerView<'_>]) -> crate::diagnosis::
     draft::pod_status(
         pod,
         field,
-        format!("container {} runs since {}", names(running), started.map(|s| s.to_rfc3339()).unwrap_or_default()),
+        format!("container {} runs since {}", names(running), started.map(text::timestamp).unwrap_or_default()),
         started,
     )
 }
