@@ -90,8 +90,7 @@ const WORDS: &[(&str, &str)] =
 impl Prompt {
     /// An empty command line.
     fn command(state: &State) -> Self {
-        let mut prompt =
-            Self { ask: Ask::Command, input: Input::default(), suggestions: Vec::new(), chosen: None, error: None };
+        let mut prompt = Self { ask: Ask::Command, input: Input::default(), suggestions: Vec::new(), chosen: None, error: None };
         prompt.suggestions = suggestions(state, "");
         prompt
     }

@@ -19,9 +19,10 @@ const WIDTH: u16 = 56;
 pub fn draw(paint: &Paint<'_>, prompt: &Prompt, (body, bottom): (Rect, Rect), frame: &mut Frame<'_>) {
     let width = usize::from(bottom.width);
     let line = match &prompt.error {
-        Some(why) => {
-            Line::from(paint.span(Role::Warning, ellipsis(&format!(" {}{}  {}", prompt.label(), clean(prompt.input.value()), clean(why)), width)))
-        }
+        Some(why) => Line::from(paint.span(
+            Role::Warning,
+            ellipsis(&format!(" {}{}  {}", prompt.label(), clean(prompt.input.value()), clean(why)), width),
+        )),
         None => typed(paint, prompt, width),
     };
     frame.render_widget(Clear, bottom);

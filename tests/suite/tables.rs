@@ -263,11 +263,7 @@ fn nothing_is_said_to_be_missing_before_the_list_is_complete() {
     assert!(text(&mut state, (120, 24)).contains("loading pods, 4 so far"));
     update(
         &mut state,
-        Msg::Deltas(vec![Delta::Denied {
-            kind: KindId::Secret,
-            scope: Scope::Cluster,
-            why: "secrets is forbidden".to_owned(),
-        }]),
+        Msg::Deltas(vec![Delta::Denied { kind: KindId::Secret, scope: Scope::Cluster, why: "secrets is forbidden".to_owned() }]),
     );
     press(&mut state, ":sec<enter>");
     assert!(text(&mut state, (80, 24)).contains("secrets are not visible: secrets is forbidden"));
@@ -290,7 +286,8 @@ fn a_line_means_a_table_a_listing_or_a_command() {
         }]),
     );
     let parse = |line: &str| prompt::parse(&state, line);
-    for name in ["po", "dp", "deploy", "sts", "ds", "rs", "svc", "no", "cm", "sec", "pvc", "ing", "hpa", "jo", "cj", "ev", "Pod"] {
+    for name in ["po", "dp", "deploy", "sts", "ds", "rs", "svc", "no", "cm", "sec", "pvc", "ing", "hpa", "jo", "cj", "ev", "Pod"]
+    {
         assert!(matches!(parse(name), Ok(Command::Table { .. })), "{name}");
         assert!(named(name).is_some(), "{name}");
     }

@@ -29,7 +29,8 @@ pub static TABLE: TableSpec = TableSpec {
             cell!(HorizontalPodAutoscaler, |_s, hpa, _now| Cell::count(hpa.status.current_replicas.unwrap_or(0))),
         )
         .right(),
-        Column::new("WANTED", 6, cell!(HorizontalPodAutoscaler, |_s, hpa, _now| Cell::count(hpa.status.desired_replicas))).right(),
+        Column::new("WANTED", 6, cell!(HorizontalPodAutoscaler, |_s, hpa, _now| Cell::count(hpa.status.desired_replicas)))
+            .right(),
         AGE,
     ],
     sort: ("NAME", false),

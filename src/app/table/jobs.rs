@@ -14,8 +14,12 @@ pub static TABLE: TableSpec = TableSpec {
         NAMESPACE,
         NAME,
         Column::new("STATUS", 9, cell!(Job, |_s, job, _now| Cell::text(status(job)))),
-        Column::new("COMPLETIONS", 11, cell!(Job, |_s, job, _now| Cell::ratio(job.status.succeeded, job.spec.completions.unwrap_or(1))))
-            .right(),
+        Column::new(
+            "COMPLETIONS",
+            11,
+            cell!(Job, |_s, job, _now| Cell::ratio(job.status.succeeded, job.spec.completions.unwrap_or(1))),
+        )
+        .right(),
         Column::new("FAILED", 6, cell!(Job, |_s, job, _now| Cell::count(job.status.failed))).right(),
         Column::new(
             "DURATION",

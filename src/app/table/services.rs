@@ -13,12 +13,20 @@ pub static TABLE: TableSpec = TableSpec {
     columns: &[
         NAMESPACE,
         NAME,
-        Column::new("TYPE", 9, cell!(Service, |_s, service, _now| Cell::text(service.spec.kind.as_deref().unwrap_or("ClusterIP")))),
+        Column::new(
+            "TYPE",
+            9,
+            cell!(Service, |_s, service, _now| Cell::text(service.spec.kind.as_deref().unwrap_or("ClusterIP"))),
+        ),
         Column::new("CLUSTER-IP", 12, cell!(Service, |_s, service, _now| Cell::or_dash(service.spec.cluster_ip.as_ref()))),
-        Column::new("ENDPOINTS", 9, cell!(Service, |s, service, _now| {
-            let (ready, all) = endpoints(s, service);
-            if service.spec.selector.is_empty() && all == 0 { Cell::sorted("-", 1.0) } else { Cell::ratio(ready, all) }
-        }))
+        Column::new(
+            "ENDPOINTS",
+            9,
+            cell!(Service, |s, service, _now| {
+                let (ready, all) = endpoints(s, service);
+                if service.spec.selector.is_empty() && all == 0 { Cell::sorted("-", 1.0) } else { Cell::ratio(ready, all) }
+            }),
+        )
         .right(),
         Column::new("PORTS", 10, cell!(Service, |_s, service, _now| Cell::text(ports(service)))).flexible(),
         AGE,
@@ -32,9 +40,8 @@ pub static TABLE: TableSpec = TableSpec {
 fn endpoints(snapshot: &Snapshot, service: &Service) -> (i32, i32) {
     let slices = snapshot.endpoint_slices.in_namespace(&service.meta.namespace);
     let ours = slices.filter(|slice| slice.service_name() == Some(&*service.meta.name));
-    ours.flat_map(|slice| &slice.endpoints).fold((0, 0), |(ready, all), endpoint| {
-        (ready + i32::from(endpoint.conditions.ready.unwrap_or(true)), all + 1)
-    })
+    ours.flat_map(|slice| &slice.endpoints)
+        .fold((0, 0), |(ready, all), endpoint| (ready + i32::from(endpoint.conditions.ready.unwrap_or(true)), all + 1))
 }
 
 fn health(snapshot: &Snapshot, row: &Row) -> Health {
@@ -52,12 +59,8 @@ fn health(snapshot: &Snapshot, row: &Row) -> Health {
 }
 
 fn ports(service: &Service) -> String {
-    let ports: Vec<String> = service
-        .spec
-        .ports
-        .iter()
-        .map(|p| format!("{}/{}", p.port, p.protocol.as_deref().unwrap_or("TCP")))
-        .collect();
+    let ports: Vec<String> =
+        service.spec.ports.iter().map(|p| format!("{}/{}", p.port, p.protocol.as_deref().unwrap_or("TCP"))).collect();
     if ports.is_empty() { "-".to_owned() } else { ports.join(",") }
 }
 
