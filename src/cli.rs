@@ -80,6 +80,9 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Print the keys of the cockpit
     Keys,
+    /// Draw the pictures in screenshots/ anew (in the repository)
+    #[command(hide = true)]
+    Screenshots,
 }
 
 /// Options of `k3am demo`.

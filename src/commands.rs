@@ -137,6 +137,15 @@ pub fn keys() -> Outcome {
     Outcome { out: config.keymap.markdown(), notes: problems.iter().map(ToString::to_string).collect(), status: 0 }
 }
 
+/// `k3am screenshots`, for those who work on k3am: run in the repository.
+pub fn screenshots() -> Outcome {
+    use crate::shell::screenshots::{PICTURES, RECORDING, write_all};
+    match write_all(std::path::Path::new(RECORDING), std::path::Path::new(PICTURES)) {
+        Ok(written) => Outcome { out: written.join("\n") + "\n", ..Outcome::default() },
+        Err(error) => Outcome::refused(format!("{error:#} (run this in the repository)")),
+    }
+}
+
 /// Renders a report in the format asked for, with the exit status.
 pub fn finish(report: &Report, args: &DiagnoseArgs) -> Outcome {
     let out = match args.output {

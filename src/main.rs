@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => shell::demo(&cli.global, args),
         Some(Command::Diagnose(args)) => commands::diagnose(&cli.global, args).print(),
         Some(Command::Explain(args)) => commands::explain(args.cause.as_deref()).print(),
+        Some(Command::Screenshots) => commands::screenshots().print(),
         Some(Command::Keys) => commands::keys().print(),
     }
 }

@@ -21,6 +21,7 @@ mod files;
 mod input;
 mod logging;
 mod panics;
+pub mod screenshots;
 mod session;
 mod signals;
 mod tasks;

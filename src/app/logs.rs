@@ -174,6 +174,12 @@ impl Logs {
         self.lines.iter().filter(|entry| self.shows(entry))
     }
 
+    /// The level of the line of that number, while it is kept.
+    pub fn level_of(&self, number: u64) -> Option<Level> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.lines.get(at).map(|entry| entry.level)
+    }
+
     /// Scrolls so that line `number` stands in the upper third of a page.
     fn show(&mut self, number: u64, page: usize) {
         let below = self.numbered().rev().take_while(|(n, _)| *n > number).count();
@@ -182,7 +188,7 @@ impl Logs {
     }
 
     /// Goes to the next or previous match, with everything around it shown. False when there is none.
-    fn to_match(&mut self, forward: bool, page: usize) -> bool {
+    fn walk(&mut self, forward: bool, page: usize) -> bool {
         let Some(filter) = self.filter.clone() else { return false };
         self.searching = true;
         let found = self.found;
@@ -192,7 +198,7 @@ impl Logs {
                 (true, Some(at)) => all.find(|number| *number > at),
                 (true, None) => all.next(),
                 (false, Some(at)) => all.take_while(|number| *number < at).last(),
-                (false, None) => all.last(),
+                (false, None) => all.next_back(),
             }
         };
         let Some(number) = next else { return false };
@@ -260,9 +266,8 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::NextMatch => search(state, true, page),
         Action::PreviousMatch => search(state, false, page),
         Action::Zoom if state.views.is_empty() => state.cockpit.zoomed = !state.cockpit.zoomed,
-        Action::Zoom => return keys::leave(state),
         Action::Back if state.logs.filter.is_some() => state.logs.unfilter(),
-        Action::Back => return keys::leave(state),
+        Action::Zoom | Action::Back => return keys::leave(state),
         Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => {
             state.logs.scroll(hit.action, page);
         }
@@ -280,7 +285,7 @@ fn first_error(state: &mut State, page: usize) {
 fn search(state: &mut State, forward: bool, page: usize) {
     if state.logs.filter.is_none() {
         state.notify("nothing to search for yet: / and what to look for, then n and N");
-    } else if !state.logs.to_match(forward, page) {
+    } else if !state.logs.walk(forward, page) {
         state.notify(if forward { "no match below" } else { "no match above" });
     }
 }

@@ -29,7 +29,12 @@ pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
         if room < 6 {
             break;
         }
-        let text = format!(" {} ", ellipsis(&clean(&text), room.saturating_sub(2)));
+        let text = clean(&text);
+        // What matters less is left out whole; only where we are and what is wrong are cut.
+        if matches!(role, Role::Text | Role::Dim) && text.width() + 2 > room {
+            break;
+        }
+        let text = format!(" {} ", ellipsis(&text, room.saturating_sub(2)));
         used += text.width();
         left.push(paint.span(role, text));
     }

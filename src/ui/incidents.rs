@@ -8,14 +8,14 @@ use ratatui::widgets::{Block, Paragraph};
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{phrase, spread};
+use super::words::{phrase, recovered, spread};
 use crate::app::State;
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
 use crate::changes::{Change, ChangeKind};
 use crate::config::Role;
 use crate::diagnosis::{Incident, Severity};
-use crate::text::{age, clean, duration};
+use crate::text::{age, clean};
 
 /// Lines an incident takes in a narrow and in a roomy list.
 const LINES: (usize, usize) = (2, 3);
@@ -153,7 +153,7 @@ fn cause(row: &Shown) -> String {
         Standing::Open => phrase(row.incident.cause.0),
         Standing::Recovering { doing, ready: (_, 0), .. } => (*doing).to_owned(),
         Standing::Recovering { doing, ready: (ready, wanted), .. } => format!("{doing}: {ready} of {wanted} ready"),
-        Standing::Recovered { after, .. } => format!("recovered after {}", duration(*after)),
+        Standing::Recovered { after, .. } => recovered(*after),
     }
 }
 
@@ -190,7 +190,10 @@ fn blast(paint: &Paint<'_>, row: &Shown) -> String {
             if incident.workloads.len() > 1 { format!(" in {} workloads", incident.workloads.len()) } else { String::new() };
         parts.push(format!("{} of {} pods{within}", blast.pods, blast.pods_total));
     } else if let Some(node) = incident.workloads.first().filter(|w| &*w.kind == "Node") {
-        parts.push(format!("Node, {} pods on it", paint.state.snapshot.pods_on(&node.name).count()));
+        parts.push(match paint.state.snapshot.pods_on(&node.name).count() {
+            1 => "Node, 1 pod on it".to_owned(),
+            count => format!("Node, {count} pods on it"),
+        });
     } else if let Some(object) = incident.workloads.first() {
         parts.push(format!(
             "{} in {}",

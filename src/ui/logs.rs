@@ -42,7 +42,8 @@ fn draw_in(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) 
 fn visible(paint: &Paint<'_>, width: usize, height: usize) -> Vec<Line<'static>> {
     let logs = &paint.state.logs;
     let styled = |(number, entry): (u64, &Entry)| {
-        let block = format(paint, entry, width);
+        let before = logs.level_of(number.wrapping_sub(1));
+        let block = format(paint, entry, before, width);
         if logs.found == Some(number) {
             return block.into_iter().map(|line| line.style(paint.style(Role::Selection))).collect();
         }
@@ -101,9 +102,11 @@ fn empty(paint: &Paint<'_>) -> String {
 }
 
 /// One log line as screen lines: a mark for its level, its text, matches highlighted.
-fn format(paint: &Paint<'_>, line: &Entry, width: usize) -> Vec<Line<'static>> {
+fn format(paint: &Paint<'_>, line: &Entry, before: Option<Level>, width: usize) -> Vec<Line<'static>> {
     let logs = &paint.state.logs;
     let (mark, role) = match line.level {
+        // One mark a traceback: where it begins.
+        Level::Error if before == Some(Level::Error) => (" ", Role::Critical),
         Level::Error => (paint.glyphs.critical, Role::Critical),
         Level::Warning => (paint.glyphs.warning, Role::Warning),
         Level::Info | Level::Plain => (" ", Role::Text),

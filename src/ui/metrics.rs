@@ -43,7 +43,14 @@ fn lines(paint: &Paint<'_>, width: usize) -> Vec<Line<'static>> {
         None => "metrics have not arrived yet".to_owned(),
     };
     let Some((key, usage)) = state.follow.usage.as_ref().and_then(|key| Some((key, state.snapshot.usage.get(key)?))) else {
-        return vec![Line::from(paint.span(Role::Dim, format!(" {source}")))];
+        // A container that dies within seconds is never sampled: say so instead of nothing.
+        let restarts = state.follow.restarts;
+        let none = if matches!(state.metrics_source, Some(Ok(_))) {
+            format!(" no sample of these containers yet   restarts {restarts}   {source}")
+        } else {
+            format!(" {source}   restarts {restarts}")
+        };
+        return vec![Line::from(paint.span(Role::Dim, crate::text::ellipsis(&none, width)))];
     };
     let resources = resources(paint, key);
     let memory = measure(paint, usage, &resources, ("memory", bytes, |s| s.2));

@@ -163,7 +163,7 @@ fn revision_line(paint: &Paint<'_>, revision: &Revision, chosen: bool, width: us
     // Images differ at their end, in the tag.
     let image = short_name(revision.images.first().map_or("", |i| i), room);
     let pods = match (revision.wanted, revision.ready) {
-        (0, 0) => revision.proof.as_deref().map_or_else(|| "-".to_owned(), |p| p.to_owned()),
+        (0, 0) => revision.proof.as_deref().unwrap_or("-").to_owned(),
         (wanted, ready) => format!("{ready} of {wanted} ready"),
     };
     let now = if revision.is_current { " now" } else { "" };

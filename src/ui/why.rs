@@ -8,14 +8,13 @@ use ratatui::widgets::Paragraph;
 use super::blocks::pane;
 use super::paint::Paint;
 use super::quiet;
-use super::words::{clock, fit, phrase, short_name, spread, tail_name, wrap};
+use super::words::{clock, fit, phrase, recovered, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
-use crate::changes::Change;
-use crate::changes::redact;
+use crate::changes::{Change, ChangeKind, redact};
 use crate::config::{Action, Place, Role};
 use crate::diagnosis::{Evidence, Fix, Incident};
-use crate::text::{age, clean, duration};
+use crate::text::{age, clean};
 
 /// Lines one quote may take before it is cut with a mark.
 const QUOTE_LINES: usize = 4;
@@ -56,19 +55,23 @@ fn lines(paint: &Paint<'_>, row: &Shown, width: usize) -> Vec<Line<'static>> {
     let incident = &row.incident;
     let mut lines = Vec::new();
     headline(paint, row, width, &mut lines);
-    heading(paint, "Fixes", !incident.fixes.is_empty(), &mut lines);
-    let compact = paint.state.size.1 < 30;
+    // What has recovered needs no fix.
+    let offered = !incident.fixes.is_empty() && !matches!(row.standing, Standing::Recovered { .. });
+    let offer = |lines: &mut Vec<Line<'static>>| {
+        heading(paint, "Fixes", offered, lines);
+        if offered {
+            fixes(paint, incident, width, lines);
+        }
+    };
     // On a small screen what to press comes before the proof; on a large one both are in sight, in the order one reads.
+    let compact = paint.state.size.1 < 30;
     if compact {
-        fixes(paint, incident, width, &mut lines);
-        evidence(paint, incident, width, &mut lines);
-        change(paint, incident, width, &mut lines);
-    } else {
-        lines.truncate(lines.len() - usize::from(!incident.fixes.is_empty()) * 2);
-        evidence(paint, incident, width, &mut lines);
-        change(paint, incident, width, &mut lines);
-        heading(paint, "Fixes", !incident.fixes.is_empty(), &mut lines);
-        fixes(paint, incident, width, &mut lines);
+        offer(&mut lines);
+    }
+    evidence(paint, incident, width, &mut lines);
+    change(paint, incident, width, &mut lines);
+    if !compact {
+        offer(&mut lines);
     }
     list(paint, "Also seen, from the same cause", &incident.symptoms, width, &mut lines);
     list(paint, "Ruled out", &incident.ruled_out, width, &mut lines);
@@ -84,13 +87,14 @@ fn heading(paint: &Paint<'_>, text: &'static str, shown: bool, lines: &mut Vec<L
 
 fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'static>>) {
     let incident = &row.incident;
+    let dismiss = paint.state.config.keymap.label(&[Place::Cockpit], Action::Dismiss).unwrap_or_default();
     let state = match &row.standing {
         Standing::Open => None,
         Standing::Recovering { doing, ready, .. } => {
             Some((Role::Warning, format!("{} {doing}: {} of {} ready", paint.glyphs.working, ready.0, ready.1)))
         }
         Standing::Recovered { after, .. } => {
-            Some((Role::Ok, format!("{} recovered after {}; x dismisses it. It was:", paint.glyphs.ok, duration(*after))))
+            Some((Role::Ok, format!("{} {}; {dismiss} dismisses it. It was:", paint.glyphs.ok, recovered(*after))))
         }
     };
     if let Some((role, text)) = state {
@@ -173,7 +177,9 @@ pub fn push_diff(
 }
 
 fn change_words(change: &Change, paint: &Paint<'_>) -> String {
-    let mut words = format!("{} of {}", change.kind.word(), change.object);
+    // A node changes by itself: "node of node/x" says nothing.
+    let what = if change.kind == ChangeKind::Node { "change" } else { change.kind.word() };
+    let mut words = format!("{what} of {}", change.object);
     match (change.previous_revision, change.revision) {
         (Some(old), Some(new)) => words.push_str(&format!(", revision {old} {} {new}", paint.glyphs.arrow)),
         (None, Some(new)) => words.push_str(&format!(", revision {new}")),

@@ -103,8 +103,20 @@ const ABBREVIATIONS: &[(&str, &str)] = &[
 
 /// `image-not-found` as words.
 pub fn phrase(cause: &str) -> String {
+    if let Some(why) = cause.strip_prefix("terminating-") {
+        return format!("stuck Terminating: {}", why.replace('-', " "));
+    }
     let word = |word| ABBREVIATIONS.iter().find(|(short, _)| *short == word).map_or(word, |(_, long)| *long);
     cause.split('-').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// `recovered after 41s`, or `recovered at once`.
+pub fn recovered(after: chrono::TimeDelta) -> String {
+    if after.num_seconds() < 1 {
+        "recovered at once".to_owned()
+    } else {
+        format!("recovered after {}", crate::text::duration(after))
+    }
 }
 
 /// A line cut to `width` columns, the cut marked with `…` in the style of what was cut.

@@ -27,5 +27,7 @@ mod report;
 mod rules;
 mod schema;
 mod screens;
+mod screenshots;
 mod snapshot;
+mod tables;
 mod tidy;
