@@ -509,7 +509,7 @@ async fn a_dead_node_declared_out_of_service_loses_its_terminating_pods() {
     let victim = cluster.pods("api").into_iter().next().unwrap();
     let node = object::text(&victim, "/spec/nodeName").to_owned();
     cluster.handle.fail_node(&node);
-    cluster.until_true("a stuck pod", |cluster| cluster.pods("api").iter().any(object::is_deleting)).await;
+    cluster.until_true("a stuck pod", |cluster| cluster.pods("api").iter().any(|pod| object::is_deleting(pod))).await;
     cluster
         .store
         .modify(&NODES, "", &node, Writer::update("kubectl"), |node| {
@@ -518,7 +518,7 @@ async fn a_dead_node_declared_out_of_service_loses_its_terminating_pods() {
             object::put(node, &["spec", "taints"], json!(taints));
         })
         .unwrap();
-    cluster.until_true("only healthy pods", |cluster| !cluster.pods("api").iter().any(object::is_deleting)).await;
+    cluster.until_true("only healthy pods", |cluster| !cluster.pods("api").iter().any(|pod| object::is_deleting(pod))).await;
     assert!(cluster.store.get(&PODS, PROD, object::name(&victim)).is_none());
 }
 
