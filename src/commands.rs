@@ -8,7 +8,7 @@ use crate::cluster::connect::{ConnectOptions, connect};
 use crate::diagnosis::engine;
 use crate::kinds::KindId;
 use crate::report::{Report, SourceKind, json, markdown, text};
-use crate::snapshot::{Delta, Snapshot};
+use crate::snapshot::{CoverageState, Delta, Snapshot};
 use crate::source::bundle;
 use crate::source::live::collect;
 
@@ -83,6 +83,9 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
     {
         return refusal;
     }
+    if let Some(refusal) = nothing_seen(&collected.snapshot) {
+        return refusal;
+    }
     let now = args.at.unwrap_or_else(chrono::Utc::now);
     let diagnosis = engine::diagnose(&collected.snapshot, now);
     finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
@@ -114,6 +117,18 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
         outcome.notes.push(format!("{} of {} files hold nothing k3am reads", unknown, unknown + bundle.used));
     }
     outcome
+}
+
+/// Without the right to list anything, "nothing broken" and status 0 would be a lie.
+fn nothing_seen(snapshot: &Snapshot) -> Option<Outcome> {
+    if KindId::ALL.iter().any(|&kind| snapshot.coverage.is_listed(kind)) {
+        return None;
+    }
+    let why = snapshot.coverage.iter().find_map(|(_, _, state)| match state {
+        CoverageState::Denied { why } => Some(why.clone()),
+        _ => None,
+    })?;
+    Some(Outcome::refused(format!("you may not list anything here ({why}): ask for the rights of assets/rbac/read.yaml")))
 }
 
 /// A mistyped `-n` must not read as "nothing is broken".
