@@ -11,9 +11,12 @@ mod incidents;
 mod logs;
 mod metrics;
 mod paint;
+mod picker;
 mod pods;
 mod preview;
+mod prompt;
 mod quiet;
+mod table;
 mod text_view;
 mod why;
 pub mod words;
@@ -46,11 +49,18 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         None => cockpit::draw(&paint, body, frame),
         Some(View::Logs) => logs::draw_view(&paint, body, frame),
         Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
+        Some(View::Table(table)) => table::draw(&paint, table, body, frame),
     }
     if let Some(open) = &state.preview {
         preview::draw(&paint, open, body, frame);
     }
+    if let Some(open) = &state.picker {
+        picker::draw(&paint, open, body, frame);
+    }
     footer::draw(&paint, bottom, frame);
+    if let Some(open) = &state.prompt {
+        prompt::draw(&paint, open, (body, bottom), frame);
+    }
     if state.ascii {
         ascii::translate(frame.buffer_mut());
     }

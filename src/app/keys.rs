@@ -5,7 +5,7 @@ use crossterm::event::KeyEvent;
 use super::effect::Effect;
 use super::state::{ConnectionState, State};
 use super::view::{self, View};
-use super::{preview, text_view};
+use super::{picker, preview, prompt, table, text_view};
 use crate::config::{Action, Hit, Place};
 
 /// Handles one key press.
@@ -15,6 +15,12 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
     }
     if state.asks_to_quit {
         return on_quit_question(state, key);
+    }
+    if let Some(effects) = prompt::on_key(state, key).or_else(|| picker::on_key(state, key)) {
+        return effects;
+    }
+    if let Some(effects) = table::keys::on_filter_key(state, key) {
+        return effects;
     }
     if let Some(effects) = text_view::on_search_key(state, key) {
         return effects;
@@ -41,6 +47,10 @@ pub fn on_paste(state: &mut State, text: &str) {
     let line: String = text.chars().filter(|c| !c.is_control()).collect();
     if let Some(preview) = &mut state.preview {
         preview.paste(&line);
+    } else if state.prompt.is_some() {
+        prompt::paste(state, &line);
+    } else if let Some(View::Table(table)) = state.views.last_mut() {
+        table.paste(&line);
     } else if let Some(typing) = &mut state.logs.typing {
         *typing = typing.clone().with_value(format!("{}{line}", typing.value()));
         state.logs.filter = super::filter::Filter::parse(typing.value());
@@ -72,7 +82,10 @@ pub fn on_action(state: &mut State, hit: Hit) -> Vec<Effect> {
             text_view::open_help(state, &places);
             Vec::new()
         }
-        Action::Leave => leave(state),
+        Action::Leave | Action::HistoryBack | Action::LastView if hit.action == Action::Leave || !state.views.is_empty() => {
+            leave(state)
+        }
+        Action::Command => prompt::open(state),
         Action::Back if !state.views.is_empty() => view::dispatch(state, hit),
         _ => view::dispatch(state, hit),
     }

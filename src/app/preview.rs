@@ -127,6 +127,11 @@ fn open(
     vec![Effect::Plan(intent)]
 }
 
+/// Previews an action on an object of a table: no incident follows it.
+pub fn open_intent(state: &mut State, intent: Intent, risk: Risk) -> Vec<Effect> {
+    open(state, intent, None, risk, (Vec::new(), 0))
+}
+
 /// The object an intent is about.
 pub fn target(intent: &Intent) -> &ObjectRef {
     match intent {

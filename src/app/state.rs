@@ -5,7 +5,9 @@ use super::follow::Follow;
 use super::incidents::Incidents;
 use super::logs::Logs;
 use super::msg::{ConnectFailure, ConnectedInfo, ContextInfo, ResourceKind};
+use super::picker::Picker;
 use super::preview::Preview;
+use super::prompt::Prompt;
 use super::view::View;
 use crate::config::Config;
 use crate::diagnosis::engine::Engine;
@@ -68,6 +70,10 @@ pub struct State {
     pub views: Vec<View>,
     /// The preview of an action, over everything.
     pub preview: Option<Preview>,
+    /// The `:` prompt, or another line being asked for.
+    pub prompt: Option<Prompt>,
+    /// A list to choose from, over everything.
+    pub picker: Option<Picker>,
     /// The question whether to quit is open.
     pub asks_to_quit: bool,
     /// A line for the footer, and since when.
@@ -98,6 +104,8 @@ impl State {
             logs: Logs::default(),
             views: Vec::new(),
             preview: None,
+            prompt: None,
+            picker: None,
             asks_to_quit: false,
             notice: None,
             resources: Vec::new(),

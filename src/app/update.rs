@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::follow::Follow;
 use super::msg::{ConnectFailure, ConnectedInfo, LogBatch, Msg};
 use super::state::{ConnectionState, State};
-use super::{keys, preview, text_view};
+use super::{keys, preview, table, text_view};
 use crate::diagnosis::engine::Engine;
 use crate::snapshot::{Changed, Delta, Snapshot};
 use crate::text::Time;
@@ -14,6 +14,12 @@ const NOTICE_SECONDS: i64 = 8;
 
 /// Folds one message into the state and says what to do about it.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    let effects = fold(state, msg);
+    table::refresh(state);
+    effects
+}
+
+fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => {
             state.dirty = true;
@@ -78,6 +84,7 @@ fn on_deltas(state: &mut State, deltas: Vec<Delta>) -> Vec<Effect> {
         changed.extend(state.snapshot.apply(delta));
     }
     state.dirty = true;
+    table::mark_stale(state, &changed);
     if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
 }
 

@@ -3,6 +3,7 @@
 use super::effect::Effect;
 use super::msg::ConnectFailure;
 use super::state::{ConnectionState, State};
+use super::table::{self, TableView};
 use super::text_view::{self, TextView};
 use super::{cockpit, logs};
 use crate::config::{Hit, Place};
@@ -14,6 +15,8 @@ pub enum View {
     Logs,
     /// YAML, a description, help.
     Text(Box<TextView>),
+    /// A table of resources.
+    Table(Box<TableView>),
 }
 
 /// Which keys count where we are, narrowest place first.
@@ -25,6 +28,7 @@ pub fn places(state: &State) -> Vec<Place> {
         None => cockpit::places(state),
         Some(View::Logs) => vec![Place::Logs],
         Some(View::Text(text)) => text.places(),
+        Some(View::Table(table)) => table.places(),
     };
     places.push(Place::Everywhere);
     places
@@ -36,5 +40,6 @@ pub fn dispatch(state: &mut State, hit: Hit) -> Vec<Effect> {
         None => cockpit::on(state, hit),
         Some(View::Logs) => logs::on(state, hit),
         Some(View::Text(_)) => text_view::on(state, hit),
+        Some(View::Table(_)) => table::on(state, hit),
     }
 }

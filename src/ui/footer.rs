@@ -29,6 +29,7 @@ pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
 fn typed(state: &State) -> Option<String> {
     let input = match state.views.last() {
         Some(View::Text(text)) => text.typing.as_ref(),
+        Some(View::Table(table)) => table.typing.as_ref(),
         Some(View::Logs) | None => state.logs.typing.as_ref(),
     }?;
     Some(clean(input.value()))

@@ -30,4 +30,5 @@ mod schema;
 mod screens;
 mod screenshots;
 mod snapshot;
+mod tables;
 mod tidy;
