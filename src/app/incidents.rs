@@ -12,6 +12,8 @@ use crate::text::Time;
 
 /// Recovered incidents kept at most.
 const KEEP_RECOVERED: usize = 20;
+/// How long after a fix the diagnosis from before it stays to be read.
+const UNDER_WAY: TimeDelta = TimeDelta::seconds(60);
 /// A fix is followed for this long; what is broken after that is simply broken.
 const FOLLOWED: TimeDelta = TimeDelta::minutes(10);
 
@@ -72,8 +74,8 @@ impl Incidents {
         let old_index = self.selected_index_in(&before);
         // What is still broken for another (better known) reason has not recovered.
         let gone: Vec<Shown> =
-            before.into_iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).collect();
-        self.rows = engine.iter().map(|i| Shown { standing: self.standing_of_open(i, snapshot), incident: i.clone() }).collect();
+            before.iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).cloned().collect();
+        self.rows = engine.iter().map(|i| self.open(i, &before, snapshot, now)).collect();
         self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
         let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
@@ -83,6 +85,23 @@ impl Incidents {
         self.rows.splice(0..0, recovered);
         self.rows.extend(quiet);
         self.keep_selection(old_index);
+    }
+
+    /// The line of an incident the engine has. One that was open stays as old as it was: each crash is not a new beginning.
+    fn open(&self, incident: &Incident, before: &[Shown], snapshot: &Snapshot, now: Time) -> Shown {
+        let mut shown = Shown { standing: self.standing_of_open(incident, snapshot), incident: incident.clone() };
+        let was = before.iter().find(|row| row.incident.id == incident.id);
+        if let Some(since) =
+            was.filter(|row| !matches!(row.standing, Standing::Recovered { .. })).and_then(|row| row.incident.since)
+        {
+            shown.incident.since = Some(shown.incident.since.map_or(since, |now| now.min(since)));
+        }
+        // While a fix works its way in, the facts between two revisions prove little: what was diagnosed stays to be read.
+        let under_way = self.applied.get(&incident.id).is_some_and(|applied| now - applied.at < UNDER_WAY);
+        if let Some(was) = was.filter(|_| under_way) {
+            shown.incident = was.incident.clone();
+        }
+        shown
     }
 
     fn standing_of_open(&self, incident: &Incident, snapshot: &Snapshot) -> Standing {

@@ -32,7 +32,9 @@ pub fn is_regression(snapshot: &Snapshot, workload: &ObjectRef, failing: &[Objec
     if own.is_empty() && (current.wanted == 0 || current.ready > 0) || !own.iter().all(|pod| is_of(pod, current)) {
         return None;
     }
-    let blamed = older.ready > 0 || current.ready == 0 && failed_from_the_start(snapshot, current, &own);
+    // A crashing pod is ready now and then, between two crashes: only ready pods that do not fail speak for the revision.
+    let only_failing = usize::try_from(current.ready).is_ok_and(|ready| ready <= own.len());
+    let blamed = older.ready > 0 || only_failing && failed_from_the_start(snapshot, current, &own);
     blamed.then_some((current.number, older.number))
 }
 

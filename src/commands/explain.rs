@@ -22,7 +22,7 @@ fn all() -> String {
             let _ = writeln!(out, "{gap}{}", cause.family);
             family = cause.family;
         }
-        let _ = writeln!(out, "  {:<31} {}", cause.id, cause.meaning);
+        wrap(&mut out, &format!("  {:<31}", cause.id), &" ".repeat(33), cause.meaning);
     }
     out.push_str("\nk3am explain CAUSE tells how it is found and what to do about it.\n");
     out
@@ -30,20 +30,56 @@ fn all() -> String {
 
 fn page(cause: &Cause) -> String {
     let generic = if cause.generic { ", generic: no more specific cause is known" } else { "" };
-    let mut out =
-        format!("{}\n{}\n\n{} ({}{generic})\n", cause.id, "=".repeat(cause.id.len()), cause.family, cause.severity.word());
-    let _ = writeln!(out, "{}", cause.meaning);
+    let mut out = format!("{}\n{}\n\n", cause.id, "=".repeat(cause.id.len()));
+    wrap(&mut out, "", "", &format!("{} ({}{generic})", cause.family, cause.severity.word()));
+    wrap(&mut out, "", "", cause.meaning);
     let finding: Vec<_> = rules::ALL.iter().filter(|rule| rule.causes.iter().any(|c| c.0 == cause.id)).collect();
     if finding.is_empty() {
         out.push_str("\nNo rule of this version finds it yet.\n");
     }
     for rule in finding {
         let _ = writeln!(out, "\nRule {}\n", rule.name);
-        for line in rule.doc.lines() {
-            let _ = writeln!(out, "{}", line.trim_end());
-        }
+        reflow(&mut out, rule.doc);
     }
     out
+}
+
+/// A rule's page, its paragraphs (lines of one indentation) filled anew for 80 columns.
+fn reflow(out: &mut String, doc: &str) {
+    let indent_of = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = doc.lines().map(str::trim_end).peekable();
+    while let Some(line) = lines.next() {
+        let indent = indent_of(line);
+        let mut paragraph = line.trim_start().to_owned();
+        while let Some(next) =
+            lines.next_if(|next| indent > 0 && indent_of(next) == indent && !next.trim_start().starts_with("- "))
+        {
+            paragraph.push(' ');
+            paragraph.push_str(next.trim_start());
+        }
+        wrap(out, "", &" ".repeat(indent), &paragraph);
+    }
+}
+
+/// Writes `text` in lines of at most 80 columns, each behind `indent` (the first one begins with `lead`, when there is one).
+fn wrap(out: &mut String, lead: &str, indent: &str, text: &str) {
+    const WIDTH: usize = 80;
+    let mut line = if lead.is_empty() { indent.to_owned() } else { lead.to_owned() };
+    let mut is_fresh = lead.is_empty();
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > indent.len() {
+            let _ = writeln!(out, "{}", line.trim_end());
+            indent.clone_into(&mut line);
+            line.push_str(if lead.is_empty() { "" } else { " " });
+            is_fresh = true;
+        }
+        if !is_fresh {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_fresh = false;
+    }
+    let _ = writeln!(out, "{}", line.trim_end());
 }
 
 fn unknown(name: &str) -> Outcome {
@@ -109,6 +145,19 @@ mod tests {
         assert_eq!(outcome.status, 2);
         assert!(outcome.notes[0].contains("image-not-found"), "{}", outcome.notes[0]);
         assert!(explain(Some("oom")).notes[0].contains("oom-killed"));
+    }
+
+    #[test]
+    fn every_page_fits_80_columns_and_names_a_rule() {
+        let pages = CAUSES.iter().map(|cause| (cause.id, explain(Some(cause.id)).out));
+        for (name, out) in pages.chain([("the list", explain(None).out)]) {
+            // A field path is one word: whole, it can still be copied.
+            let breakable = out.lines().filter(|line| line.trim().contains(' '));
+            let widest = breakable.map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(widest <= 80, "{name}: {widest} columns");
+        }
+        let page = explain(Some("oom-killed")).out;
+        assert!(page.contains("\nLook-alikes\n  Exit 137 without OOMKilled is"), "{page}");
     }
 
     #[test]

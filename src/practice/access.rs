@@ -122,6 +122,20 @@ impl Access {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.get(token).cloned().ok_or_else(Status::unauthorized)
     }
+
+    /// Who acts: `identity`, or the user of the `Impersonate-User` header (`--as`), which only an admin may name. A user nobody
+    /// made has no rights, as on a real cluster without a binding for it.
+    pub fn act_as(&self, identity: Identity, headers: &HeaderMap) -> Result<Identity, Status> {
+        let Some(user) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) else { return Ok(identity) };
+        let may = Question { verb: "impersonate", group: "", resource: "users".to_owned(), namespace: "" };
+        if !identity.allows(&may) {
+            return Err(Status::cannot_impersonate(&identity.user, user));
+        }
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tokens.values().find(|known| known.user == user).cloned();
+        let groups = vec!["system:authenticated".to_owned()];
+        Ok(known.unwrap_or_else(|| Identity { user: user.to_owned(), groups, rules: Role::Nothing.rules() }))
+    }
 }
 
 impl Identity {

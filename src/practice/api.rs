@@ -87,7 +87,7 @@ fn fault(answer: Answer) -> Response {
 async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let (parts, body) = request.into_parts();
     let (path_token, path) = access::split_path_token(parts.uri.path());
-    let identity = api.access.identify(&parts.headers, path_token)?;
+    let identity = api.access.act_as(api.access.identify(&parts.headers, path_token)?, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(target) = Target::parse(path) else { return fixed_path(path, &parts.headers) };
     let verb = target.verb(&parts.method, &query)?;

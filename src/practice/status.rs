@@ -162,6 +162,14 @@ impl Status {
         Self::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"), json!({}))
     }
 
+    /// 403 for `--as` by somebody who may not.
+    pub fn cannot_impersonate(user: &str, wanted: &str) -> Self {
+        let message = format!(
+            "users {wanted:?} is forbidden: User {user:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+        );
+        Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": "users"}))
+    }
+
     /// 401: the token is nobody's.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized", Value::Null)

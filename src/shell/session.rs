@@ -135,7 +135,7 @@ impl Session {
 
     /// The one way to write, once there is a connection.
     pub fn door(&self) -> Option<Door> {
-        let shut = self.read_only.then(|| "read-only: k3am was started with --readonly or set so".to_owned());
+        let shut = self.read_only.then(|| "k3am was started with --readonly, or its config file says so".to_owned());
         Some(Door::new(self.connection()?.clone(), shut))
     }
 

@@ -11,8 +11,7 @@ use super::quiet;
 use super::words::{clock, fit, phrase, recovered, short_name, spread, tail_name, wrap};
 use crate::app::follow::title;
 use crate::app::incidents::{Shown, Standing};
-use crate::changes::Change;
-use crate::changes::redact;
+use crate::changes::{Change, ChangeKind, redact};
 use crate::config::{Action, Place, Role};
 use crate::diagnosis::{Evidence, Fix, Incident};
 use crate::text::{age, clean};
@@ -178,7 +177,9 @@ pub fn push_diff(
 }
 
 fn change_words(change: &Change, paint: &Paint<'_>) -> String {
-    let mut words = format!("{} of {}", change.kind.word(), change.object);
+    // A node changes by itself: "node of node/x" says nothing.
+    let what = if change.kind == ChangeKind::Node { "change" } else { change.kind.word() };
+    let mut words = format!("{what} of {}", change.object);
     match (change.previous_revision, change.revision) {
         (Some(old), Some(new)) => words.push_str(&format!(", revision {old} {} {new}", paint.glyphs.arrow)),
         (None, Some(new)) => words.push_str(&format!(", revision {new}")),

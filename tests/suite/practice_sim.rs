@@ -502,6 +502,27 @@ async fn a_dead_node_keeps_its_deleted_pods_until_they_are_forced_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_node_declared_out_of_service_loses_its_terminating_pods() {
+    let cluster = Cluster::quiet(50.0);
+    cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));
+    cluster.until_true("a healthy deployment", |cluster| cluster.is_healthy("api")).await;
+    let victim = cluster.pods("api").into_iter().next().unwrap();
+    let node = object::text(&victim, "/spec/nodeName").to_owned();
+    cluster.handle.fail_node(&node);
+    cluster.until_true("a stuck pod", |cluster| cluster.pods("api").iter().any(|pod| object::is_deleting(pod))).await;
+    cluster
+        .store
+        .modify(&NODES, "", &node, Writer::update("kubectl"), |node| {
+            let mut taints = object::items(node, "/spec/taints").to_vec();
+            taints.push(json!({"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}));
+            object::put(node, &["spec", "taints"], json!(taints));
+        })
+        .unwrap();
+    cluster.until_true("only healthy pods", |cluster| !cluster.pods("api").iter().any(|pod| object::is_deleting(pod))).await;
+    assert!(cluster.store.get(&PODS, PROD, object::name(&victim)).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoint_slices_follow_readiness_and_size() {
     let cluster = Cluster::quiet(40.0);
     cluster.create(&DEPLOYMENTS, deployment("api", 2, &orders("registry.local/orders:v1")));

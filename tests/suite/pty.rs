@@ -261,7 +261,9 @@ fn a_bad_rollout_is_found_undone_with_one_key_and_seen_to_recover() {
             && text.contains("[ Enter")
     });
     run.press("\r");
-    run.wait_for("the recovery", patience, |text| text.contains("recovered after") && text.contains("was: image not found"));
+    run.wait_for("the recovery", patience, |text| {
+        (text.contains("recovered after") || text.contains("recovered at once")) && text.contains("was: image not found")
+    });
 
     run.press("q");
     run.wait_for("the question", patience, |text| text.contains("quit k3am?"));

@@ -1,7 +1,8 @@
 //! Node lifecycle: a node that stops reporting becomes `Unknown` after the grace period, is tainted, and its pods are marked
-//! not ready, later deleted when their toleration runs out.
+//! not ready, later deleted when their toleration runs out; declared out of service, its Terminating pods are forced away.
 //!
-//! Sources: `pkg/controller/nodelifecycle` and `tainteviction` (50 s grace, 300 s default tolerations, texts).
+//! Sources: `pkg/controller/nodelifecycle` and `tainteviction` (50 s grace, 300 s default tolerations, texts),
+//! `pkg/controller/podgc` (`gcTerminating`).
 
 use super::super::clock::Clock;
 use super::super::object;
@@ -20,6 +21,7 @@ const MANAGER: &str = "kube-controller-manager";
 const SOURCE: Source<'static> = Source { component: "node-controller", host: "" };
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Where node leases live.
 pub const LEASE_NAMESPACE: &str = "kube-node-lease";
 
@@ -136,6 +138,17 @@ impl NodeLifecycle {
         next
     }
 
+    /// The pod garbage collector's part: a node that is not ready and declared out of service loses its Terminating pods at once.
+    fn collect_terminating(&self, node: &Value) {
+        let declared = object::items(node, "/spec/taints").iter().any(|taint| object::text(taint, "/key") == OUT_OF_SERVICE);
+        if !declared || object::condition_is_true(node, "Ready") {
+            return;
+        }
+        for pod in self.pods_on(node).iter().filter(|pod| object::is_deleting(pod)) {
+            let _ = self.store.delete(&PODS, object::namespace(pod), object::name(pod), Some(0));
+        }
+    }
+
     fn delete_by_taint(&self, pod: &Value) {
         let (namespace, name) = (object::namespace(pod), object::name(pod));
         let message = format!("Marking for deletion Pod {namespace}/{name}");
@@ -176,7 +189,11 @@ impl Controller for NodeLifecycle {
             self.mark_unknown(&node);
         }
         self.set_taints(&node, silent);
-        let eviction = self.store.get(&NODES, "", name).and_then(|node| self.evict(&node));
+        let eviction = self.store.get(&NODES, "", name).and_then(|node| {
+            let next = self.evict(&node);
+            self.collect_terminating(&node);
+            next
+        });
         let heard = self.last_heard(&node).unwrap_or(now);
         let expiry = (heard + chrono::Duration::seconds(GRACE_SECONDS + 1) - now).to_std().unwrap_or(MONITOR);
         Some(eviction.map_or(expiry, |wait| wait.min(expiry)).max(Duration::from_millis(200)))
