@@ -12,6 +12,7 @@ mod bundle;
 mod captures;
 mod catalogue;
 mod changes;
+mod cli;
 mod config;
 mod connect;
 mod door;
