@@ -13,6 +13,7 @@ use crate::cli::{ColorChoice, DemoArgs, Global};
 use crate::cluster::{ConnectOptions, Error, connect};
 use crate::commands::Outcome;
 use crate::config::{Config, Flags, Problem, Sources};
+use crate::practice::scenario::Scenario;
 use event_loop::Setup;
 
 mod demo;
@@ -46,6 +47,9 @@ pub fn cockpit(global: &Global) -> ExitCode {
 pub fn demo(global: &Global, args: &DemoArgs) -> ExitCode {
     if args.serve {
         return serve(args);
+    }
+    if let Err(error) = Scenario::find(&args.scenario) {
+        return Outcome::refused(error.to_string()).print();
     }
     open(global, Target::Practice(demo::options(args)))
 }

@@ -12,6 +12,7 @@ use crate::app::{ConnectFailure, ConnectionState, State};
 use crate::config::{Action, Place, Role};
 use crate::kinds::KindId;
 use crate::snapshot::CoverageState;
+use crate::text::age;
 
 /// True when there is nothing but this to show.
 pub fn owns_the_screen(state: &State) -> bool {
@@ -103,7 +104,15 @@ fn quiet(paint: &Paint<'_>) -> Vec<(Role, String)> {
         return vec![(Role::Text, format!("No incident so far; still loading {}.", loading.join(", ")))];
     }
     let missing = state.engine.not_evaluated();
-    let mut lines = if missing.is_empty() {
+    let silent = snapshot.coverage.iter().find_map(|(_, _, coverage)| match coverage {
+        CoverageState::Failing { since, .. } => Some(*since),
+        _ => None,
+    });
+    let mut lines = if let Some(since) = silent {
+        // Old facts are no proof of a healthy cluster.
+        let words = format!("{} No incident when the server last answered, {} ago.", paint.glyphs.warning, age(since, state.now));
+        vec![(Role::Warning, words)]
+    } else if missing.is_empty() {
         vec![(Role::Ok, format!("{} All quiet.", paint.glyphs.ok))]
     } else {
         vec![(Role::Warning, format!("{} No incident in what can be seen.", paint.glyphs.warning))]

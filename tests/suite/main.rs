@@ -5,13 +5,15 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::too_many_lines
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value
 )]
 mod actions;
 mod bundle;
 mod captures;
 mod catalogue;
 mod changes;
+mod cli;
 mod config;
 mod connect;
 mod door;

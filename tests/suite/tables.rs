@@ -24,7 +24,7 @@ fn ago(minutes: i64) -> String {
     (now() - TimeDelta::minutes(minutes)).to_rfc3339()
 }
 
-fn pod(namespace: &str, name: &str, age: i64, restarts: i32, state: Value) -> Value {
+fn pod(namespace: &str, name: &str, age: i64, restarts: i32, state: &Value) -> Value {
     let ready = state.get("running").is_some();
     let owner = json!([{ "kind": "ReplicaSet", "name": "web-5d", "uid": "rs-1", "controller": true }]);
     json!({
@@ -73,10 +73,10 @@ fn objects() -> Vec<Delta> {
                 "ownerReferences": [{ "kind": "Deployment", "name": "web", "uid": "d-web", "controller": true }] },
                 "spec": { "replicas": 3 } }),
         ),
-        upsert(KindId::Pod, pod("shop", "web-5d-aaaaa", 300, 0, running())),
-        upsert(KindId::Pod, pod("shop", "web-5d-bbbbb", 20, 12, crashing())),
-        upsert(KindId::Pod, pod("shop", "orders-77-ccccc", 4000, 1, running())),
-        upsert(KindId::Pod, pod("billing", "invoice-1-ddddd", 50, 0, running())),
+        upsert(KindId::Pod, pod("shop", "web-5d-aaaaa", 300, 0, &running())),
+        upsert(KindId::Pod, pod("shop", "web-5d-bbbbb", 20, 12, &crashing())),
+        upsert(KindId::Pod, pod("shop", "orders-77-ccccc", 4000, 1, &running())),
+        upsert(KindId::Pod, pod("billing", "invoice-1-ddddd", 50, 0, &running())),
     ]);
     deltas
 }
@@ -191,7 +191,7 @@ fn faults_only_shows_what_is_not_healthy() {
 fn the_selection_stays_on_its_row_when_others_come_and_go() {
     let mut state = at(":po<enter>jj");
     let chosen = table(&state).selected.clone().unwrap();
-    update(&mut state, Msg::Deltas(vec![upsert(KindId::Pod, pod("billing", "aaa-new", 1, 0, running()))]));
+    update(&mut state, Msg::Deltas(vec![upsert(KindId::Pod, pod("billing", "aaa-new", 1, 0, &running()))]));
     assert_eq!(table(&state).selected.clone().unwrap(), chosen);
     assert_eq!(table(&state).index[table(&state).position()], chosen);
     update(&mut state, Msg::Deltas(vec![Delta::Remove { kind: KindId::Pod, key: chosen.clone() }]));
@@ -335,7 +335,7 @@ fn the_pickers_choose_a_context_and_a_namespace() {
 #[test]
 fn the_status_is_the_one_kubectl_prints() {
     let status_of = |change: fn(&mut Value)| {
-        let mut object = pod("shop", "p", 1, 0, running());
+        let mut object = pod("shop", "p", 1, 0, &running());
         change(&mut object);
         status(&serde_json::from_value::<Pod>(object).unwrap())
     };
@@ -351,10 +351,10 @@ fn the_status_is_the_one_kubectl_prints() {
         p["spec"]["initContainers"] = json!([{ "name": "wait" }, { "name": "migrate" }]);
         p["status"]["initContainerStatuses"] = json!([{ "name": "wait", "state": state }]);
     };
-    let mut waiting = pod("shop", "p", 1, 0, running());
+    let mut waiting = pod("shop", "p", 1, 0, &running());
     init(&mut waiting, json!({ "running": {} }));
     assert_eq!(status(&serde_json::from_value::<Pod>(waiting).unwrap()), "Init:0/2");
-    let mut failed = pod("shop", "p", 1, 0, running());
+    let mut failed = pod("shop", "p", 1, 0, &running());
     init(&mut failed, json!({ "terminated": { "exitCode": 1, "reason": "Error" } }));
     assert_eq!(status(&serde_json::from_value::<Pod>(failed).unwrap()), "Init:Error");
 }

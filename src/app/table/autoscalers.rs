@@ -33,7 +33,7 @@ pub static TABLE: TableSpec = TableSpec {
             .right(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(HorizontalPodAutoscaler, |hpa| {
         let is_not = |kind| Condition::find(&hpa.status.conditions, kind).is_some_and(|c| &*c.status == "False");
         if is_not("ScalingActive") || is_not("AbleToScale") { Health::Warning } else { Health::Healthy }

@@ -17,7 +17,7 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("CHANGED", 8, cell!(ConfigMap, |_s, map, now| changed(&map.meta, now))).right(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: |_, _| Health::Healthy,
 };
 

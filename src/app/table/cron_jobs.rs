@@ -21,7 +21,7 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("LAST SUCCESS", 12, cell!(CronJob, |_s, job, now| Cell::ago(job.status.last_successful_time, now))).right(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(CronJob, |job| match (job.status.last_schedule_time, job.status.last_successful_time) {
         _ if job.spec.suspend == Some(true) => Health::Done,
         (Some(_), None) => Health::Warning,

@@ -25,6 +25,6 @@ pub static TABLE: TableSpec = TableSpec {
         AGE,
         Column::new("IMAGES", 20, cell!(DaemonSet, |_s, d, _now| Cell::text(images(&d.spec.template.spec)))).wide().flexible(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(DaemonSet, |d| of_counts(d.status.number_ready, d.status.desired_number_scheduled)),
 };

@@ -23,7 +23,7 @@ pub static TABLE: TableSpec = TableSpec {
         AGE,
         Column::new("IMAGES", 20, cell!(Deployment, |_s, d, _now| Cell::text(images(&d.spec.template.spec)))).wide().flexible(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(Deployment, |d| {
         let want = d.spec.replicas.unwrap_or(1);
         let stuck = d.status.updated_replicas < want || d.status.unavailable_replicas > 0;

@@ -17,7 +17,7 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("ENDPOINTS", 16, cell!(EndpointSlice, |_s, slice, _now| Cell::text(addresses(slice)))).flexible(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(EndpointSlice, |slice| of_counts(ready(slice), all(slice))),
 };
 

@@ -17,7 +17,7 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("BACKENDS", 16, cell!(Ingress, |_s, ingress, _now| Cell::text(backends(ingress)))).flexible(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: |_, _| Health::Healthy,
 };
 

@@ -32,7 +32,7 @@ pub static TABLE: TableSpec = TableSpec {
         .right(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(Job, |job| match status(job) {
         "Complete" | "Suspended" => Health::Done,
         "Failed" => Health::Broken,

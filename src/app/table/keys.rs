@@ -166,13 +166,11 @@ fn jump_to_owner(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
 
 fn jump_to_node(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     let node = state.snapshot.pods.named(&object.namespace, &object.name).and_then(|pod| pod.node_name.clone());
-    match node {
-        Some(node) => open::at(state, &ObjectRef::new(KindId::Node.name(), "", &node)),
-        None => {
-            state.notify("this pod is on no node yet");
-            Vec::new()
-        }
-    }
+    let Some(node) = node else {
+        state.notify("this pod is on no node yet");
+        return Vec::new();
+    };
+    open::at(state, &ObjectRef::new(KindId::Node.name(), "", &node))
 }
 
 /// The incident the object belongs to, explained.

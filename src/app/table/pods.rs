@@ -23,7 +23,7 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("IP", 11, cell!(Pod, |_s, pod, _now| Cell::or_dash(pod.status.pod_ip.as_ref()))).wide(),
         Column::new("NODE", 8, cell!(Pod, |_s, pod, _now| Cell::or_dash(pod.node_name.as_ref()))).wide().flexible(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(Pod, |pod| health_of(pod)),
 };
 

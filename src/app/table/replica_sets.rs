@@ -19,6 +19,6 @@ pub static TABLE: TableSpec = TableSpec {
         AGE,
         Column::new("IMAGES", 20, cell!(ReplicaSet, |_s, rs, _now| Cell::text(images(&rs.spec.template.spec)))).wide().flexible(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(ReplicaSet, |rs| of_counts(rs.status.ready_replicas, rs.spec.replicas.unwrap_or(1))),
 };

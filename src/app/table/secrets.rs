@@ -17,6 +17,6 @@ pub static TABLE: TableSpec = TableSpec {
         Column::new("CHANGED", 8, cell!(Secret, |_s, secret, now| changed(&secret.meta, now))).right(),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: |_, _| Health::Healthy,
 };

@@ -32,7 +32,7 @@ pub static TABLE: TableSpec = TableSpec {
         AGE,
         Column::new("EXTERNAL", 10, cell!(Service, |_s, service, _now| Cell::text(external(service)))).wide(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health,
 };
 

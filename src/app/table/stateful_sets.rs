@@ -25,6 +25,6 @@ pub static TABLE: TableSpec = TableSpec {
             .wide()
             .flexible(),
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(StatefulSet, |set| of_counts(set.status.ready_replicas, set.spec.replicas.unwrap_or(1))),
 };

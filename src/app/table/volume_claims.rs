@@ -21,7 +21,7 @@ pub static TABLE: TableSpec = TableSpec {
         ),
         AGE,
     ],
-    sort: ("NAME", false),
+    sort: ("NAMESPACE", false),
     health: health!(PersistentVolumeClaim, |claim| match &*claim.status.phase {
         "Bound" => Health::Healthy,
         "Lost" => Health::Broken,

@@ -1,0 +1,108 @@
+//! The command line from outside: what is wrong is one clear sentence on standard error and exit status 2, before any screen.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const KUBECONFIG: &str = r"
+apiVersion: v1
+kind: Config
+current-context: one
+contexts: [{name: one, context: {cluster: c, user: u}}, {name: two, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]
+users: [{name: u, user: {}}]
+";
+
+fn k3am(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k3am"));
+    command.env_clear().env("HOME", home).stdin(Stdio::null());
+    command
+}
+
+/// The one line on standard error of a run that must be refused.
+fn refusal(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(stdout.is_empty(), "nothing may be on standard output: {}", String::from_utf8_lossy(&stdout));
+    assert_eq!(said.trim_end().lines().count(), 1, "one line: {said}");
+    assert!(!said.contains('\u{1b}'), "no screen was opened: {said:?}");
+    said
+}
+
+#[test]
+fn without_a_terminal_the_cockpit_says_what_to_use_instead() {
+    let home = tempfile::tempdir().unwrap();
+    let said = refusal(&mut k3am(home.path()));
+    assert!(said.contains("no kubeconfig") && said.contains("k3am demo"), "{said}");
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), KUBECONFIG).unwrap();
+    let said = refusal(&mut k3am(home.path()));
+    assert!(said.contains("terminal") && said.contains("k3am diagnose"), "{said}");
+}
+
+#[test]
+fn an_unknown_context_is_refused_with_those_there_are() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    std::fs::write(&file, KUBECONFIG).unwrap();
+    let said = refusal(k3am(home.path()).arg("--kubeconfig").arg(&file).args(["--context", "three"]));
+    assert!(said.contains("three") && said.contains("one") && said.contains("two"), "{said}");
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_named_and_never_quoted() {
+    let home = tempfile::tempdir().unwrap();
+    let said = refusal(k3am(home.path()).args(["--kubeconfig", "/nonexistent/config"]));
+    assert!(said.contains("/nonexistent/config"), "{said}");
+    let file = home.path().join("config");
+    std::fs::write(&file, "users: [{name: u, user: {token: s3cr3t-t0k3n}").unwrap();
+    let said = refusal(k3am(home.path()).arg("--kubeconfig").arg(&file));
+    assert!(said.contains(&*file.to_string_lossy()) && !said.contains("s3cr3t"), "{said}");
+}
+
+#[test]
+fn an_unknown_scenario_is_refused_with_those_there_are() {
+    let home = tempfile::tempdir().unwrap();
+    let said = refusal(k3am(home.path()).args(["demo", "--scenario", "doomsday"]));
+    assert!(said.contains("doomsday") && said.contains("night-shift"), "{said}");
+}
+
+#[test]
+fn wrong_flags_are_refused_with_status_2() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [["--no-such-flag"].as_slice(), &["demo", "--speed", "0"], &["-A", "-n", "shop"]] {
+        let output = k3am(home.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("error:"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn keys_prints_the_key_table() {
+    let home = tempfile::tempdir().unwrap();
+    let output = k3am(home.path()).arg("keys").output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(table.contains("| `u` | undo the rollout"), "{table}");
+}
+
+#[test]
+fn serve_prints_a_kubeconfig_of_a_server_that_answers_and_takes_it_back_at_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = k3am(home.path()).args(["demo", "--serve", "--speed", "5"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let kubeconfig = PathBuf::from(lines.next().unwrap().unwrap());
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    assert!(kubeconfig.starts_with(home.path()), "outside of the state directory: {}", kubeconfig.display());
+    let address = text.split("http://").nth(1).and_then(|rest| rest.lines().next()).unwrap().trim_end_matches(['"', '\'']);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /version HTTP/1.1\r\nHost: practice\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("gitVersion"), "{answer}");
+    assert!(Command::new("kill").args(["-INT", &server.id().to_string()]).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
+    assert!(!kubeconfig.exists(), "the kubeconfig of a server that is gone was left behind");
+}
