@@ -110,16 +110,28 @@ fn on_log(state: &mut State, stream: u64, batch: LogBatch) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Another cluster or other namespaces: nothing of what was watched before may stay, or it would age unseen.
+fn start_over(state: &mut State, same_cluster: bool) {
+    let identity = std::mem::take(&mut state.snapshot.identity);
+    state.snapshot = Snapshot::default();
+    state.engine = Engine::default();
+    state.incidents = super::incidents::Incidents::default();
+    if same_cluster {
+        state.snapshot.identity = identity;
+    } else {
+        state.views.clear();
+    }
+}
+
 fn on_connected(state: &mut State, result: Result<ConnectedInfo, ConnectFailure>) -> Vec<Effect> {
     state.dirty = true;
     match result {
         Ok(info) => {
-            // Another cluster: nothing of the old one may stay.
-            if matches!(&state.connection, ConnectionState::Connected(old) if old.context != info.context) {
-                state.snapshot = Snapshot::default();
-                state.engine = Engine::default();
-                state.incidents = super::incidents::Incidents::default();
-                state.views.clear();
+            if let ConnectionState::Connected(old) = &state.connection {
+                let same_cluster = old.context == info.context;
+                if !same_cluster || old.namespaces != info.namespaces {
+                    start_over(state, same_cluster);
+                }
             }
             state.connection = ConnectionState::Connected(info);
             let mut effects = vec![Effect::Discover];

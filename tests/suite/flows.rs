@@ -323,3 +323,22 @@ fn a_screen_of_any_size_can_be_drawn() {
         }
     }
 }
+
+#[test]
+fn other_namespaces_start_from_nothing_and_the_same_ones_keep_what_is_known() {
+    let info = k3am::app::ConnectedInfo { context: "prod".into(), namespaces: Vec::new(), read_only: false, source: "live" };
+    let mut state = capture_connected(info.clone());
+    let pods = state.snapshot.pods.len();
+    assert!(pods > 0);
+    update(&mut state, Msg::Connected(Ok(info.clone())));
+    assert_eq!(state.snapshot.pods.len(), pods, "a reconnect keeps the old data on screen");
+    update(&mut state, Msg::Connected(Ok(k3am::app::ConnectedInfo { namespaces: vec!["shop".into()], ..info })));
+    assert!(state.snapshot.pods.is_empty() && state.incidents.rows.is_empty(), "what is no longer watched must not stay");
+}
+
+/// The capture, seen through that connection.
+fn capture_connected(info: k3am::app::ConnectedInfo) -> State {
+    let mut state = capture();
+    state.connection = k3am::app::ConnectionState::Connected(info);
+    state
+}
