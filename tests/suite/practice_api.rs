@@ -1,5 +1,6 @@
 //! The practice API server seen by raw HTTP and by kube-rs: what a real server does, asserted.
 
+use chrono::SubsecRound;
 use std::time::{Duration, Instant};
 
 use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
@@ -498,7 +499,8 @@ async fn logs_are_cut_stamped_and_refused_as_a_kubelet_does() {
     let tail = pods.logs("web", &LogParams { tail_lines: Some(2), timestamps: true, ..LogParams::default() }).await.unwrap();
     assert_eq!(tail.lines().count(), 2);
     let stamp = tail.split(' ').next().unwrap();
-    let time = chrono::DateTime::parse_from_rfc3339(stamp).unwrap();
+    // `sinceTime` travels as a `metav1.Time`, in whole seconds: lines from the start of that second are right.
+    let time = chrono::DateTime::parse_from_rfc3339(stamp).unwrap().trunc_subsecs(0);
     let since = LogParams { since_time: Some(stamp.parse().unwrap()), ..LogParams::default() };
     let recent = pods.logs("web", &LogParams { timestamps: true, ..since }).await.unwrap();
     assert!(recent.lines().all(|line| chrono::DateTime::parse_from_rfc3339(line.split(' ').next().unwrap()).unwrap() >= time));
