@@ -24,7 +24,6 @@ mod live;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;
-mod pty;
 mod report;
 mod rules;
 mod schema;

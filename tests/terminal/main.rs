@@ -1,13 +1,20 @@
 //! The real program on a pseudo-terminal: what a person's terminal would show, and how it is left behind.
+//!
+//! A binary of its own, one test at a time: a process that another test starts in the same moment would inherit the
+//! terminal's descriptors, and a terminal that somebody still holds open does not hang up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+/// Held by the one run that goes on.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A running k3am and the screen it drew.
 struct Run {
@@ -18,6 +25,7 @@ struct Run {
     home: tempfile::TempDir,
     listening: Arc<AtomicBool>,
     listener: Option<JoinHandle<()>>,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// What the terminal emulator knows.
@@ -33,6 +41,8 @@ impl Run {
 
     /// Starts it, under another program if asked for.
     fn start_under(wrapper: Option<&[&str]>, args: &[&str], variables: &[(&str, &str)], (columns, rows): (u16, u16)) -> Self {
+        // A test that failed while it held the lock has ended all the same.
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let home = tempfile::tempdir().unwrap();
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
@@ -67,7 +77,16 @@ impl Run {
             }
         });
         let keyboard = pair.master.take_writer().unwrap();
-        Self { master: Some(pair.master), keyboard: Some(keyboard), child, screen, home, listening, listener: Some(listener) }
+        Self {
+            master: Some(pair.master),
+            keyboard: Some(keyboard),
+            child,
+            screen,
+            home,
+            listening,
+            listener: Some(listener),
+            _alone: alone,
+        }
     }
 
     fn text(&self) -> String {
