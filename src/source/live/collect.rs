@@ -18,6 +18,10 @@ use crate::snapshot::{Changed, CoverageState, Delta, LogKey, Snapshot};
 const QUEUE: usize = 64;
 /// Nothing new for this long after everything has settled: done.
 const QUIET: Duration = Duration::from_millis(300);
+/// Everything has settled, but changes keep coming: done after this long all the same.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How often the rules may ask for more: a container that restarts all the time would have them ask for ever.
+const ROUNDS: usize = 4;
 /// A kind that fails at once gets this long to recover.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,14 +46,16 @@ pub async fn collect(connection: &Connection, limit: Duration) -> Collected {
     let deadline = look.started + limit;
     look.list_everything(&mut rx, deadline).await;
     let mut engine = Engine::default();
-    loop {
+    for _ in 0..ROUNDS {
         engine.update(&look.snapshot, &std::mem::take(&mut look.changed), Utc::now());
         let requests = engine.take_requests();
         if requests.is_empty() || Instant::now() >= deadline {
-            return Collected { snapshot: look.snapshot, engine };
+            break;
         }
         look.fetch(requests, &source, &mut rx, deadline).await;
     }
+    engine.update(&look.snapshot, &std::mem::take(&mut look.changed), Utc::now());
+    Collected { snapshot: look.snapshot, engine }
 }
 
 struct Look {
@@ -62,13 +68,24 @@ struct Look {
 
 impl Look {
     async fn list_everything(&mut self, rx: &mut mpsc::Receiver<Vec<Delta>>, deadline: Instant) {
+        let mut settled: Option<Instant> = None;
         loop {
-            let wait = if self.is_settled() { Instant::now() + QUIET } else { (Instant::now() + PATIENCE).min(deadline) };
+            if settled.is_none() && self.is_settled() {
+                settled = Some(Instant::now());
+            }
+            // A busy cluster is never quiet: what changes after everything was listed is waited for a moment, not for ever.
+            let wait = match settled {
+                Some(at) => (Instant::now() + QUIET).min(at + MOMENT),
+                None => Instant::now() + PATIENCE,
+            };
             match timeout_at(wait.min(deadline), rx.recv()).await {
                 Ok(Some(batch)) => self.take(batch),
                 Ok(None) => return,
-                Err(_) if self.is_settled() || Instant::now() >= deadline => return,
+                Err(_) if settled.is_some() || Instant::now() >= deadline => return,
                 Err(_) => {}
+            }
+            if settled.is_some_and(|at| at.elapsed() >= MOMENT) {
+                return;
             }
         }
     }
