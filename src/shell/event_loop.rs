@@ -221,7 +221,7 @@ impl Desk {
             }
             Effect::Suspend => self.suspend(session),
             Effect::ClearScreen => {
-                let _ = self.screen.terminal.clear();
+                let _ = self.screen.clear();
                 self.dirty = true;
             }
             other => tasks::start(session, other),

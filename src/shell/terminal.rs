@@ -41,8 +41,18 @@ impl Screen {
         restore();
         let result = meanwhile();
         take()?;
-        self.terminal.clear()?;
+        self.clear()?;
         Ok(result)
+    }
+
+    /// Empties the screen, so that the next frame is drawn whole. Not with `Terminal::clear`: that asks the terminal where the
+    /// cursor is, but the thread that reads the keys gets the answer, and from a terminal that hung up crossterm waits for ever.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn clear(&mut self) -> std::io::Result<()> {
+        let area = self.terminal.size()?.into();
+        self.terminal.resize(area)
     }
 
     /// Puts text on the clipboard through the terminal (OSC 52): works over SSH, says nothing when the terminal ignores it.

@@ -249,6 +249,21 @@ fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
     assert!(std::fs::read_to_string(report).unwrap().contains("asked to panic"));
 }
 
+/// The emulator of these tests answers no questions, as a terminal that is gone or far away does not.
+#[test]
+fn ctrl_l_draws_anew_at_once_and_asks_the_terminal_nothing() {
+    let mut run = without_a_cluster(&[]);
+    run.screen.lock().unwrap().raw.clear();
+    run.press("\x0c");
+    let end = Instant::now() + Duration::from_millis(1500);
+    let drawn = |run: &Run| contains(&run.screen.lock().unwrap().raw, b"practice cluster");
+    while !drawn(&run) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(drawn(&run), "Ctrl-L did not draw the screen anew");
+    assert!(!contains(&run.screen.lock().unwrap().raw, b"\x1b[6n"), "it asked where the cursor is");
+}
+
 #[test]
 fn a_lost_terminal_ends_it_with_and_without_sighup() {
     // In a session of its own the program has no controlling terminal, so nobody sends it SIGHUP.
