@@ -16,6 +16,7 @@ pub mod base64;
 pub mod behaviours;
 pub mod clock;
 pub mod controllers;
+mod custom;
 pub mod defaults;
 mod discovery;
 pub mod faults;

@@ -68,6 +68,9 @@ fn name(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
 
 fn common(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
     label_values(object, "metadata.labels", causes);
+    if let Some(custom) = resource.custom {
+        return super::custom::structural::validate(&custom.schema, object, causes);
+    }
     match resource.plural {
         "pods" => pods::spec(object, "spec", causes),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => workload(object, causes),
