@@ -35,6 +35,7 @@ pub mod object;
 mod patches;
 mod protobuf;
 pub mod quantity;
+mod published;
 mod query;
 pub mod random;
 pub mod recorder;

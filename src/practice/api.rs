@@ -2,13 +2,13 @@
 //!
 //! Nothing here knows a kind; a new verb or subresource is one arm of [`resource`] and a file of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::access::{self, Access, Identity};
 use super::clock::Clock;
@@ -52,6 +52,23 @@ pub struct Call<'a> {
     pub headers: &'a HeaderMap,
     /// How the answer is to look.
     pub shape: Shape,
+    /// What the client is to be warned of.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Call<'_> {
+    /// Adds `Warning` headers to the answer.
+    pub fn warn(&self, sentences: Vec<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(sentences);
+    }
+
+    fn put_warnings(&self, response: &mut Response) {
+        for sentence in self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - {sentence:?}")) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+    }
 }
 
 /// Serves one request.
@@ -103,11 +120,13 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
         now: api.clock.now(),
         served: target.served,
     };
-    let call = Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape };
+    let call = Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape, warnings: Mutex::default() };
     if !target.subresource.is_empty() && !writes::is_part(&target.subresource) {
         return subresource(api, &call, &parts.method, &body);
     }
-    resource(api, &identity, verb, &call, &body)
+    let mut response = resource(api, &identity, verb, &call, &body)?;
+    call.put_warnings(&mut response);
+    Ok(response)
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.

@@ -145,6 +145,14 @@ impl Status {
         Self::new(422, "Invalid", format!("{kind} {shown} is invalid: {list}"), details)
     }
 
+    /// 422 for a patch whose result cannot be decoded.
+    pub fn invalid_patch(patch: &Value, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &json!(patch.to_string()), why);
+        let message = format!(" \"\" is invalid: {}: {}", cause.field, cause.message);
+        let listed = json!({"causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}]});
+        Self::new(422, "Invalid", message, listed)
+    }
+
     /// 403 with the authoriser's sentence for a user, see `access`.
     pub fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
         let subject = if name.is_empty() { resource.qualified() } else { format!("{} \"{name}\"", resource.qualified()) };
