@@ -59,6 +59,10 @@ pub fn openapi(types: &Types, path: &str) -> Option<Value> {
         "components": {"schemas": published::closure(of_version(types, group, version))}}))
 }
 
+/// `/openapi/v2` for clients that only read protobuf (`gnostic.openapi.v2.Document`): the version and the title, and no
+/// definitions, so that they leave validation to the server, as they do with the whole document.
+pub const OPENAPI_V2_PROTOBUF: &[u8] = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.36.2";
+
 /// Clients keep a document as long as its hash stays: it changes with the custom types of the version.
 fn hash_of(types: &Types, group: &str, version: &str) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
@@ -96,7 +100,10 @@ fn openapi_paths(resource: &'static ResourceType) -> Vec<(String, Value)> {
             "x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind})
     };
     vec![
-        (format!("{collection}/{{name}}"), json!({"get": operation("get"), "patch": operation("patch"), "put": operation("put")})),
+        (
+            format!("{collection}/{{name}}"),
+            json!({"get": operation("get"), "patch": operation("patch"), "put": operation("put")}),
+        ),
         (collection, json!({"get": operation("list"), "post": operation("post")})),
     ]
 }

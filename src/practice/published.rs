@@ -218,6 +218,10 @@ impl Walk {
 fn resolve(schema: &Value) -> (&Value, Option<&str>) {
     let reference = schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str);
     match reference.and_then(|name| name.strip_prefix(REFERENCE)) {
+        // Go decodes these by hand: any JSON will do.
+        Some(name) if name.contains(".apiextensions.v1.JSON") && !name.ends_with(".JSONSchemaProps") => {
+            (&Value::Null, Some(name))
+        }
         Some(name) => (definitions().get(name).unwrap_or(&Value::Null), Some(name)),
         None => (schema, None),
     }
@@ -275,7 +279,10 @@ mod tests {
             .collect();
         assert_eq!(missing, Vec::<&str>::new());
         let closed = closure([&DEPLOYMENTS].into_iter());
-        assert!(closed.contains_key("io.k8s.api.core.v1.Container") && closed.contains_key("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
+        assert!(
+            closed.contains_key("io.k8s.api.core.v1.Container")
+                && closed.contains_key("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+        );
         let containers = &closed["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
         assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
     }

@@ -171,11 +171,11 @@ impl Status {
     }
 
     /// 403 for `--as` by somebody who may not.
-    pub fn cannot_impersonate(user: &str, wanted: &str) -> Self {
+    pub fn cannot_impersonate(user: &str, kind: &str, wanted: &str) -> Self {
         let message = format!(
-            "users {wanted:?} is forbidden: User {user:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+            "{kind} {wanted:?} is forbidden: User {user:?} cannot impersonate resource {kind:?} in API group \"\" at the cluster scope"
         );
-        Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": "users"}))
+        Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": kind}))
     }
 
     /// 401: the token is nobody's.
