@@ -72,7 +72,8 @@ pub async fn throttling(connection: &Connection, node: &str, namespace: &str, po
     let mut body = connection.open(Call { accept: "*/*", limit: SILENCE, ..Call::get(&path) }, false).await?;
     let (mut lines, mut counters) = (Lines::default(), exposition::Throttling::default());
     loop {
-        let chunk = timeout(SILENCE, body.next()).await.map_err(|_| Error::TimedOut { host: connection.host.clone(), after: SILENCE })?;
+        let chunk =
+            timeout(SILENCE, body.next()).await.map_err(|_| Error::TimedOut { host: connection.host.clone(), after: SILENCE })?;
         let Some(chunk) = chunk.transpose()? else { break };
         let fed = lines.feed(&chunk, &mut |line: &[u8]| {
             if let Ok(line) = std::str::from_utf8(line) {

@@ -100,7 +100,9 @@ mod tests {
     #[test]
     fn throttling_is_read_by_container_and_for_the_pod_as_a_whole() {
         let mut found = Throttling::default();
-        let labels = |container: &str| format!(r#"container="{container}",id="/kubepods/x",image="",name="",namespace="shop",pod="web-1""#);
+        let labels = |container: &str| {
+            format!(r#"container="{container}",id="/kubepods/x",image="",name="",namespace="shop",pod="web-1""#)
+        };
         for (container, periods, throttled) in [("app", 1000, 400), ("", 1001, 401)] {
             let labels = labels(container);
             found.line(&format!("container_cpu_cfs_periods_total{{{labels}}} {periods} 1795379579205"), |_| true);
@@ -108,7 +110,8 @@ mod tests {
         }
         found.line(r#"container_cpu_cfs_periods_total{container="",id="/",image="",name="",namespace="",pod=""} 9"#, |_| true);
         found.line(&format!("container_cpu_cfs_periods_total{{{}}} 7", labels("other")), |key| &*key.container != "other");
-        let seen: Vec<(String, f64, f64)> = found.samples().into_iter().map(|(k, a, b)| (k.container.to_string(), a, b)).collect();
+        let seen: Vec<(String, f64, f64)> =
+            found.samples().into_iter().map(|(k, a, b)| (k.container.to_string(), a, b)).collect();
         assert_eq!(seen, [(String::new(), 1001.0, 401.0), ("app".to_owned(), 1000.0, 400.0)]);
     }
 }

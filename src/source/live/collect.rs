@@ -42,7 +42,8 @@ pub async fn collect(connection: &Connection, limit: Duration) -> Collected {
     let (tx, mut rx) = mpsc::channel(QUEUE);
     let (told, _usage) = mpsc::unbounded_channel();
     let source = LiveSource::start(connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx);
-    let mut look = Look { snapshot: Snapshot::default(), changed: Vec::new(), logs: HashSet::new(), answers: 0, started: Instant::now() };
+    let mut look =
+        Look { snapshot: Snapshot::default(), changed: Vec::new(), logs: HashSet::new(), answers: 0, started: Instant::now() };
     let deadline = look.started + limit;
     look.list_everything(&mut rx, deadline).await;
     let mut engine = Engine::default();

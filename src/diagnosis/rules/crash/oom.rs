@@ -173,11 +173,9 @@ fn child(facts: &Facts<'_>, pod: &Pod, out: &mut Output) {
         let recent = |l: &&&crate::snapshot::evidence::LogLine| pods::is_recent(facts.now, l.at, TimeDelta::minutes(10));
         let timed_out: Vec<&str> = log.lines.iter().filter_map(|l| TIMED_OUT.group(&l.text, 1)).collect();
         // gunicorn kills a worker that timed out and wonders about memory all the same.
-        let by_time = |l: &&&crate::snapshot::evidence::LogLine| {
-            WORKER_PID.group(&l.text, 1).is_some_and(|pid| timed_out.contains(&pid))
-        };
-        let hits: Vec<_> =
-            log.lines.iter().filter(|l| WORKER.is_match(&l.text)).filter(recent).filter(|l| !by_time(l)).collect();
+        let by_time =
+            |l: &&&crate::snapshot::evidence::LogLine| WORKER_PID.group(&l.text, 1).is_some_and(|pid| timed_out.contains(&pid));
+        let hits: Vec<_> = log.lines.iter().filter(|l| WORKER.is_match(&l.text)).filter(recent).filter(|l| !by_time(l)).collect();
         let Some(last) = hits.last().filter(|_| hits.len() >= 2) else { continue };
         let has_limit = limit(pod, &view.status.name);
         if has_limit == "(none)" {

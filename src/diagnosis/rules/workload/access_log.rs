@@ -65,7 +65,11 @@ pub fn parse(line: &str) -> Option<Request> {
     if !trimmed.bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
-    [&COMMON, &GIN, &PLAIN, &RAILS].into_iter().find_map(|pattern| common(pattern, trimmed)).or_else(|| logfmt(trimmed)).or_else(|| slow(trimmed))
+    [&COMMON, &GIN, &PLAIN, &RAILS]
+        .into_iter()
+        .find_map(|pattern| common(pattern, trimmed))
+        .or_else(|| logfmt(trimmed))
+        .or_else(|| slow(trimmed))
 }
 
 /// True when probes of any workload ask for that path by convention.
@@ -158,8 +162,16 @@ const PATHS: &[&str] = &[
     "/httpRequest/requestUrl",
     "/RequestPath",
 ];
-const METHODS: &[&str] =
-    &["/method", "/request_method", "/http_method", "/req/method", "/request/method", "/http/method", "/httpRequest/requestMethod", "/RequestMethod"];
+const METHODS: &[&str] = &[
+    "/method",
+    "/request_method",
+    "/http_method",
+    "/req/method",
+    "/request/method",
+    "/http/method",
+    "/httpRequest/requestMethod",
+    "/RequestMethod",
+];
 const IN_MILLIS: &[&str] = &[
     "/duration_ms",
     "/durationMs",
@@ -188,7 +200,8 @@ fn json(line: &str) -> Option<Request> {
         let message = ["/message", "/msg", "/log", "/event"].iter().find_map(|p| value.pointer(p)?.as_str())?;
         return if message.trim_start().starts_with('{') { None } else { parse(message) };
     }
-    let path = path.split_once("://").map_or(path.as_str(), |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
+    let path =
+        path.split_once("://").map_or(path.as_str(), |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 100 and 600")]
     let status = status.map(|s| s as u16);
     Some(request(&method, path, status, json_duration(&value), line))
@@ -285,10 +298,7 @@ mod tests {
             read(r#"{"response_code":504,"method":"GET","path":"/e","duration":15000}"#),
             row(504, Some(15000.0), "GET /e")
         );
-        assert_eq!(
-            read(r#"{"message":"10.0.0.1:4 - \"GET /x HTTP/1.1\" 500","level":"INFO"}"#),
-            row(500, None, "GET /x")
-        );
+        assert_eq!(read(r#"{"message":"10.0.0.1:4 - \"GET /x HTTP/1.1\" 500","level":"INFO"}"#), row(500, None, "GET /x"));
         assert_eq!(parse(r#"{"status":"ok","message":"started 3 workers"}"#), None);
     }
 

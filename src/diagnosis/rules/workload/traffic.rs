@@ -178,7 +178,11 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         "Read what happens around them",
         kubectl(&pod.namespace, format!("logs {} -c {container} --since=10m | grep -E -B5 {wanted}", quoted(&pod.name))),
         Risk::Safe,
-        if errors { "the error behind a 5xx stands in front of its access line" } else { "which paths are slow tells what they wait for" },
+        if errors {
+            "the error behind a 5xx stands in front of its access line"
+        } else {
+            "which paths are slow tells what they wait for"
+        },
     ));
     if !errors {
         let top = kubectl(&pod.namespace, format!("top pod {} --containers", quoted(&pod.name)));

@@ -102,7 +102,10 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let container = quoted(fact(finding, "container"));
     let mut fixes = vec![fix(
         "Read what the workers were doing",
-        kubectl(&pod.namespace, format!("logs {} -c {container} --since=30m | grep -B20 -E 'TIMEOUT|HARAKIRI|timed out'", quoted(&pod.name))),
+        kubectl(
+            &pod.namespace,
+            format!("logs {} -c {container} --since=30m | grep -B20 -E 'TIMEOUT|HARAKIRI|timed out'", quoted(&pod.name)),
+        ),
         Risk::Safe,
         "the lines before a kill name the request or the call it waits for",
     )];
