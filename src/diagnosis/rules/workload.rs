@@ -3,5 +3,8 @@
 //! Invariant: these fire on measured or written facts only. What is merely unwise is advice ([`super::ADVICE`]), never an incident.
 
 pub mod access_log;
+pub mod leak;
+pub mod memory;
+pub mod throttled;
 pub mod traffic;
 pub mod worker_timeout;
