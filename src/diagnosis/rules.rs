@@ -61,6 +61,7 @@ pub static ALL: &[&Rule] = &[
     &nodes::evicted::EVICTED,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &workload::connections::CONNECTION_BUDGET,
     &workload::throttled::CPU_THROTTLED,
     &workload::memory::NEAR_LIMIT,
     &workload::leak::LEAK,
