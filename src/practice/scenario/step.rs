@@ -106,7 +106,7 @@ fn targets(entry: &Value, store: &Store) -> Vec<(&'static ResourceType, String, 
 }
 
 fn kind_of(kind: &str) -> Option<&'static ResourceType> {
-    ALL.iter().copied().find(|resource| resource.kind == kind)
+    ALL.iter().copied().find(|resource| resource.kind == kind && resource.stored_as.is_none())
 }
 
 /// The node falls silent; `silentFor` says since when.
