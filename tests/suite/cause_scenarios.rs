@@ -95,7 +95,13 @@ impl<'a> Look<'a> {
                 let _ = writeln!(out, "        {} {}: {}", evidence.object, evidence.field, evidence.text);
             }
             for fix in &incident.fixes {
-                let _ = writeln!(out, "        fix: {} [{}] {}", fix.title, fix.command, if fix.action.is_some() { "(one key)" } else { "" });
+                let _ = writeln!(
+                    out,
+                    "        fix: {} [{}] {}",
+                    fix.title,
+                    fix.command,
+                    if fix.action.is_some() { "(one key)" } else { "" }
+                );
             }
         }
         out

@@ -79,9 +79,9 @@ pub fn pull(reference: &Reference) -> Result<Pulled, String> {
             Err(format!("{resolving}: {request}: dial tcp: lookup {} on 10.0.0.2:53: no such host", reference.host))
         }
         Some(Answer::Tls(error)) => Err(format!("{resolving}: {request}: {error}")),
-        Some(Answer::NoPlatform) => {
-            Err(format!("rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": no match for platform in manifest: not found"))
-        }
+        Some(Answer::NoPlatform) => Err(format!(
+            "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": no match for platform in manifest: not found"
+        )),
         Some(Answer::Tags(tags, bytes)) if tags.iter().any(|tag| matches_tag(tag, &reference.tag)) => {
             Ok(Pulled { bytes: *bytes })
         }
