@@ -146,13 +146,12 @@ pub fn service_behind<'a>(snapshot: &'a Snapshot, namespace: &str, host: &str) -
     let first = labels.next().unwrap_or_default();
     if host.parse::<std::net::IpAddr>().is_ok() {
         snapshot.services.iter().find(|s| s.spec.cluster_ip.as_deref() == Some(host)).or_else(|| {
-            let pod = snapshot
-                .pods
-                .iter()
-                .find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
-            snapshot.services.in_namespace(&pod.meta.namespace).find(|s| {
-                !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v))
-            })
+            let pod =
+                snapshot.pods.iter().find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
+            snapshot
+                .services
+                .in_namespace(&pod.meta.namespace)
+                .find(|s| !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v)))
         })
     } else {
         match labels.next() {

@@ -91,7 +91,8 @@ pub fn is_database(service: &Service) -> bool {
 
 /// The database Services that the containers of a workload point to; for the engine, which looks at them again when it changes.
 pub fn databases_of<'a>(snapshot: &'a Snapshot, namespace: &str, spec: &PodSpec) -> Vec<&'a Service> {
-    let services = spec.containers.iter().filter_map(|c| context::service_behind(snapshot, namespace, &context::database_of(c)?.host));
+    let services =
+        spec.containers.iter().filter_map(|c| context::service_behind(snapshot, namespace, &context::database_of(c)?.host));
     services.collect()
 }
 
@@ -148,7 +149,8 @@ fn limit(facts: &Facts<'_>, pod: &Pod) -> Option<Limit> {
             return Some(Limit { connections, reserved, is_written: true, evidence });
         }
         if let Some(connections) = default_of(container) {
-            let evidence = draft::pod_spec(pod, format!("{path}.image"), format!("{} (its default is {connections})", container.image));
+            let evidence =
+                draft::pod_spec(pod, format!("{path}.image"), format!("{} (its default is {connections})", container.image));
             return Some(Limit { connections, reserved, is_written: false, evidence });
         }
     }
@@ -157,8 +159,9 @@ fn limit(facts: &Facts<'_>, pod: &Pod) -> Option<Limit> {
 
 /// The default of the image; nothing when a configuration file may say otherwise.
 fn default_of(container: &Container) -> Option<u64> {
-    let configured = container.args.iter().chain(&container.command).any(|a| a.contains("config_file") || a.contains("defaults-file"))
-        || container.volume_mounts.iter().any(|m| m.mount_path.contains("conf") || m.mount_path.contains("/etc/"));
+    let configured =
+        container.args.iter().chain(&container.command).any(|a| a.contains("config_file") || a.contains("defaults-file"))
+            || container.volume_mounts.iter().any(|m| m.mount_path.contains("conf") || m.mount_path.contains("/etc/"));
     if configured {
         return None;
     }
@@ -176,7 +179,11 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
     addresses.push(&service.meta.name);
     // Reading an environment takes a while: only where some value names the database at all.
     let names_it = |container: &&Container| {
-        container.env.iter().filter_map(|v| v.value.as_deref()).any(|value| addresses.iter().any(|address| value.contains(address)))
+        container
+            .env
+            .iter()
+            .filter_map(|v| v.value.as_deref())
+            .any(|value| addresses.iter().any(|address| value.contains(address)))
     };
     let deployments = snapshot.deployments.iter().map(|d| ("Deployment", &d.meta, d.spec.replicas, &d.spec.template.spec));
     let sets = snapshot.stateful_sets.iter().map(|s| ("StatefulSet", &s.meta, s.spec.replicas, &s.spec.template.spec));
@@ -210,7 +217,13 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
         .collect()
 }
 
-fn found(facts: &Facts<'_>, service: &Service, client: &Client, limit: &Limit, (now, most, clients): (u64, u64, usize)) -> Finding {
+fn found(
+    facts: &Facts<'_>,
+    service: &Service,
+    client: &Client,
+    limit: &Limit,
+    (now, most, clients): (u64, u64, usize),
+) -> Finding {
     let object = ObjectRef::new(client.kind, &client.meta.namespace, &client.meta.name);
     let port = service.spec.ports.first().map_or(5432, |p| p.port);
     let database = format!("{}:{port}", service.meta.name);

@@ -73,11 +73,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 fn used<'a>(facts: &Facts<'a>, pod: &'a Pod) -> impl Iterator<Item = (ContainerView<'a>, &'a Usage)> {
     let snapshot = facts.snapshot;
     pod.containers().filter(|v| v.role != ContainerRole::Ephemeral && v.status.state.running.is_some()).filter_map(move |view| {
-        let key = UsageKey {
-            namespace: pod.meta.namespace.clone(),
-            pod: pod.meta.name.clone(),
-            container: view.status.name.clone(),
-        };
+        let key =
+            UsageKey { namespace: pod.meta.namespace.clone(), pod: pod.meta.name.clone(), container: view.status.name.clone() };
         Some((view, snapshot.usage.get(&key)?))
     })
 }
@@ -88,7 +85,8 @@ fn measured(pod: &Pod, container: &str, value: f64, at: Time) -> crate::diagnosi
 }
 
 fn near_limit(facts: &Facts<'_>, row: &Row, out: &mut Output) {
-    let Some(pod) = pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.resources.limits.contains_key("memory")))
+    let Some(pod) =
+        pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.resources.limits.contains_key("memory")))
     else {
         return;
     };

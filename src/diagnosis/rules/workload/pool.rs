@@ -33,12 +33,14 @@ static OVERFLOW: Pattern = Pattern::new(r"(?i)^(?:.*_)?MAX_?OVERFLOW$");
 static OTHER_POOL: Pattern = Pattern::new(r"(?i)redis|thread|http|kafka|celery|executor|mongo|rabbit|worker");
 /// Rails gives each Puma process a pool as large as its number of threads.
 const RAILS: &str = "RAILS_MAX_THREADS";
-static WORKERS: Pattern =
-    Pattern::new(r"(?i)^(?:WEB_CONCURRENCY|(?:UVICORN|GUNICORN|HYPERCORN|GRANIAN|PUMA|APP|API|WEB|NUM|MAX)_WORKERS|WORKERS|WORKER_COUNT)$");
+static WORKERS: Pattern = Pattern::new(
+    r"(?i)^(?:WEB_CONCURRENCY|(?:UVICORN|GUNICORN|HYPERCORN|GRANIAN|PUMA|APP|API|WEB|NUM|MAX)_WORKERS|WORKERS|WORKER_COUNT)$",
+);
 static WORKERS_FLAG: Pattern = Pattern::new(r"(?:^|\s)(?:--workers|--worker-count|-w)(?:[= ]+)(\d{1,3})\b");
 /// Pool settings in a connection URL: Prisma, Rails, sequelize, asyncpg.
-static URL_SIZE: Pattern =
-    Pattern::new(r"(?i)^[a-z][\w+.-]*://.*[?&](?:pool_size|connection_limit|pool|max_pool_size|pool_max_conns|maxPoolSize|max_size)=(\d{1,4})\b");
+static URL_SIZE: Pattern = Pattern::new(
+    r"(?i)^[a-z][\w+.-]*://.*[?&](?:pool_size|connection_limit|pool|max_pool_size|pool_max_conns|maxPoolSize|max_size)=(\d{1,4})\b",
+);
 
 /// The pool of a container, when a size is written.
 pub fn of(container: &Container) -> Option<Pool> {
@@ -95,11 +97,7 @@ mod tests {
 
     fn container(env: &[(&str, &str)], args: &[&str]) -> Container {
         let var = |(name, value): &(&str, &str)| EnvVar { name: (*name).into(), value: Some((*value).into()), value_from: None };
-        Container {
-            env: env.iter().map(var).collect(),
-            args: args.iter().map(|a| (*a).into()).collect(),
-            ..Container::default()
-        }
+        Container { env: env.iter().map(var).collect(), args: args.iter().map(|a| (*a).into()).collect(), ..Container::default() }
     }
 
     fn connections(env: &[(&str, &str)], args: &[&str]) -> Option<u64> {
@@ -124,7 +122,9 @@ mod tests {
         ] {
             assert_eq!(connections(&[(name, "20")], &[]), Some(20), "{name}");
         }
-        for name in ["REDIS_POOL_SIZE", "THREAD_POOL_SIZE", "DB_REDIS_POOL_SIZE", "DB_PORT", "DB_POOL_TIMEOUT", "KAFKA_MAX_POOL_SIZE"] {
+        for name in
+            ["REDIS_POOL_SIZE", "THREAD_POOL_SIZE", "DB_REDIS_POOL_SIZE", "DB_PORT", "DB_POOL_TIMEOUT", "KAFKA_MAX_POOL_SIZE"]
+        {
             assert_eq!(connections(&[(name, "20")], &[]), None, "{name}");
         }
     }
@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_pool_in_the_url_counts_and_its_password_is_not_quoted() {
-        let pool = of(&container(&[("DATABASE_URL", "postgresql://app:s3cret@db/app?connection_limit=12")], &[])).expect("a pool");
+        let pool =
+            of(&container(&[("DATABASE_URL", "postgresql://app:s3cret@db/app?connection_limit=12")], &[])).expect("a pool");
         assert_eq!(pool.connections(), 12);
         assert!(pool.read.iter().all(|(_, text)| !text.contains("s3cret")));
     }

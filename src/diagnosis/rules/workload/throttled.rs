@@ -8,8 +8,8 @@ use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target};
 use crate::diagnosis::rules::draft::{self, Draft};
-use crate::diagnosis::rules::probes::failure::{self, Failure};
 use crate::diagnosis::rules::pods::ProbeKind;
+use crate::diagnosis::rules::probes::failure::{self, Failure};
 use crate::diagnosis::rules::{logs, pattern::Pattern, pods};
 use crate::kinds::pod_spec::Container;
 use crate::kinds::pods::{ContainerRole, ContainerView, Pod};
@@ -52,7 +52,8 @@ const LATELY: usize = 20;
 static WORKERS: Pattern = Pattern::new(r"WORKER TIMEOUT \(pid:");
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
-    let Some(pod) = pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.resources.limits.contains_key("cpu"))) else {
+    let Some(pod) = pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.resources.limits.contains_key("cpu")))
+    else {
         return;
     };
     let mut suspected = false;
