@@ -20,6 +20,7 @@ pub mod scheduling;
 pub mod services;
 pub mod terminating;
 pub mod volumes;
+pub mod workload;
 
 /// Every rule, in the order of `causes.md`.
 pub static ALL: &[&Rule] = &[
@@ -60,4 +61,19 @@ pub static ALL: &[&Rule] = &[
     &nodes::evicted::EVICTED,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &workload::connections::CONNECTION_BUDGET,
+    &workload::throttled::CPU_THROTTLED,
+    &workload::memory::NEAR_LIMIT,
+    &workload::leak::LEAK,
+    &workload::worker_timeout::WORKER_TIMEOUT,
+    &workload::traffic::TRAFFIC,
 ];
+
+/// Rules on habits and cost. They say what is unwise, not what is broken: nothing they find is an incident. `X` runs them on the
+/// object it is asked about.
+pub static ADVICE: &[&Rule] = &[&workload::memory::OVERSIZED];
+
+/// Every rule there is, incidents first.
+pub fn every() -> impl Iterator<Item = &'static Rule> {
+    ALL.iter().chain(ADVICE).copied()
+}
