@@ -2,6 +2,7 @@
 
 use super::rule::Rule;
 
+pub mod api;
 pub mod commands;
 pub mod config;
 pub mod crash;
@@ -60,4 +61,18 @@ pub static ALL: &[&Rule] = &[
     &nodes::evicted::EVICTED,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &probes::flapping::FLAPPING,
+    &volumes::resize::CLAIM_RESIZE,
+    &scheduling::resize::RESIZE,
+    &rollouts::short::DAEMON_SET,
+    &rollouts::short::STATEFUL_SET,
+    &network::dns::DNS,
+    &network::policy::NETWORK_POLICY,
+    &services::route::HTTP_ROUTE,
+    &api::service::API_SERVICE,
+    &api::certificate::CERTIFICATE,
+    &api::certificate::TLS_SECRET,
+    &api::events::EVENTS,
+    &api::kubelet::KUBELET,
+    &api::remarks::REMARKS,
 ];
