@@ -28,7 +28,7 @@ pub struct Secret {
     pub keys: Option<Vec<Text>>,
     /// `Opaque`, `kubernetes.io/tls`, ...; `None` when only metadata was listed.
     pub kind: Option<Text>,
-    /// When its certificate expires, where the issuer noted it beside it (OpenShift does).
+    /// When its certificate expires, where the issuer noted it beside it.
     pub not_after: Option<Time>,
 }
 

@@ -1,5 +1,5 @@
-//! What extends the API and its certificates: APIServices, cert-manager's Certificates, IngressClasses, Gateway API routes.
-//! Clusters may lack the APIs of the last three.
+//! What extends the API and its certificates: aggregated APIs, certificates of cert-manager, classes of
+//! Ingresses, routes of the Gateway API. Clusters may lack the APIs of the last three.
 
 use serde::Deserialize;
 
@@ -88,7 +88,7 @@ pub struct CertificateStatus {
     pub renewal_time: Option<Time>,
 }
 
-/// An IngressClass.
+/// An `IngressClass`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct IngressClass {
@@ -97,7 +97,7 @@ pub struct IngressClass {
     pub meta: Meta,
 }
 
-/// An HTTPRoute of the Gateway API.
+/// An `HTTPRoute` of the Gateway API.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct HTTPRoute {

@@ -1,5 +1,5 @@
 //! Rollouts that do not get through.
 
 pub mod admission;
-pub mod stuck;
 pub mod short;
+pub mod stuck;

@@ -1,5 +1,5 @@
 //! Pods that find no node.
 
 pub mod message;
-pub mod unschedulable;
 pub mod resize;
+pub mod unschedulable;

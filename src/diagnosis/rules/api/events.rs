@@ -61,7 +61,11 @@ pub static SAID: [(&str, i32, Pattern); 5] = [
             r"the server has received too many requests and has asked us to try again later|etcdserver: (?:request timed out|leader changed|mvcc: database space exceeded|too many requests|no leader)|net/http: TLS handshake timeout|client rate limiter Wait returned an error|Timeout: request did not complete within requested timeout|the server was unable to return a response in the time allotted|leader ?election lost|stopped leading",
         ),
     ),
-    ("api-access-forbidden", 1, Pattern::new(r#"is forbidden: User "system:serviceaccount:([^"]+)" cannot (\w+ resource "[^"]+")"#)),
+    (
+        "api-access-forbidden",
+        1,
+        Pattern::new(r#"is forbidden: User "system:serviceaccount:([^"]+)" cannot (\w+ resource "[^"]+")"#),
+    ),
     (
         "certificate-expiring",
         1,

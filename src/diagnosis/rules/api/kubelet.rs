@@ -61,7 +61,10 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(
         Draft::new(facts, "node-not-ready", "Node", &node.meta)
             .rooted_in("Node", "", &node.meta.name)
-            .says(format!("the kubelet of node {} cannot be asked for logs: its serving certificate or port is broken", node.meta.name))
+            .says(format!(
+                "the kubelet of node {} cannot be asked for logs: its serving certificate or port is broken",
+                node.meta.name
+            ))
             .severity(Severity::Warning)
             .sure(Confidence::Likely)
             .fact("node", &node.meta.name)

@@ -14,8 +14,8 @@ use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::services::endpoints::selected;
 use crate::kinds::network::Service;
 use crate::kinds::{KindId, ObjectRef, Row};
-use crate::snapshot::evidence::LogLine;
 use crate::snapshot::LogKey;
+use crate::snapshot::evidence::LogLine;
 
 /// The rule.
 pub static DNS: Rule = Rule {
@@ -56,7 +56,10 @@ const RECENT: TimeDelta = TimeDelta::minutes(15);
 pub fn is_cluster_dns(service: &Service) -> bool {
     let name = &*service.meta.name;
     match &*service.meta.namespace {
-        "kube-system" => matches!(name, "kube-dns" | "coredns" | "rke2-coredns-rke2-coredns") || service.meta.label("k8s-app") == Some("kube-dns"),
+        "kube-system" => {
+            matches!(name, "kube-dns" | "coredns" | "rke2-coredns-rke2-coredns")
+                || service.meta.label("k8s-app") == Some("kube-dns")
+        }
         "openshift-dns" => name == "dns-default",
         _ => false,
     }
@@ -92,9 +95,11 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
 }
 
 fn base(facts: &Facts<'_>, service: &Service) -> Draft {
-    Draft::new(facts, "dns-failing", "Service", &service.meta)
-        .severity(Severity::Critical)
-        .rooted_in("Service", &service.meta.namespace, &service.meta.name)
+    Draft::new(facts, "dns-failing", "Service", &service.meta).severity(Severity::Critical).rooted_in(
+        "Service",
+        &service.meta.namespace,
+        &service.meta.name,
+    )
 }
 
 /// The workload behind it: of its pods, else the one whose template it would select.

@@ -81,7 +81,10 @@ fn silence(facts: &Facts<'_>, pod: &Pod) -> Option<Silence> {
             return None;
         }
         let known = pod.spec.container(name).and_then(context::database_of);
-        let host = found.group("host").map(|h| h.trim_matches(['[', ']']).to_owned()).or_else(|| known.as_ref().map(|e| e.host.clone()))?;
+        let host = found
+            .group("host")
+            .map(|h| h.trim_matches(['[', ']']).to_owned())
+            .or_else(|| known.as_ref().map(|e| e.host.clone()))?;
         let port = found.group("port").map(str::to_owned).or_else(|| known.and_then(|e| e.port));
         let quote = draft::log_line(log.pod.clone(), name, log.previous, text);
         Some(Silence { host, port: port.and_then(|p| p.parse().ok()), quote, container: name.to_string() })
@@ -97,7 +100,8 @@ fn by_name(facts: &Facts<'_>, pod: &Pod, silence: &Silence) -> Option<Finding> {
     let servers = selected(facts, dns);
     let server = servers.iter().find(|p| p.is_ready())?;
     let policies = isolating(facts, pod, "Egress");
-    let blocks = !policies.is_empty() && !policies.iter().any(|p| p.spec.egress.iter().any(|r| allows(facts, p, r, server, Some(53))));
+    let blocks =
+        !policies.is_empty() && !policies.iter().any(|p| p.spec.egress.iter().any(|r| allows(facts, p, r, server, Some(53))));
     blocks.then(|| find(facts, pod, &policies, silence, "egress", "does not allow it to ask the cluster DNS (port 53)"))
 }
 

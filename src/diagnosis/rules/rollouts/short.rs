@@ -91,7 +91,8 @@ fn of_daemon_set(facts: &Facts<'_>, set: &DaemonSet, pods: &[&Pod], short: bool)
         s.number_ready, s.desired_number_scheduled, s.updated_number_scheduled, s.number_misscheduled
     );
     let unready: Vec<&str> = pods.iter().filter(|p| !p.is_ready()).filter_map(|p| p.node_name.as_deref()).collect();
-    let mut says = if short { format!("it stays short of ready pods: {counts}") } else { format!("it runs where it should not: {counts}") };
+    let mut says =
+        if short { format!("it stays short of ready pods: {counts}") } else { format!("it runs where it should not: {counts}") };
     if let Some(node) = unready.first() {
         says.push_str(&format!("; not ready on node {node}"));
     }
@@ -111,7 +112,10 @@ fn of_daemon_set(facts: &Facts<'_>, set: &DaemonSet, pods: &[&Pod], short: bool)
 fn check_stateful_set(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Row::StatefulSet(set) = row else { return };
     let wanted = set.spec.replicas.unwrap_or(1);
-    if set.meta.deletion_timestamp.is_some() || !seen(&set.meta, set.status.observed_generation) || set.status.ready_replicas >= wanted {
+    if set.meta.deletion_timestamp.is_some()
+        || !seen(&set.meta, set.status.observed_generation)
+        || set.status.ready_replicas >= wanted
+    {
         return;
     }
     let mut pods: Vec<&Pod> = facts.snapshot.pods.controlled_by(&set.meta.uid).collect();
@@ -152,7 +156,10 @@ fn ordinal(pod: &Pod) -> usize {
 
 /// The last time one of its pods was made or turned.
 fn newest(pods: &[&Pod]) -> Option<Time> {
-    pods.iter().flat_map(|p| [p.meta.creation_timestamp, p.condition("Ready").and_then(|c| c.last_transition_time)]).flatten().max()
+    pods.iter()
+        .flat_map(|p| [p.meta.creation_timestamp, p.condition("Ready").and_then(|c| c.last_transition_time)])
+        .flatten()
+        .max()
 }
 
 /// True when nothing has moved for as long as a rollout may take.

@@ -52,13 +52,13 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let waiting = is("FileSystemResizePending").or_else(|| is("Resizing"));
     let since = failed.or(waiting).and_then(|c| c.last_transition_time).or(event.and_then(|e| e.first_seen()));
     if failed.is_none() && event.is_none() && infeasible.is_none() {
-        let Some(due) = waiting.and_then(|_| since).map(|s| s + PATIENCE) else { return };
+        let Some(due) = waiting.and(since).map(|s| s + PATIENCE) else { return };
         if facts.now < due {
             out.recheck_at(due);
             return;
         }
     }
-    let words = failed.map(|c| c.message()).filter(|m| !m.is_empty()).or(event.map(|e| e.text()));
+    let words = failed.map(Condition::message).filter(|m| !m.is_empty()).or(event.map(|e| e.text()));
     let why = match (words, waiting.map(|c| &*c.kind)) {
         (Some(words), _) => crate::text::ellipsis(words.trim_end_matches('.'), 200),
         (None, Some("FileSystemResizePending")) => "the file system grows when its pod is started anew".to_owned(),
