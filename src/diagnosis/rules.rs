@@ -21,6 +21,7 @@ pub mod scheduling;
 pub mod services;
 pub mod terminating;
 pub mod volumes;
+pub mod workload;
 
 /// Every rule, in the order of `causes.md`.
 pub static ALL: &[&Rule] = &[
@@ -75,4 +76,6 @@ pub static ALL: &[&Rule] = &[
     &api::events::EVENTS,
     &api::kubelet::KUBELET,
     &api::remarks::REMARKS,
+    &workload::worker_timeout::WORKER_TIMEOUT,
+    &workload::traffic::TRAFFIC,
 ];
