@@ -60,8 +60,6 @@ pub static ALL: &[&Rule] = &[
     &jobs::cron::CRON_JOB,
     &nodes::condition::NODE_CONDITION,
     &nodes::evicted::EVICTED,
-    &scaling::autoscaler::AUTOSCALER,
-    &scaling::budget::BUDGET,
     &probes::flapping::FLAPPING,
     &volumes::resize::CLAIM_RESIZE,
     &scheduling::resize::RESIZE,
@@ -76,6 +74,21 @@ pub static ALL: &[&Rule] = &[
     &api::events::EVENTS,
     &api::kubelet::KUBELET,
     &api::remarks::REMARKS,
+    &scaling::autoscaler::AUTOSCALER,
+    &scaling::budget::BUDGET,
+    &workload::connections::CONNECTION_BUDGET,
+    &workload::throttled::CPU_THROTTLED,
+    &workload::memory::NEAR_LIMIT,
+    &workload::leak::LEAK,
     &workload::worker_timeout::WORKER_TIMEOUT,
     &workload::traffic::TRAFFIC,
 ];
+
+/// Rules on habits and cost. They say what is unwise, not what is broken: nothing they find is an incident. `X` runs them on the
+/// object it is asked about.
+pub static ADVICE: &[&Rule] = &[&workload::memory::OVERSIZED];
+
+/// Every rule there is, incidents first.
+pub fn every() -> impl Iterator<Item = &'static Rule> {
+    ALL.iter().chain(ADVICE).copied()
+}

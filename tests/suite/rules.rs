@@ -23,6 +23,8 @@ struct Fixture {
     #[serde(default)]
     usage: Vec<UsageSample>,
     #[serde(default)]
+    throttling: Vec<ThrottlingSample>,
+    #[serde(default)]
     missing: Vec<String>,
     #[serde(default)]
     expect: Vec<Expected>,
@@ -48,6 +50,17 @@ struct UsageSample {
     at: Time,
     cpu: String,
     memory: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThrottlingSample {
+    namespace: String,
+    pod: String,
+    container: String,
+    at: Time,
+    periods: f64,
+    throttled: f64,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +114,14 @@ impl Fixture {
             let samples = vec![(key, amount(&sample.cpu), amount(&sample.memory))];
             snapshot.apply(Delta::Usage { samples, at: sample.at });
         }
+        for sample in &self.throttling {
+            let key = UsageKey {
+                namespace: sample.namespace.as_str().into(),
+                pod: sample.pod.as_str().into(),
+                container: sample.container.as_str().into(),
+            };
+            snapshot.apply(Delta::Throttling { samples: vec![(key, sample.periods, sample.throttled)], at: sample.at });
+        }
         snapshot
     }
 }
@@ -124,6 +145,7 @@ pub(crate) fn causes_of(now: &str, objects: Vec<Value>) -> BTreeSet<&'static str
         objects,
         logs: Vec::new(),
         usage: Vec::new(),
+        throttling: Vec::new(),
         missing: Vec::new(),
         expect: Vec::new(),
     };
@@ -163,7 +185,7 @@ fn fixtures(rule: &str, prefix: &str) -> Vec<(String, Fixture)> {
 #[test]
 fn fires_fixtures_yield_exactly_the_expected_findings() {
     let mut problems = Vec::new();
-    for rule in rules::ALL {
+    for rule in rules::every() {
         for (label, fixture) in fixtures(rule.name, "fires") {
             let snapshot = fixture.snapshot();
             let found = findings(rule, &Facts { snapshot: &snapshot, now: fixture.now });
@@ -203,7 +225,7 @@ fn check_expected(label: &str, fixture: &Fixture, found: &[Finding], problems: &
 #[test]
 fn quiet_fixtures_yield_nothing() {
     let mut problems = Vec::new();
-    for rule in rules::ALL {
+    for rule in rules::every() {
         for (label, fixture) in fixtures(rule.name, "quiet") {
             assert!(fixture.expect.is_empty(), "{label}: a quiet fixture expects nothing");
             let snapshot = fixture.snapshot();
@@ -218,7 +240,7 @@ fn quiet_fixtures_yield_nothing() {
 #[test]
 fn every_finding_quotes_evidence_and_has_complete_fixes() {
     let mut problems = Vec::new();
-    for rule in rules::ALL {
+    for rule in rules::every() {
         for (label, fixture) in fixtures(rule.name, "fires") {
             let snapshot = fixture.snapshot();
             let facts = Facts { snapshot: &snapshot, now: fixture.now };
@@ -259,7 +281,7 @@ fn check_finding(label: &str, rule: &Rule, facts: &Facts<'_>, finding: &Finding,
 fn every_rule_has_fixtures_a_page_and_known_causes() {
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
-    for rule in rules::ALL {
+    for rule in rules::every() {
         let mut problem = |text: &str| problems.push(format!("{}: {text}", rule.name));
         if !names.insert(rule.name) {
             problem("another rule has the same name");
@@ -292,7 +314,7 @@ fn every_fixture_folder_belongs_to_a_rule() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            assert!(rules::ALL.iter().any(|r| r.name == name), "tests/fixtures/rules/{name}: no such rule");
+            assert!(rules::every().any(|r| r.name == name), "tests/fixtures/rules/{name}: no such rule");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Subject;
 use crate::changes::references::config_of;
 use crate::diagnosis::rules::network::dns::is_cluster_dns;
+use crate::diagnosis::rules::workload::connections;
 use crate::kinds::pod_spec::PodSpec;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Meta, ObjectRef, Row};
@@ -85,6 +86,7 @@ impl Touched {
                 self.services.entry(namespace).or_default().insert(service.meta.name.clone());
             }
             Row::Deployment(_) | Row::StatefulSet(_) | Row::ReplicaSet(_) => {
+                self.databases(snapshot, row);
                 self.scaled.entry(namespace).or_default().insert((row.kind().name().into(), meta.name.clone()));
             }
             Row::IngressClass(_) => {
@@ -95,6 +97,12 @@ impl Touched {
                 let pods = snapshot.pods.in_namespace(&namespace);
                 self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
+            Row::HorizontalPodAutoscaler(scaler) => {
+                let target = &scaler.spec.scale_target_ref;
+                if let Some(row) = snapshot.find(&ObjectRef::new(&target.kind, &namespace, &target.name)) {
+                    self.databases(snapshot, &row);
+                }
+            }
             Row::APIService(_)
             | Row::Certificate(_)
             | Row::HTTPRoute(_)
@@ -104,10 +112,20 @@ impl Touched {
             | Row::Job(_)
             | Row::CronJob(_)
             | Row::Ingress(_)
-            | Row::HorizontalPodAutoscaler(_)
             | Row::ResourceQuota(_)
             | Row::PodDisruptionBudget(_) => {}
         }
+    }
+
+    /// The database Services a workload points to: how many connections they are asked for depends on it.
+    fn databases(&mut self, snapshot: &Snapshot, row: &Row) {
+        let (meta, spec) = match row {
+            Row::Deployment(d) => (&d.meta, &d.spec.template.spec),
+            Row::StatefulSet(s) => (&s.meta, &s.spec.template.spec),
+            _ => return,
+        };
+        let services = connections::databases_of(snapshot, &meta.namespace, spec);
+        self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
     }
 
     /// An object that something was said about: itself and its owners.
