@@ -6,7 +6,7 @@ use super::{Bundle, times};
 use crate::snapshot::UsageKey;
 use crate::text::quantity;
 
-/// Takes the samples of a kubelet summary or a `PodMetricsList`. False when `value` is neither.
+/// Takes the samples of a kubelet summary or of one `PodMetrics`. False when `value` is neither.
 pub(super) fn take(bundle: &mut Bundle, value: &Value) -> bool {
     if value.get("node").is_some() && value.pointer("/pods").is_some_and(Value::is_array) {
         for pod in array(value, "pods") {
@@ -14,12 +14,15 @@ pub(super) fn take(bundle: &mut Bundle, value: &Value) -> bool {
         }
         return true;
     }
-    match value.get("kind").and_then(Value::as_str) {
-        Some("PodMetricsList") => array(value, "items").for_each(|pod| metrics_pod(bundle, pod)),
-        Some("PodMetrics") => metrics_pod(bundle, value),
-        _ => return false,
+    take_item(bundle, value.get("kind").and_then(Value::as_str).unwrap_or_default(), value)
+}
+
+/// Takes one object of that kind. False when it holds no usage.
+pub(super) fn take_item(bundle: &mut Bundle, kind: &str, value: &Value) -> bool {
+    if kind == "PodMetrics" {
+        metrics_pod(bundle, value);
     }
-    true
+    kind == "PodMetrics"
 }
 
 fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
