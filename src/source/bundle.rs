@@ -67,6 +67,8 @@ pub struct Bundle {
     logs: BTreeMap<LogKey, LogExcerpt>,
     log_files: BTreeMap<LogKey, u32>,
     usage: BTreeMap<UsageKey, (Time, f64, f64)>,
+    throttling: BTreeMap<UsageKey, (f64, f64)>,
+    throttled_at: Option<Time>,
 }
 
 /// One copy of an object, and the file it was found in.
@@ -156,6 +158,10 @@ impl Bundle {
         }
         for (key, &(at, cpu, memory)) in &self.usage {
             tell(Delta::Usage { samples: vec![(key.clone(), cpu, memory)], at });
+        }
+        if !self.throttling.is_empty() {
+            let samples = self.throttling.iter().map(|(key, &(periods, held))| (key.clone(), periods, held)).collect();
+            tell(Delta::Throttling { samples, at: self.throttled_at.unwrap_or(at) });
         }
     }
 

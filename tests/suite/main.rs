@@ -13,6 +13,7 @@ mod bundle;
 mod bundle_layouts;
 mod captures;
 mod catalogue;
+mod cause_scenarios;
 mod changes;
 mod cli;
 mod config;

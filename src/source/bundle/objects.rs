@@ -122,6 +122,12 @@ impl Visitor for Reader<'_> {
             self.texts.insert(path.to_owned());
         } else if start.starts_with(['{', '[']) {
             self.documents(path, true, &mut content);
+        } else if start.starts_with("# HELP ") || start.starts_with("# TYPE ") {
+            if usage::take_exposition(self.bundle, &mut content) {
+                self.bundle.used += 1;
+            } else {
+                self.skip(path, "metrics of something else", false);
+            }
         } else if documents::looks_like_yaml(&head) {
             self.documents(path, false, &mut content);
         } else if refusals::take_text(self.bundle, &head) {
