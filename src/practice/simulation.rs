@@ -12,6 +12,7 @@ use super::controllers::persistent_volume::PersistentVolumeController;
 use super::controllers::replica_set::ReplicaSetController;
 use super::controllers::resource_quota::ResourceQuotaController;
 use super::controllers::{Controller, drive};
+use super::custom::Definitions;
 use super::kubelet::Kubelets;
 use super::kubelet::node::{DeadNodes, NodeReports};
 use super::recorder::Recorder;
@@ -64,6 +65,7 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
         scenario::history::settle(&store);
     }
     let mut crew = Crew { tasks: JoinSet::new(), store: store.clone(), clock: clock.clone() };
+    crew.hire(Definitions::new(store.clone()));
     crew.hire(NamespaceController::new(store.clone(), clock.clone()));
     crew.hire(DeploymentController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(ReplicaSetController::new(store.clone(), clock.clone(), recorder.clone()));
