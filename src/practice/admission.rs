@@ -23,8 +23,7 @@ static PLUGINS: &[Plugin] =
 /// Asks every plugin about a new object, which must have its name and namespace.
 pub fn admit(store: &Store, resource: &'static ResourceType, object: &mut Value) -> Result<(), Status> {
     for plugin in PLUGINS {
-        plugin(store, resource, object)
-            .map_err(|why| Status::forbidden(resource, super::object::name(object), &why))?;
+        plugin(store, resource, object).map_err(|why| Status::forbidden(resource, super::object::name(object), &why))?;
     }
     Ok(())
 }

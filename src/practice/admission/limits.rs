@@ -56,8 +56,9 @@ fn outside(container: &Value, item: &Value) -> Vec<String> {
     for (what, least) in object::fields(item, "/min") {
         match own("requests", what).or_else(|| own("limits", what)) {
             None => refusals.push(format!("minimum {what} usage per Container is {}.  No request is specified", said(least))),
-            Some(request) if quantity::parse(request) < quantity::parse(least) => refusals
-                .push(format!("minimum {what} usage per Container is {}, but request is {}", said(least), said(request))),
+            Some(request) if quantity::parse(request) < quantity::parse(least) => {
+                refusals.push(format!("minimum {what} usage per Container is {}, but request is {}", said(least), said(request)))
+            }
             Some(_) => {}
         }
     }
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn defaults_are_filled_in_and_extremes_refused() {
-        let item = json!({"type": "Container", "default": {"memory": "256Mi"}, "max": {"memory": "512Mi"}, "min": {"cpu": "100m"}});
+        let item =
+            json!({"type": "Container", "default": {"memory": "256Mi"}, "max": {"memory": "512Mi"}, "min": {"cpu": "100m"}});
         let mut container = json!({"name": "app"});
         fill_in(&mut container, &item);
         assert_eq!(container["resources"]["limits"]["memory"], "256Mi");

@@ -47,7 +47,8 @@ fn listed(names: &[&str]) -> String {
 
 /// A violation by the containers for which `wrong` holds.
 fn by_container(pod: &Value, wrong: impl Fn(&Value) -> bool, say: impl Fn(String) -> String) -> Option<String> {
-    let names: Vec<&str> = all(pod).filter(|container| wrong(container)).map(|container| object::text(container, "/name")).collect();
+    let names: Vec<&str> =
+        all(pod).filter(|container| wrong(container)).map(|container| object::text(container, "/name")).collect();
     (!names.is_empty()).then(|| say(listed(&names)))
 }
 
@@ -60,9 +61,8 @@ fn baseline(pod: &Value) -> Vec<String> {
         .filter(|volume| volume.get("hostPath").is_some())
         .map(|volume| format!("{:?}", object::text(volume, "/name")))
         .collect();
-    let host_port = |container: &Value| {
-        object::items(container, "/ports").iter().any(|port| object::int(port, "/hostPort").unwrap_or(0) > 0)
-    };
+    let host_port =
+        |container: &Value| object::items(container, "/ports").iter().any(|port| object::int(port, "/hostPort").unwrap_or(0) > 0);
     [
         (!shared.is_empty()).then(|| format!("host namespaces ({})", shared.join(", "))),
         (!paths.is_empty())
@@ -81,9 +81,7 @@ fn baseline(pod: &Value) -> Vec<String> {
 
 fn restricted(pod: &Value) -> Vec<String> {
     let of_pod = |field: &str| object::at(pod, &format!("/spec/securityContext/{field}"));
-    let drops_all = |container: &Value| {
-        object::items(container, "/securityContext/capabilities/drop").contains(&json!("ALL"))
-    };
+    let drops_all = |container: &Value| object::items(container, "/securityContext/capabilities/drop").contains(&json!("ALL"));
     let may_be_root = |container: &Value| {
         let own = object::at(container, "/securityContext/runAsNonRoot");
         (if own.is_null() { of_pod("runAsNonRoot") } else { own }) != &json!(true)
@@ -126,7 +124,8 @@ mod tests {
         assert!(baseline(&pod).is_empty());
         let found = restricted(&pod);
         assert_eq!(found.len(), 4);
-        let first = "allowPrivilegeEscalation != false (container \"app\" must set securityContext.allowPrivilegeEscalation=false)";
+        let first =
+            "allowPrivilegeEscalation != false (container \"app\" must set securityContext.allowPrivilegeEscalation=false)";
         assert_eq!(found.first().map(String::as_str), Some(first));
     }
 }

@@ -73,7 +73,9 @@ fn limits(what: &str, kind: &ResourceType) -> bool {
                 || (what.starts_with("requests.") && what != "requests.storage")
                 || what == "count/pods"
         }
-        "persistentvolumeclaims" => ["persistentvolumeclaims", "requests.storage", "count/persistentvolumeclaims"].contains(&what),
+        "persistentvolumeclaims" => {
+            ["persistentvolumeclaims", "requests.storage", "count/persistentvolumeclaims"].contains(&what)
+        }
         plural => what == plural || what == counter(kind),
     }
 }
@@ -152,7 +154,8 @@ mod tests {
     fn a_second_pod_is_refused_in_the_words_of_the_capture() {
         let store = Store::new(Clock::new(1.0), 1);
         let writer = Writer::update("test");
-        let quota = json!({"metadata": {"name": "small", "namespace": "prod"}, "spec": {"hard": {"pods": "1", "requests.cpu": "10m"}}});
+        let quota =
+            json!({"metadata": {"name": "small", "namespace": "prod"}, "spec": {"hard": {"pods": "1", "requests.cpu": "10m"}}});
         store.create(&RESOURCE_QUOTAS, quota.clone(), writer).unwrap();
         let pod = |name: &str, cpu: &str| {
             json!({"metadata": {"name": name, "namespace": "prod"},
@@ -161,9 +164,13 @@ mod tests {
         store.create(&PODS, pod("one", "5m"), writer).unwrap();
         let refused = store.create(&PODS, pod("two", "5m"), writer).unwrap_err();
         assert_eq!(refused.code, 403);
-        assert_eq!(refused.message, "pods \"two\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1");
+        assert_eq!(
+            refused.message,
+            "pods \"two\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"
+        );
         assert_eq!(rendered(&used(&store, &quota)), json!({"pods": "1", "requests.cpu": "5m"}));
-        let silent = json!({"metadata": {"name": "x", "namespace": "prod"}, "spec": {"containers": [{"name": "app", "image": "nginx"}]}});
+        let silent =
+            json!({"metadata": {"name": "x", "namespace": "prod"}, "spec": {"containers": [{"name": "app", "image": "nginx"}]}});
         let refused = store.create(&PODS, silent, writer).unwrap_err();
         assert!(refused.message.ends_with("failed quota: small: must specify requests.cpu for: app"), "{}", refused.message);
     }

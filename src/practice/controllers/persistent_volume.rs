@@ -61,12 +61,14 @@ impl PersistentVolumeController {
         let size = |volume: &Value| quantity::parse(object::at(volume, "/spec/capacity/storage"));
         let fits = |volume: &Arc<Value>| {
             let reserved = object::text(volume, "/spec/claimRef/name");
-            let mine = reserved == object::name(claim)
-                && object::text(volume, "/spec/claimRef/namespace") == object::namespace(claim);
+            let mine =
+                reserved == object::name(claim) && object::text(volume, "/spec/claimRef/namespace") == object::namespace(claim);
             (reserved.is_empty() || mine)
                 && object::text(volume, "/spec/storageClassName") == class
                 && size(volume) >= wanted
-                && object::items(claim, "/spec/accessModes").iter().all(|mode| object::items(volume, "/spec/accessModes").contains(mode))
+                && object::items(claim, "/spec/accessModes")
+                    .iter()
+                    .all(|mode| object::items(volume, "/spec/accessModes").contains(mode))
         };
         let mut volumes: Vec<_> = self.store.list(&PERSISTENT_VOLUMES, None).into_iter().filter(fits).collect();
         volumes.sort_by(|left, right| size(left).total_cmp(&size(right)));

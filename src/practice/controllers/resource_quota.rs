@@ -33,9 +33,10 @@ impl Controller for ResourceQuotaController {
             return vec![(namespace, object::name(&change.object).to_owned())];
         }
         // Only what comes, goes or ends changes a count.
-        let ended = change.previous.as_ref().is_some_and(|before| {
-            object::is_finished_pod(before) != object::is_finished_pod(&change.object)
-        });
+        let ended = change
+            .previous
+            .as_ref()
+            .is_some_and(|before| object::is_finished_pod(before) != object::is_finished_pod(&change.object));
         if !(change.is_added() || change.is_deleted() || ended) {
             return Vec::new();
         }
@@ -45,7 +46,8 @@ impl Controller for ResourceQuotaController {
 
     fn reconcile(&mut self, key: &Key) -> Option<Duration> {
         let quota = self.store.get(&RESOURCE_QUOTAS, &key.0, &key.1)?;
-        let status = json!({"hard": object::at(&quota, "/spec/hard"), "used": quota::rendered(&quota::used(&self.store, &quota))});
+        let status =
+            json!({"hard": object::at(&quota, "/spec/hard"), "used": quota::rendered(&quota::used(&self.store, &quota))});
         let writer = Writer::status("kube-controller-manager");
         let _ = self.store.modify(&RESOURCE_QUOTAS, &key.0, &key.1, writer, |quota| object::put(quota, &["status"], status));
         None

@@ -54,7 +54,10 @@ fn attach_complaint(host: &Host<'_>) -> Option<String> {
             .map(|pod| object::name(pod))
             .collect();
         if !holders.is_empty() {
-            return Some(format!("Multi-Attach error for volume {name:?} Volume is already used by pod(s) {}", holders.join(", ")));
+            return Some(format!(
+                "Multi-Attach error for volume {name:?} Volume is already used by pod(s) {}",
+                holders.join(", ")
+            ));
         }
     }
     None

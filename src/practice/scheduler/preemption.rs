@@ -65,6 +65,5 @@ fn fits_without(pod: &Value, node: &Value, nodes: &[Arc<Value>], placed: &[Arc<V
     let gone = |other: &Arc<Value>| victims.iter().any(|victim| object::uid(victim) == object::uid(other));
     let left: Vec<_> = placed.iter().filter(|other| !gone(other)).cloned().collect();
     let taken = fit::usage(&left).get(object::name(node)).copied().unwrap_or_default();
-    fit::obstacles(pod, node, taken).is_empty()
-        && relations::Neighbours { nodes, pods: &left }.obstacles(pod, node).is_empty()
+    fit::obstacles(pod, node, taken).is_empty() && relations::Neighbours { nodes, pods: &left }.obstacles(pod, node).is_empty()
 }

@@ -43,7 +43,11 @@ impl Neighbours<'_> {
         if repelled {
             found.push(passing("node(s) didn't satisfy existing pods anti-affinity rules"));
         }
-        found.extend(object::items(pod, "/spec/topologySpreadConstraints").iter().filter_map(|constraint| self.spread(pod, constraint, node)));
+        found.extend(
+            object::items(pod, "/spec/topologySpreadConstraints")
+                .iter()
+                .filter_map(|constraint| self.spread(pod, constraint, node)),
+        );
         found.extend(self.other_resources(pod, node));
         found
     }
@@ -88,7 +92,8 @@ impl Neighbours<'_> {
         let counts = |other: &&Arc<Value>| {
             object::namespace(other) == object::namespace(pod) && object::selects(selector, object::at(other, "/metadata/labels"))
         };
-        let mut by_domain: BTreeMap<String, i64> = self.nodes.iter().filter_map(|node| domain(node)).map(|name| (name, 0)).collect();
+        let mut by_domain: BTreeMap<String, i64> =
+            self.nodes.iter().filter_map(|node| domain(node)).map(|name| (name, 0)).collect();
         for other in self.pods.iter().filter(counts) {
             let home = self.nodes.iter().find(|home| object::name(home) == object::text(other, "/spec/nodeName"));
             if let Some(count) = home.and_then(|home| domain(home)).and_then(|name| by_domain.get_mut(&name)) {
@@ -97,10 +102,8 @@ impl Neighbours<'_> {
         }
         let least = by_domain.values().min().copied().unwrap_or(0);
         let after = by_domain.get(&here).copied().unwrap_or(0) + 1;
-        (after - least > object::int(constraint, "/maxSkew").unwrap_or(1)).then(|| Obstacle {
-            reason: "node(s) didn't match pod topology spread constraints".to_owned(),
-            preemptible: true,
-        })
+        (after - least > object::int(constraint, "/maxSkew").unwrap_or(1))
+            .then(|| Obstacle { reason: "node(s) didn't match pod topology spread constraints".to_owned(), preemptible: true })
     }
 
     fn other_resources(&self, pod: &Value, node: &Value) -> Vec<Obstacle> {

@@ -49,7 +49,8 @@ impl Claims {
         let labels = object::at(node, "/metadata/labels");
         self.volumes.iter().all(|volume| {
             let terms = object::items(volume, "/spec/nodeAffinity/required/nodeSelectorTerms");
-            let holds = |term: &Value| object::items(term, "/matchExpressions").iter().all(|e| object::expression_holds(e, labels));
+            let holds =
+                |term: &Value| object::items(term, "/matchExpressions").iter().all(|e| object::expression_holds(e, labels));
             terms.is_empty() || terms.iter().any(holds)
         })
     }

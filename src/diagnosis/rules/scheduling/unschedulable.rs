@@ -381,7 +381,11 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
                 ),
             ));
         }
-        "insufficient-cpu" | "insufficient-memory" | "insufficient-resource" | "pod-affinity-unsatisfied" | "host-port-conflict" => {
+        "insufficient-cpu"
+        | "insufficient-memory"
+        | "insufficient-resource"
+        | "pod-affinity-unsatisfied"
+        | "host-port-conflict" => {
             fixes.extend(room(facts, finding));
         }
         _ => {}

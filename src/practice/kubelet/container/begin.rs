@@ -193,10 +193,8 @@ impl Container {
 
     /// Runs the postStart hook: one that fails has the container killed (`kuberuntime_container.go`).
     fn post_start(&mut self, host: &mut Host<'_>) {
-        let words: Vec<&str> = object::items(&self.spec, "/lifecycle/postStart/exec/command")
-            .iter()
-            .filter_map(serde_json::Value::as_str)
-            .collect();
+        let words: Vec<&str> =
+            object::items(&self.spec, "/lifecycle/postStart/exec/command").iter().filter_map(serde_json::Value::as_str).collect();
         let line = words.join(" ");
         if !(line.contains("exit 1") || line.ends_with("false") || words.iter().any(|word| word.contains("missing"))) {
             return;
