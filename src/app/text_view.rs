@@ -124,7 +124,7 @@ pub fn open_explain(state: &mut State) -> Vec<Effect> {
             lines.push(String::new());
         }
     }
-    for rule in rules::ALL.iter().filter(|r| r.causes.contains(&incident.cause)) {
+    for rule in rules::every().filter(|r| r.causes.contains(&incident.cause)) {
         lines.push(format!("Rule {}", rule.name));
         lines.extend(rule.doc.lines().map(|line| format!("  {}", line.trim())));
         lines.push(String::new());

@@ -96,6 +96,13 @@ impl Throttling {
         if self.last.is_some_and(|(_, before, _)| periods < before) {
             *self = Self::default();
         }
+        // What was long ago says little about now: the window moves on once it is twice as wide as is asked for.
+        if let (Some((_, first, _)), Some(before)) = (self.first, self.last)
+            && periods - first > 6000.0
+            && periods - before.1 >= 3000.0
+        {
+            self.first = Some(before);
+        }
         self.first = self.first.or(Some((at, periods, throttled)));
         self.last = Some((at, periods, throttled));
     }

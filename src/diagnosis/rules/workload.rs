@@ -3,5 +3,10 @@
 //! Invariant: these fire on measured or written facts only. What is merely unwise is advice ([`super::ADVICE`]), never an incident.
 
 pub mod access_log;
+pub mod connections;
+pub mod leak;
+pub mod memory;
+pub mod pool;
+pub mod throttled;
 pub mod traffic;
 pub mod worker_timeout;
