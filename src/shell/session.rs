@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::demo::{self, Practice};
-use crate::app::msg::{ConnectFailure, ConnectedInfo};
 use crate::app::Msg;
+use crate::app::msg::{ConnectFailure, ConnectedInfo};
 use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;

@@ -82,7 +82,8 @@ fn visible(paint: &Paint<'_>, width: usize, height: usize) -> Vec<Line<'static>>
 fn title(logs: &Logs) -> String {
     let Some(spec) = &logs.spec else { return String::new() };
     let run = if spec.previous { " previous run" } else { "" };
-    let containers = if logs.also.is_empty() { spec.container.to_string() } else { format!("{} containers", logs.also.len() + 1) };
+    let containers =
+        if logs.also.is_empty() { spec.container.to_string() } else { format!("{} containers", logs.also.len() + 1) };
     let mut title = format!("{} {containers}{run}", short_name(&spec.pod, 30));
     if !logs.why.is_empty() {
         title.push_str(&format!("  {}", logs.why));

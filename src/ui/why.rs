@@ -111,9 +111,11 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         let does = format!("takes what was done back: {}", back.intent);
         let text = wrap(&does, width.saturating_sub(key.len() + 2));
         let lead = |at: usize| if at == 0 { format!("{key}  ") } else { " ".repeat(key.len() + 2) };
-        lines.extend(text.into_iter().enumerate().map(|(at, part)| {
-            Line::from(vec![paint.span(Role::Key, lead(at)), paint.span(Role::Text, part)])
-        }));
+        lines.extend(
+            text.into_iter()
+                .enumerate()
+                .map(|(at, part)| Line::from(vec![paint.span(Role::Key, lead(at)), paint.span(Role::Text, part)])),
+        );
     }
     let (_, role) = paint.severity(incident.severity);
     for line in wrap(&redact::text(&incident.summary), width) {

@@ -46,7 +46,14 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Zoom if state.views.is_empty() => state.cockpit.zoomed = !state.cockpit.zoomed,
         Action::Back if state.logs.filter.is_some() => state.logs.unfilter(),
         Action::Zoom | Action::Back => return keys::leave(state),
-        Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp | Action::Left | Action::Right => {
+        Action::Down
+        | Action::Up
+        | Action::Top
+        | Action::Bottom
+        | Action::PageDown
+        | Action::PageUp
+        | Action::Left
+        | Action::Right => {
             state.logs.scroll(hit.action, page);
         }
         _ => {}
@@ -156,8 +163,8 @@ fn saved(line: &Entry) -> String {
 
 /// Keys while a filter is typed; `None` when none is.
 pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
-    let visible =
-        matches!(state.views.last(), Some(View::Logs)) || (state.views.is_empty() && state.cockpit.focus == crate::app::Pane::Logs);
+    let visible = matches!(state.views.last(), Some(View::Logs))
+        || (state.views.is_empty() && state.cockpit.focus == crate::app::Pane::Logs);
     if !visible || state.logs.typing.is_none() {
         return None;
     }
