@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 pub mod access;
+mod admission;
 pub mod api;
 mod apply;
 pub mod base64;
