@@ -2,6 +2,7 @@
 
 use super::rule::Rule;
 
+pub mod api;
 pub mod commands;
 pub mod config;
 pub mod crash;
@@ -59,6 +60,20 @@ pub static ALL: &[&Rule] = &[
     &jobs::cron::CRON_JOB,
     &nodes::condition::NODE_CONDITION,
     &nodes::evicted::EVICTED,
+    &probes::flapping::FLAPPING,
+    &volumes::resize::CLAIM_RESIZE,
+    &scheduling::resize::RESIZE,
+    &rollouts::short::DAEMON_SET,
+    &rollouts::short::STATEFUL_SET,
+    &network::dns::DNS,
+    &network::policy::NETWORK_POLICY,
+    &services::route::HTTP_ROUTE,
+    &api::service::API_SERVICE,
+    &api::certificate::CERTIFICATE,
+    &api::certificate::TLS_SECRET,
+    &api::events::EVENTS,
+    &api::kubelet::KUBELET,
+    &api::remarks::REMARKS,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
     &workload::start::SLOW_START,

@@ -10,6 +10,7 @@
 )]
 mod actions;
 mod bundle;
+mod bundle_layouts;
 mod captures;
 mod catalogue;
 mod cause_scenarios;
