@@ -18,6 +18,8 @@ mod changes;
 mod cli;
 mod config;
 mod connect;
+mod dead_keys;
+
 mod door;
 mod engine;
 mod fake_api;
