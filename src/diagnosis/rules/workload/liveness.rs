@@ -83,7 +83,9 @@ fn probe_quote(pod: &Pod, container: &Container, probe: &Probe) -> crate::diagno
 }
 
 fn killing(facts: &Facts<'_>, row: &Row, out: &mut Output) {
-    let Some(pod) = pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.liveness_probe.is_some())) else { return };
+    let Some(pod) = pods::live_pod(row).filter(|pod| pod.spec.containers.iter().any(|c| c.liveness_probe.is_some())) else {
+        return;
+    };
     for ending in pods::endings(facts, pod, out) {
         let (End::Probe(event, ProbeKind::Liveness), Some(container)) = (ending.end, pod.spec.container(ending.name())) else {
             continue;

@@ -42,13 +42,15 @@ static WORDS: Pattern = Pattern::new(r"(?i)migrat|alembic|flyway|liquibase|\bgoo
 
 /// True for Jobs that change a schema, by their name or command.
 pub fn is_migration(job: &Job) -> bool {
-    let runs = || job.spec.template.spec.containers.iter().flat_map(|c| c.command.iter().chain(&c.args)).any(|w| WORDS.is_match(w));
+    let runs =
+        || job.spec.template.spec.containers.iter().flat_map(|c| c.command.iter().chain(&c.args)).any(|w| WORDS.is_match(w));
     WORDS.is_match(&job.meta.name) || runs()
 }
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Row::Job(job) = row else { return };
-    let failed = ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
+    let failed =
+        ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
     let fails = failed.is_some() || job.status.failed > 0 && job.status.succeeded == 0 && job.status.completion_time.is_none();
     if !fails || job.meta.deletion_timestamp.is_some() || !is_migration(job) {
         return;
@@ -87,11 +89,16 @@ fn quoted_failures(job: &Job) -> crate::diagnosis::finding::Evidence {
 
 /// True when a pod of the Job names its own cause.
 fn pods_say_why(facts: &Facts<'_>, job: &Job) -> bool {
-    facts.snapshot.controlled_by(KindId::Pod, &job.meta.uid).into_iter().filter_map(|key| facts.snapshot.row(KindId::Pod, &key)).any(|pod| {
-        let mut seen = Output::default();
-        (CRASH_FROM_LOG.check)(facts, &pod, &mut seen);
-        seen.findings.iter().any(|f| f.cause.cause().is_some_and(|cause| !cause.generic))
-    })
+    facts
+        .snapshot
+        .controlled_by(KindId::Pod, &job.meta.uid)
+        .into_iter()
+        .filter_map(|key| facts.snapshot.row(KindId::Pod, &key))
+        .any(|pod| {
+            let mut seen = Output::default();
+            (CRASH_FROM_LOG.check)(facts, &pod, &mut seen);
+            seen.findings.iter().any(|f| f.cause.cause().is_some_and(|cause| !cause.generic))
+        })
 }
 
 /// The same release, or the same image under a name that begins alike.

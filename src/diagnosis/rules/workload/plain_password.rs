@@ -73,7 +73,10 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         return vec![edit(finding, format!("Take {variable} from a Secret"), why)];
     }
     let secret = format!("{}-{}", workload.name, variable.to_lowercase().replace('_', "-"));
-    let create = kubectl(&workload.namespace, format!("create secret generic {} --from-literal={variable}=\"${variable}\"", quoted(&secret)));
+    let create = kubectl(
+        &workload.namespace,
+        format!("create secret generic {} --from-literal={variable}=\"${variable}\"", quoted(&secret)),
+    );
     let refer = kubectl(
         &workload.namespace,
         format!("set env {} -c {} --from=secret/{} --keys={variable}", target(workload), quoted(container), quoted(&secret)),

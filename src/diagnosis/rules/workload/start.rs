@@ -74,7 +74,9 @@ static READY: Pattern = Pattern::new(
 /// Seconds from the start until the kubelet kills a container that never answers.
 fn budget(probe: &Probe) -> i64 {
     let period = probe.period_seconds.unwrap_or(10);
-    probe.initial_delay_seconds.unwrap_or(0) + period * (probe.failure_threshold.unwrap_or(3) - 1).max(0) + probe.timeout_seconds.unwrap_or(1)
+    probe.initial_delay_seconds.unwrap_or(0)
+        + period * (probe.failure_threshold.unwrap_or(3) - 1).max(0)
+        + probe.timeout_seconds.unwrap_or(1)
 }
 
 /// The liveness probe of a container without a startup probe.
@@ -144,7 +146,9 @@ fn margin(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     for view in pod.containers().filter(|v| v.role == ContainerRole::Main) {
         let Some(container) = pod.spec.container(&view.status.name) else { continue };
         let (Some(probe), Some(log)) = (unguarded(container), logs::known(facts, pod, &container.name)) else { continue };
-        let Some(started) = view.status.state.running.as_ref().and_then(|r| r.started_at).filter(|_| !log.previous) else { continue };
+        let Some(started) = view.status.state.running.as_ref().and_then(|r| r.started_at).filter(|_| !log.previous) else {
+            continue;
+        };
         let Some((need, line)) = needed(&log, started) else { continue };
         let (given, need_s) = (budget(probe), need.num_seconds());
         if need_s * 5 < given * 4 || need_s < 5 || need_s > given + probe.period_seconds.unwrap_or(10) {
