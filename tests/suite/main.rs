@@ -26,6 +26,8 @@ mod fake_api;
 mod flows;
 mod live;
 mod practice_api;
+mod practice_capture;
+mod practice_conformance;
 mod practice_kubectl;
 mod practice_sim;
 mod report;
