@@ -2,6 +2,7 @@
 //! reasons, the events' words) is looked for in the practice ones. The table of differences is printed; each has its reason here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use k3am::practice::resources::{CONFIG_MAPS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, ResourceType, SECRETS, SERVICES};
@@ -10,9 +11,25 @@ use k3am::practice::{Options, PracticeCluster};
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// Differences that are meant: a part of the line they stand in, and why.
-const EXPLAINED: &[(&str, &str)] =
-    &[("fastapi-deployment ", "the capture broke this deployment half-way; applied at once it has no old pods beside the new")];
+/// Differences that are meant or known: a part of the line they stand in, and why.
+const EXPLAINED: &[(&str, &str)] = &[
+    ("fastapi-deployment never", "the capture broke it half-way, after a healthy rollout; applied at once there are no old pods"),
+    ("db-too-many never says: pod condition", "in the capture connections were free at first; here all its pods start at once"),
+    ("healthy-web never says: event", "of the autoscaler and the disruption budget of that name, which are not applied here"),
+    ("sigterm-deaf never says: event Normal Killing", "the capture deleted its pod"),
+    (
+        "pending-pvc never says",
+        "the scheduler's sentence for a claim that is there; only deployments and configuration are applied",
+    ),
+    ("module-missing never", "the fault is inside the captured image; here a variable asks for it (assets/scenarios/causes)"),
+    ("settings-missing never", "the fault is inside the captured image; here a variable asks for it (assets/scenarios/causes)"),
+    ("never-ready never", "the fault is inside the captured image; here a variable asks for it (assets/scenarios/causes)"),
+    ("oom-child never says: terminated", "which process of the captured image grows is inside it; here the first one does"),
+    (
+        "image-registry-down never",
+        "registries that are down are known by name here (assets/practice/registry.yaml), not by address",
+    ),
+];
 
 fn captured(kind: &str) -> Vec<Value> {
     let path = format!("{}/tests/fixtures/captures/fastapi-prod/resources/{kind}.json", env!("CARGO_MANIFEST_DIR"));
@@ -24,6 +41,7 @@ fn captured(kind: &str) -> Vec<Value> {
 fn plain(message: &str) -> String {
     let mut text = message.to_owned();
     for (pattern, by) in [
+        (r"in pod \S+", "in pod POD"),
         (r"sha256:[0-9a-f]+", "DIGEST"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
         (r"\b\d+\.\d+\.\d+\.\d+(:\d+)?", "ADDRESS"),
@@ -124,7 +142,8 @@ fn captured_deployments_say_the_same_in_the_practice_cluster() {
         for fact in facts {
             let line = format!("{name} never says: {fact}");
             match EXPLAINED.iter().find(|(part, _)| line.contains(part)) {
-                Some((_, why)) => println!("{line}\n    {why}"),
+                // Not captured by the harness: the table is to be seen.
+                Some((_, why)) => drop(writeln!(std::io::stderr(), "{line}\n    {why}")),
                 None => unexplained.push(line),
             }
         }
