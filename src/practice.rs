@@ -22,6 +22,7 @@ pub mod faults;
 pub mod fields;
 mod http;
 pub mod json;
+mod jsonpath;
 pub mod kubeconfig;
 pub mod kubelet;
 mod list;
@@ -52,6 +53,7 @@ mod strategic;
 mod table;
 pub mod template_hash;
 mod validate;
+mod views;
 mod watch;
 mod writes;
 

@@ -20,6 +20,7 @@ pub mod scheduling;
 pub mod services;
 pub mod terminating;
 pub mod volumes;
+pub mod workload;
 
 /// Every rule, in the order of `causes.md`.
 pub static ALL: &[&Rule] = &[
@@ -60,4 +61,6 @@ pub static ALL: &[&Rule] = &[
     &nodes::evicted::EVICTED,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &workload::worker_timeout::WORKER_TIMEOUT,
+    &workload::traffic::TRAFFIC,
 ];

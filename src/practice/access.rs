@@ -142,12 +142,12 @@ impl Identity {
     /// 403 in the authoriser's words unless a rule allows the verb on the target.
     pub fn authorise(&self, verb: &str, target: &Target) -> Result<(), Status> {
         let resource = if target.subresource.is_empty() {
-            target.resource.plural.to_owned()
+            target.served.plural.to_owned()
         } else {
-            format!("{}/{}", target.resource.plural, target.subresource)
+            format!("{}/{}", target.served.plural, target.subresource)
         };
         let namespace = if target.resource.plural == "namespaces" { target.name.as_str() } else { target.namespace.as_str() };
-        let question = Question { verb, group: target.resource.group, resource, namespace };
+        let question = Question { verb, group: target.served.group, resource, namespace };
         if self.allows(&question) {
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl Identity {
             "User {:?} cannot {verb} resource {:?} in API group {:?} {scope}",
             self.user, question.resource, question.group
         );
-        Err(Status::forbidden(target.resource, &target.name, &why))
+        Err(Status::forbidden(target.served, &target.name, &why))
     }
 
     fn allows(&self, question: &Question<'_>) -> bool {

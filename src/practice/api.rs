@@ -9,7 +9,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use serde_json::Value;
 
 use super::access::{self, Access, Identity};
 use super::clock::Clock;
@@ -89,7 +88,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let (path_token, path) = access::split_path_token(parts.uri.path());
     let identity = api.access.act_as(api.access.identify(&parts.headers, path_token)?, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let Some(target) = Target::parse(path) else { return fixed_path(path, &parts.headers) };
+    let Some(target) = Target::parse(&api.store, path) else { return fixed_path(&api.store, path, &parts.headers) };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
     identity.authorise(verb, &target)?;
@@ -102,26 +101,28 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
         format: request::format_of(&parts.headers)?,
         include: Include::parse(query.get("includeObject")),
         now: api.clock.now(),
+        served: target.served,
     };
     let call = Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape };
-    if !target.subresource.is_empty() && target.subresource != "status" {
+    if !target.subresource.is_empty() && !writes::is_part(&target.subresource) {
         return subresource(api, &call, &parts.method, &body);
     }
     resource(api, &identity, verb, &call, &body)
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.
-fn fixed_path(path: &str, headers: &HeaderMap) -> Result<Response, Status> {
+fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response, Status> {
     match path.trim_end_matches('/') {
         "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),
         "/version" => Ok(reply::json_value(200, &discovery::version())),
-        other if other.starts_with("/openapi/") => {
-            discovery::openapi(other).map(|document| reply::json_value(200, &document)).ok_or_else(Status::unknown_path)
-        }
+        other if other.starts_with("/openapi/") => discovery::openapi(&store.served_types(), other)
+            .map(|document| reply::json_value(200, &document))
+            .ok_or_else(Status::unknown_path),
         other => {
             let aggregated = request::format_of(headers) == Ok(Format::Discovery);
             let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-            let document = discovery::document(other, aggregated, host).ok_or_else(Status::unknown_path)?;
+            let document =
+                discovery::document(&store.served_types(), other, aggregated, host).ok_or_else(Status::unknown_path)?;
             if aggregated && matches!(other, "/api" | "/apis") {
                 let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
                 return Ok(reply::with_type(200, content_type, document.to_string()));
@@ -134,10 +135,10 @@ fn fixed_path(path: &str, headers: &HeaderMap) -> Result<Response, Status> {
 /// 405 for a verb the resource lacks, 404 for a subresource it lacks.
 fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
     if target.subresource.is_empty() {
-        let listed = target.resource.verbs.contains(&verb);
+        let listed = target.served.verbs.contains(&verb);
         return if listed { Ok(()) } else { Err(Status::method_not_allowed()) };
     }
-    match target.resource.subresource(&target.subresource) {
+    match target.served.subresource(&target.subresource) {
         None => Err(Status::unknown_path()),
         Some(subresource) if subresource.verbs.contains(&verb) => Ok(()),
         Some(_) => Err(Status::method_not_allowed()),
@@ -149,17 +150,17 @@ fn resource(api: &Api, identity: &Identity, verb: &str, call: &Call<'_>, body: &
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),
         ("authorization.k8s.io" | "authentication.k8s.io", "create") => {
-            let review = identity.review(target.resource.kind, decode_or_empty(body, call)?);
+            let review = identity.review(target.resource.kind, writes::body_or_empty(call, body)?);
             Ok(reply::json_value(201, &review))
         }
         (_, "list") => list::list(call.store, target, call.query, call.shape),
         (_, "watch") => watch::watch(call.store, &api.faults, target.clone(), call.query, call.shape),
         (_, "get") => get(call, target.resource),
-        (_, "create") if target.name.is_empty() => writes::create(call, writes::decode(body, call.headers)?),
-        (_, "update") => writes::update(call, writes::decode(body, call.headers)?),
+        (_, "create") if target.name.is_empty() => writes::create(call, writes::body(call, body)?),
+        (_, "update") => writes::update(call, writes::body(call, body)?),
         (_, "patch") => patches::patch(call, body),
-        (_, "delete") => writes::delete(call, &decode_or_empty(body, call)?),
-        (_, "deletecollection") => writes::delete_collection(call, &decode_or_empty(body, call)?),
+        (_, "delete") => writes::delete(call, &writes::body_or_empty(call, body)?),
+        (_, "deletecollection") => writes::delete_collection(call, &writes::body_or_empty(call, body)?),
         _ => Err(Status::method_not_allowed()),
     }
 }
@@ -169,7 +170,9 @@ fn get(call: &Call<'_>, resource: &'static ResourceType) -> Result<Response, Sta
     let stored = call.store.stored(resource, &target.namespace, &target.name);
     let stored = stored.ok_or_else(|| Status::not_found(resource, &target.name))?;
     match call.shape.format {
-        Format::Object | Format::Discovery => Ok(reply::json_bytes(200, stored.bytes())),
+        Format::Object | Format::Discovery if call.target.served.stored_as.is_none() => {
+            Ok(reply::json_bytes(200, stored.bytes()))
+        }
         _ => Ok(reply::object(200, resource, &stored.object(), call.shape)),
     }
 }
@@ -178,14 +181,10 @@ fn subresource(api: &Api, call: &Call<'_>, method: &Method, body: &Bytes) -> Res
     match (call.target.resource.plural, call.target.subresource.as_str()) {
         (_, "scale") => scale::serve(call, method, body),
         ("pods", "log") => logs::serve(api, call),
-        ("pods", "binding") => writes::bind(call, &writes::decode(body, call.headers)?),
-        ("pods", "eviction") => writes::evict(call, &decode_or_empty(body, call)?),
+        ("pods", "binding") => writes::bind(call, &writes::body(call, body)?),
+        ("pods", "eviction") => writes::evict(call, &writes::body_or_empty(call, body)?),
         ("nodes", "proxy") => metrics::node_proxy(api, call),
-        ("namespaces", "finalize") => writes::update(call, writes::decode(body, call.headers)?),
+        ("namespaces", "finalize") => writes::update(call, writes::body(call, body)?),
         _ => Err(Status::unknown_path()),
     }
-}
-
-fn decode_or_empty(body: &Bytes, call: &Call<'_>) -> Result<Value, Status> {
-    if body.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { writes::decode(body, call.headers) }
 }

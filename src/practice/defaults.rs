@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::json::{at, object_mut, set, set_default, text};
 use super::resources::ResourceType;
 
+mod objects;
 mod pods;
 
 /// What picking a cluster IP needs.
@@ -37,11 +38,20 @@ pub fn apply(resource: &ResourceType, object: &mut Value, addresses: &Addresses)
         "cronjobs" => cron_job(object),
         "namespaces" => namespace(object),
         "secrets" => secret(object),
-        "persistentvolumeclaims" => {
-            set_default(object, "spec.volumeMode", "Filesystem");
-            set_default(object, "status.phase", "Pending");
-        }
-        "horizontalpodautoscalers" => set_default(object, "spec.minReplicas", 1),
+        "persistentvolumeclaims" => objects::claim(object),
+        "persistentvolumes" => objects::volume(object),
+        "storageclasses" => objects::storage_class(object),
+        "horizontalpodautoscalers" => objects::autoscaler(object),
+        "networkpolicies" => objects::network_policy(object),
+        "limitranges" => objects::limit_range(object),
+        "rolebindings" | "clusterrolebindings" => objects::binding(object),
+        "mutatingwebhookconfigurations" => objects::webhooks(object, true),
+        "validatingwebhookconfigurations" => objects::webhooks(object, false),
+        "customresourcedefinitions" => objects::definition(object),
+        "csidrivers" => objects::driver(object),
+        "priorityclasses" => set_default(object, "preemptionPolicy", "PreemptLowerPriority"),
+        "podtemplates" => pods::template(object, "template"),
+        "replicationcontrollers" => replication_controller(object),
         _ => {}
     }
 }
@@ -68,6 +78,21 @@ fn stateful_set(object: &mut Value) {
         set_default(object, "spec.updateStrategy.rollingUpdate.partition", 0);
     }
     set_default(object, "spec.persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    pods::template(object, "spec.template");
+    for claim in object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+        set_default(claim, "apiVersion", "v1");
+        set_default(claim, "kind", "PersistentVolumeClaim");
+        objects::claim(claim);
+    }
+    set_default(object, "status.replicas", 0);
+    set_default(object, "status.availableReplicas", 0);
+}
+
+fn replication_controller(object: &mut Value) {
+    set_default(object, "spec.replicas", 1);
+    if let Some(labels) = at(object, "spec.template.metadata.labels").cloned() {
+        set_default(object, "spec.selector", labels);
+    }
     pods::template(object, "spec.template");
     set_default(object, "status.replicas", 0);
 }

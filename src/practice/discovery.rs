@@ -1,11 +1,13 @@
 //! Discovery: `/api`, `/apis` (plain and aggregated), `/version`, `/openapi/v3`.
 //!
-//! Everything is generated from `resources::ALL`.
+//! Everything is generated from the types the store serves.
 
 use serde_json::{Value, json};
 
 use super::json::set;
-use super::resources::{ALL, ResourceType, Subresource};
+use super::resources::{ResourceType, Subresource};
+
+type Types = [&'static ResourceType];
 
 /// `/version`: the version the captures were taken from.
 pub fn version() -> Value {
@@ -18,23 +20,23 @@ pub fn version() -> Value {
 }
 
 /// The discovery document of a path; none when there is none.
-pub fn document(path: &str, aggregated: bool, address: &str) -> Option<Value> {
+pub fn document(types: &Types, path: &str, aggregated: bool, address: &str) -> Option<Value> {
     match path.trim_end_matches('/') {
-        "/api" if aggregated => Some(aggregated_list(&[""])),
-        "/apis" if aggregated => Some(aggregated_list(&groups())),
+        "/api" if aggregated => Some(aggregated_list(types, &[""])),
+        "/apis" if aggregated => Some(aggregated_list(types, &groups(types))),
         "/api" => Some(json!({"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]})),
         "/apis" => {
-            let listed: Vec<Value> = groups().iter().map(|group| group_of(group)).collect();
+            let listed: Vec<Value> = groups(types).iter().map(|group| group_of(types, group)).collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}))
         }
-        other => resource_list(other).or_else(|| one_group(other)),
+        other => resource_list(types, other).or_else(|| one_group(types, other)),
     }
 }
 
 /// `/openapi/v3` and its documents: enough for kubectl to see that the server validates fields itself.
-pub fn openapi(path: &str) -> Option<Value> {
-    let versions = group_versions();
+pub fn openapi(types: &Types, path: &str) -> Option<Value> {
+    let versions = group_versions(types);
     let below = path.trim_end_matches('/').strip_prefix("/openapi/v3")?;
     if below.is_empty() {
         let paths: serde_json::Map<String, Value> = versions
@@ -48,7 +50,7 @@ pub fn openapi(path: &str) -> Option<Value> {
         return Some(json!({"paths": paths}));
     }
     let (group, version) = versions.into_iter().find(|(group, version)| prefix(group, version) == below)?;
-    let paths: serde_json::Map<String, Value> = of_version(group, version).map(openapi_path).collect();
+    let paths: serde_json::Map<String, Value> = of_version(types, group, version).map(openapi_path).collect();
     Some(json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths,
         "components": {"schemas": {}}}))
 }
@@ -71,9 +73,9 @@ fn prefix(group: &str, version: &str) -> String {
 }
 
 /// The named groups, in the order of the resource list.
-fn groups() -> Vec<&'static str> {
+fn groups(types: &Types) -> Vec<&'static str> {
     let mut groups: Vec<&'static str> = Vec::new();
-    for resource in ALL.iter().filter(|resource| !resource.group.is_empty()) {
+    for resource in types.iter().filter(|resource| !resource.group.is_empty()) {
         if !groups.contains(&resource.group) {
             groups.push(resource.group);
         }
@@ -81,9 +83,9 @@ fn groups() -> Vec<&'static str> {
     groups
 }
 
-fn group_versions() -> Vec<(&'static str, &'static str)> {
+fn group_versions(types: &Types) -> Vec<(&'static str, &'static str)> {
     let mut versions: Vec<(&'static str, &'static str)> = Vec::new();
-    for resource in ALL {
+    for resource in types {
         if !versions.contains(&(resource.group, resource.version)) {
             versions.push((resource.group, resource.version));
         }
@@ -91,34 +93,34 @@ fn group_versions() -> Vec<(&'static str, &'static str)> {
     versions
 }
 
-fn of_version(group: &str, version: &str) -> impl Iterator<Item = &'static ResourceType> {
-    ALL.iter().copied().filter(move |resource| resource.group == group && resource.version == version)
+fn of_version(types: &Types, group: &str, version: &str) -> impl Iterator<Item = &'static ResourceType> {
+    types.iter().copied().filter(move |resource| resource.group == group && resource.version == version)
 }
 
-fn versions_of(group: &str) -> Vec<&'static str> {
-    group_versions().into_iter().filter(|(of, _)| *of == group).map(|(_, version)| version).collect()
+fn versions_of(types: &Types, group: &str) -> Vec<&'static str> {
+    group_versions(types).into_iter().filter(|(of, _)| *of == group).map(|(_, version)| version).collect()
 }
 
-fn group_of(group: &str) -> Value {
-    let versions: Vec<Value> = versions_of(group)
+fn group_of(types: &Types, group: &str) -> Value {
+    let versions: Vec<Value> = versions_of(types, group)
         .iter()
         .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
         .collect();
     json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
 
-fn one_group(path: &str) -> Option<Value> {
-    let group = path.strip_prefix("/apis/").filter(|group| groups().contains(group))?;
-    let mut document = group_of(group);
+fn one_group(types: &Types, path: &str) -> Option<Value> {
+    let group = path.strip_prefix("/apis/").filter(|group| groups(types).contains(group))?;
+    let mut document = group_of(types, group);
     set(&mut document, "kind", "APIGroup");
     set(&mut document, "apiVersion", "v1");
     Some(document)
 }
 
-fn resource_list(path: &str) -> Option<Value> {
-    let (group, version) = group_versions().into_iter().find(|(group, version)| prefix(group, version) == path)?;
+fn resource_list(types: &Types, path: &str) -> Option<Value> {
+    let (group, version) = group_versions(types).into_iter().find(|(group, version)| prefix(group, version) == path)?;
     let mut listed = Vec::new();
-    for resource in of_version(group, version) {
+    for resource in of_version(types, group, version) {
         let mut entry = json!({"name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
             "kind": resource.kind, "verbs": resource.verbs});
         if !resource.short_names.is_empty() {
@@ -145,16 +147,16 @@ fn plain_subresource(resource: &ResourceType, subresource: &Subresource) -> Valu
     entry
 }
 
-fn aggregated_list(groups: &[&str]) -> Value {
-    let items: Vec<Value> = groups.iter().map(|group| aggregated_group(group)).collect();
+fn aggregated_list(types: &Types, groups: &[&str]) -> Value {
+    let items: Vec<Value> = groups.iter().map(|group| aggregated_group(types, group)).collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
-fn aggregated_group(group: &str) -> Value {
-    let versions: Vec<Value> = versions_of(group)
+fn aggregated_group(types: &Types, group: &str) -> Value {
+    let versions: Vec<Value> = versions_of(types, group)
         .iter()
         .map(|version| {
-            let resources: Vec<Value> = of_version(group, version).map(aggregated_resource).collect();
+            let resources: Vec<Value> = of_version(types, group, version).map(aggregated_resource).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
         .collect();

@@ -17,7 +17,7 @@ use super::request::{Format, Target};
 use super::selectors::Selector;
 use super::status::Status;
 use super::store::{Store, Stored};
-use super::{base64, table};
+use super::{base64, table, views};
 
 /// Where the next page of a list begins.
 struct Continue {
@@ -28,7 +28,7 @@ struct Continue {
 /// Serves a list.
 pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Result<Response, Status> {
     let resource = target.resource;
-    let selector = Selector::parse(resource, query)?.named(&target.name);
+    let selector = Selector::parse(target.served, query)?.named(&target.name);
     let (stored, now) = store.list_stored(resource, namespace_of(target));
     let token = query.get("continue").map(decode_token).transpose()?;
     if let Some(token) = &token
@@ -90,8 +90,13 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
             reply::json_value(200, &list)
         }
         Format::Object | Format::Discovery => {
-            let bytes: Vec<Bytes> = stored.iter().map(|stored| stored.bytes()).collect();
-            let mut chunks = reply::list_bytes(resource, metadata, &bytes);
+            let served = shape.served;
+            let form = |stored: &Arc<Stored>| match served.stored_as {
+                None => stored.bytes(),
+                Some(_) => Bytes::from(views::to_served(served, &stored.object()).to_string()),
+            };
+            let bytes: Vec<Bytes> = stored.iter().map(form).collect();
+            let mut chunks = reply::list_bytes(served, metadata, &bytes);
             match (chunks.len(), chunks.pop()) {
                 (1, Some(only)) => reply::json_bytes(200, only),
                 (_, last) => {

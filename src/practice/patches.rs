@@ -9,7 +9,7 @@ use super::api::Call;
 use super::json::{at, text};
 use super::status::{Cause, Status};
 use super::store::{Operation, Writer};
-use super::{apply, defaults, reply, strategic, validate, writes};
+use super::{apply, defaults, reply, strategic, validate, views, writes};
 
 /// The patch formats by content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +47,14 @@ pub fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let kind = Kind::of(call)?;
     let patch = writes::decode(body, call.headers)?;
     let resource = call.target.resource;
+    let served = call.target.served;
     if kind == Kind::Apply {
         return server_side_apply(call, patch);
     }
     let updated = writes::write(call, |live| {
-        let mut new = live.clone();
+        let mut new = views::to_served(served, live);
         merge(kind, &mut new, &patch)?;
+        let mut new = views::to_stored(served, new);
         if kind != Kind::Json {
             writes::check_version(call.target, live, &patch)?;
         }
@@ -102,6 +104,7 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
     }
     let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
     let writer = Writer { manager, operation: Operation::Apply, subresource };
+    let config = views::to_stored(target.served, config);
     let mut config = apply::prepare(config, &resource.api_version(), resource.kind, &target.name);
     let force = call.query.is_true("force");
     let now = call.shape.now;
@@ -115,14 +118,14 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
         let created = call.store.create_with(resource, object, writer, writes::write_of(call))?;
         return Ok(reply::object(201, resource, &created, call.shape));
     }
-    let status_only = target.subresource == "status";
+    let part = writes::is_part(&target.subresource);
     let written = call.store.try_modify(resource, (&target.namespace, &target.name), writer, writes::write_of(call), |live| {
         writes::check_version(target, live, &config)?;
         let mut new = apply::apply(Some(live), &config, &writer, force, now)?;
         let owners = at(&new, "metadata.managedFields").cloned().unwrap_or_default();
-        writes::keep_other_half(target, live, &mut new, status_only);
+        writes::keep_other_half(target, live, &mut new);
         super::json::set(&mut new, "metadata.managedFields", owners);
-        if !status_only {
+        if !part {
             defaults_for_validation(call, &mut new);
             validate::update(resource, live, &new)?;
         }

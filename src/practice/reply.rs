@@ -12,6 +12,7 @@ use super::request::Format;
 use super::resources::ResourceType;
 use super::status::Status;
 use super::table::{self, Include};
+use super::views;
 
 /// What shapes an object on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct Shape {
     pub include: Include,
     /// For tables: what ages are measured from.
     pub now: DateTime<Utc>,
+    /// The type the client asked for, in whose form objects leave.
+    pub served: &'static ResourceType,
 }
 
 /// A response with a body that is already JSON.
@@ -54,10 +57,14 @@ pub fn error(status: &Status) -> Response {
 
 /// One object, shaped.
 pub fn object(code: u16, resource: &ResourceType, object: &Value, shape: Shape) -> Response {
+    if shape.format == Format::Table {
+        return json_value(code, &table::of_objects(resource, &[object], shape, true));
+    }
+    let form = shape.served.stored_as.is_some().then(|| views::to_served(shape.served, object));
+    let object = form.as_ref().unwrap_or(object);
     match shape.format {
-        Format::Table => json_value(code, &table::of_objects(resource, &[object], shape, true)),
         Format::Metadata => json_value(code, &metadata_only(object)),
-        Format::Object | Format::Discovery => json_value(code, object),
+        Format::Object | Format::Discovery | Format::Table => json_value(code, object),
     }
 }
 

@@ -3,14 +3,17 @@
 use http::{HeaderMap, Method, header};
 
 use super::query::{Query, percent_decode};
-use super::resources::{self, ResourceType};
+use super::resources::ResourceType;
 use super::status::Status;
+use super::store::Store;
 
 /// A path below `/api` or `/apis` that names a resource.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The type.
+    /// The type as it is stored.
     pub resource: &'static ResourceType,
+    /// The type the path names: another one where it is a form of the stored type (`views`).
+    pub served: &'static ResourceType,
     /// The namespace in the path; empty for none.
     pub namespace: String,
     /// The object in the path; empty for a collection.
@@ -35,8 +38,8 @@ pub enum Format {
 }
 
 impl Target {
-    /// The resource a path names; none for a path outside the resources.
-    pub fn parse(path: &str) -> Option<Self> {
+    /// The resource a path names, of those the store knows; none for a path outside the resources.
+    pub fn parse(store: &Store, path: &str) -> Option<Self> {
         let mut parts = path.trim_start_matches('/').split('/').filter(|part| !part.is_empty()).map(percent_decode);
         let (group, version) = match parts.next()?.as_str() {
             "api" => (String::new(), parts.next()?),
@@ -52,11 +55,11 @@ impl Target {
             namespace = parts.drain(..2).nth(1)?;
         }
         let mut parts = parts.into_iter();
-        let resource = resources::find(&group, &version, &parts.next()?)?;
+        let served = store.find_type(&group, &version, &parts.next()?)?;
         let name = parts.next().unwrap_or_default();
         let subresource = parts.next().unwrap_or_default();
         let rest: Vec<String> = parts.collect();
-        Some(Self { resource, namespace, name, subresource, rest: rest.join("/") })
+        Some(Self { resource: served.storage(), served, namespace, name, subresource, rest: rest.join("/") })
     }
 
     /// The RBAC verb of a method on this target.

@@ -72,6 +72,18 @@ impl Scheduler {
         self.recorder.record_new_style("default-scheduler", pod, "Scheduling", Said::warning("FailedScheduling", message));
     }
 
+    /// What the API server writes when it takes a gated pod in.
+    fn say_gated(&self, pod: &Value) {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastTransitionTime": object::at(pod, "/metadata/creationTimestamp"),
+        });
+        let _ = self.store.modify(&PODS, object::namespace(pod), object::name(pod), Writer::update(""), |pod| {
+            object::put(pod, &["status", "conditions"], json!([condition]));
+        });
+    }
+
     fn waiting(&self) -> Vec<Key> {
         let unassigned = |pod: &Arc<Value>| object::text(pod, "/spec/nodeName").is_empty() && object::is_active_pod(pod);
         let waiting = self.store.list(&PODS, None).into_iter().filter(unassigned);
@@ -104,6 +116,7 @@ impl Controller for Scheduler {
             return None;
         }
         if !object::items(&pod, "/spec/schedulingGates").is_empty() {
+            self.say_gated(&pod);
             return None;
         }
         let nodes = self.store.list(&NODES, None);

@@ -27,7 +27,8 @@ enum Requirement {
 
 impl Selector {
     /// The selectors of a query; 400 in the server's words when one cannot be parsed or names an unknown field.
-    pub fn parse(resource: &ResourceType, query: &Query) -> Result<Self, Status> {
+    pub fn parse(served: &'static ResourceType, query: &Query) -> Result<Self, Status> {
+        let resource = served.storage();
         let mut selector = Self { labels: labels(query.get("labelSelector").unwrap_or_default())?, fields: Vec::new() };
         for term in query.get("fieldSelector").unwrap_or_default().split(',').filter(|term| !term.is_empty()) {
             let (path, equal, value) = if let Some((path, value)) = term.split_once("!=") {
@@ -37,10 +38,11 @@ impl Selector {
             } else {
                 return Err(Status::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'")));
             };
-            if field_value(resource, &Value::Null, path).is_none() {
+            let stored = super::views::stored_field(served, path);
+            if field_value(resource, &Value::Null, &stored).is_none() {
                 return Err(Status::bad_request(format!("field label not supported: {path}")));
             }
-            selector.fields.push((path.to_owned(), equal, value.to_owned()));
+            selector.fields.push((stored, equal, value.to_owned()));
         }
         Ok(selector)
     }

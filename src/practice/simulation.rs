@@ -23,12 +23,18 @@ use tokio::task::JoinSet;
 pub struct Handle {
     _tasks: JoinSet<()>,
     dead: DeadNodes,
+    store: Store,
 }
 
 impl Handle {
     /// Stops a node from reporting, as if it had lost power.
     pub fn fail_node(&self, node: &str) {
         self.dead.kill(node);
+    }
+
+    /// Makes the repair that a scenario of one cause leaves to a person.
+    pub fn repair(&self, scenario: &Scenario) {
+        scenario::step::perform(scenario.repair(), &self.store, &self.dead);
     }
 
     /// Lets a silent node report again.
@@ -69,9 +75,9 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     crew.hire(kubelets);
     let mut tasks = crew.tasks;
     if let Some(scenario) = scenario {
-        tasks.spawn(scenario::play(scenario, store, clock, dead.clone()));
+        tasks.spawn(scenario::play(scenario, store.clone(), clock, dead.clone()));
     }
-    Handle { _tasks: tasks, dead }
+    Handle { _tasks: tasks, dead, store }
 }
 
 /// The tasks so far.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::Clock;
-use super::resources::ResourceType;
+use super::resources::{self, ResourceType};
 use super::status::Status;
 
 mod write;
@@ -161,6 +161,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Mutex<Inner>>,
+    custom: Arc<Mutex<Vec<&'static ResourceType>>>,
     clock: Clock,
 }
 
@@ -178,18 +179,45 @@ impl Store {
     /// An empty store; `seed` makes uids and generated names repeatable.
     pub fn new(clock: Clock, seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66;
-        Self { inner: Arc::new(Mutex::new(Inner { version: 100, tables: HashMap::new(), random })), clock }
+        Self {
+            inner: Arc::new(Mutex::new(Inner { version: 100, tables: HashMap::new(), random })),
+            custom: Arc::default(),
+            clock,
+        }
     }
 
     /// The same objects, with every write through this handle dated at a moment: how scenarios lay down history.
     #[must_use]
     pub fn dated(&self, moment: DateTime<Utc>) -> Self {
-        Self { inner: self.inner.clone(), clock: Clock::stopped_at(moment) }
+        Self { clock: Clock::stopped_at(moment), ..self.clone() }
     }
 
     /// The clock objects are stamped with.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Every served type: the built-in ones, then those of custom resource definitions.
+    pub fn served_types(&self) -> Vec<&'static ResourceType> {
+        let custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
+        resources::ALL.iter().copied().chain(custom.iter().copied()).collect()
+    }
+
+    /// Every type objects are stored as: what a collector of garbage or of a namespace has to go through.
+    pub fn stored_types(&self) -> Vec<&'static ResourceType> {
+        self.served_types().into_iter().filter(|resource| resource.stored_as.is_none()).collect()
+    }
+
+    /// The served type of that group, version and plural.
+    pub fn find_type(&self, group: &str, version: &str, plural: &str) -> Option<&'static ResourceType> {
+        let is = |of: &&&'static ResourceType| of.group == group && of.version == version && of.plural == plural;
+        let built_in = resources::ALL.iter().find(is).copied();
+        built_in.or_else(|| self.custom.lock().unwrap_or_else(PoisonError::into_inner).iter().find(is).copied())
+    }
+
+    /// Replaces the custom types.
+    pub fn set_custom_types(&self, types: Vec<&'static ResourceType>) {
+        *self.custom.lock().unwrap_or_else(PoisonError::into_inner) = types;
     }
 
     /// One object.

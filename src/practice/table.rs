@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use super::json::{at, items, set, text};
 use super::reply::{self, Shape};
 use super::resources::ResourceType;
+use super::views;
 
+mod cluster;
 mod config;
+mod custom;
 mod pods;
 mod services;
 mod workloads;
@@ -58,11 +61,18 @@ const PLAIN: Columns = Columns {
 
 /// The table of some objects; `header` says whether the column definitions are in it.
 pub fn of_objects(resource: &ResourceType, objects: &[&Value], shape: Shape, header: bool) -> Value {
-    let every = [pods::COLUMNS, workloads::COLUMNS, services::COLUMNS, config::COLUMNS];
+    if let Some(custom) = &resource.custom {
+        return custom::of_objects(custom, objects, shape, header);
+    }
+    let every = [pods::COLUMNS, workloads::COLUMNS, services::COLUMNS, config::COLUMNS, cluster::COLUMNS];
     let found = every.iter().flat_map(|list| list.iter()).find(|columns| columns.plural == resource.plural);
     let columns = found.unwrap_or(&PLAIN);
-    let rows: Vec<Value> = objects.iter().map(|object| row(columns, object, shape)).collect();
-    let definitions: Vec<Value> = if header { columns.headings.iter().map(definition).collect() } else { Vec::new() };
+    let rows = objects.iter().map(|object| row((columns.row)(object, shape.now), object, shape)).collect();
+    let definitions = if header { columns.headings.iter().map(definition).collect() } else { Vec::new() };
+    assemble(definitions, rows, objects)
+}
+
+fn assemble(definitions: Vec<Value>, rows: Vec<Value>, objects: &[&Value]) -> Value {
     let version = match objects {
         [only] => text(only, "metadata.resourceVersion"),
         _ => "",
@@ -71,11 +81,11 @@ pub fn of_objects(resource: &ResourceType, objects: &[&Value], shape: Shape, hea
         "columnDefinitions": definitions, "rows": rows})
 }
 
-fn row(columns: &Columns, object: &Value, shape: Shape) -> Value {
-    let mut row = json!({"cells": (columns.row)(object, shape.now)});
+fn row(cells: Vec<Value>, object: &Value, shape: Shape) -> Value {
+    let mut row = json!({"cells": cells});
     match shape.include {
         Include::Metadata => set(&mut row, "object", reply::metadata_only(object)),
-        Include::Object => set(&mut row, "object", object.clone()),
+        Include::Object => set(&mut row, "object", views::to_served(shape.served, object)),
         Include::None => {}
     }
     row

@@ -26,7 +26,7 @@ use super::request::{Format, Target};
 use super::selectors::Selector;
 use super::status::Status;
 use super::store::{Change, ChangeKind, Store, Subscription};
-use super::table;
+use super::{table, views};
 
 /// How often a watch that allows bookmarks gets one, in real time.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(15);
@@ -58,7 +58,7 @@ struct Filter {
 
 /// Serves a watch.
 pub fn watch(store: &Store, faults: &Faults, target: Target, query: &Query, shape: Shape) -> Result<Response, Status> {
-    let selector = Selector::parse(target.resource, query)?.named(&target.name);
+    let selector = Selector::parse(target.served, query)?.named(&target.name);
     let streaming_list = query.is_true("sendInitialEvents");
     if streaming_list && query.get("resourceVersionMatch") != Some("NotOlderThan") {
         let message = "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Required value: resourceVersionMatch must \
@@ -193,15 +193,22 @@ impl Filter {
     }
 
     fn initial_event(&mut self, stored: &super::store::Stored) -> Option<Bytes> {
-        if namespace_of(&self.target).is_none() && self.selector.is_everything() && self.shape.format == Format::Object {
+        if namespace_of(&self.target).is_none() && self.selector.is_everything() && self.sends_stored_bytes() {
             return Some(event_line("ADDED", &stored.bytes()));
         }
         let object = stored.object();
         self.wants(&object).then(|| self.line("ADDED", &object, || stored.bytes()))
     }
 
+    fn sends_stored_bytes(&self) -> bool {
+        self.shape.format == Format::Object && self.shape.served.stored_as.is_none()
+    }
+
     fn line(&mut self, kind: &str, object: &Value, bytes: impl FnOnce() -> Bytes) -> Bytes {
         match self.shape.format {
+            Format::Object | Format::Discovery if self.shape.served.stored_as.is_some() => {
+                event_line(kind, views::to_served(self.shape.served, object).to_string().as_bytes())
+            }
             Format::Object | Format::Discovery => event_line(kind, &bytes()),
             Format::Metadata => event_line(kind, reply::metadata_only(object).to_string().as_bytes()),
             Format::Table => {
@@ -214,7 +221,7 @@ impl Filter {
     }
 
     fn bookmark(&self, version: u64, initial_end: bool) -> Bytes {
-        let resource = self.target.resource;
+        let resource = self.shape.served;
         let mut metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
         if initial_end {
             super::json::object_mut(&mut metadata, "annotations").insert("k8s.io/initial-events-end".to_owned(), json!("true"));

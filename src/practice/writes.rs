@@ -14,7 +14,7 @@ use super::resources::NAMESPACES;
 use super::selectors::Selector;
 use super::status::Status;
 use super::store::{DeleteOptions, Operation, Preconditions, Store, Write, Writer};
-use super::validate;
+use super::{validate, views};
 
 /// Decodes a body: JSON, or YAML where the client says so (or sends an apply patch).
 pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
@@ -37,6 +37,22 @@ pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
     Err(Status::bad_request("the object provided is unrecognized (must be of type valid JSON)"))
 }
 
+/// The body of a request as the store has it: decoded, of the type the path names, in the stored form.
+pub fn body(call: &Call<'_>, bytes: &Bytes) -> Result<Value, Status> {
+    let sent = decode(bytes, call.headers)?;
+    let target = call.target;
+    if target.subresource.is_empty() || is_part(&target.subresource) {
+        check_kind(target, &sent)?;
+        return Ok(views::to_stored(target.served, sent));
+    }
+    Ok(sent)
+}
+
+/// [`body`], where a client may send none.
+pub fn body_or_empty(call: &Call<'_>, bytes: &Bytes) -> Result<Value, Status> {
+    if bytes.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { decode(bytes, call.headers) }
+}
+
 /// The field manager of a request: the parameter, or the program in the user agent.
 pub fn manager(call: &Call<'_>) -> String {
     let agent = call.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
@@ -52,7 +68,6 @@ pub fn write_of(call: &Call<'_>) -> Write {
 /// `POST` to a collection.
 pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
     let target = call.target;
-    check_kind(target, &object)?;
     adopt_namespace(call.store, target, &mut object)?;
     reset_status(target, &mut object);
     for field in ["resourceVersion", "uid", "managedFields"] {
@@ -67,7 +82,6 @@ pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
 /// `PUT` of an object or its status.
 pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
     let target = call.target;
-    check_kind(target, &object)?;
     let name = text(&object, "metadata.name");
     if !name.is_empty() && name != target.name {
         let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
@@ -88,13 +102,12 @@ pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
 pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>) -> Result<std::sync::Arc<Value>, Status> {
     let target = call.target;
     let manager = manager(call);
-    let status_only = target.subresource == "status";
     let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
     let writer = Writer { manager: &manager, operation: Operation::Update, subresource };
     call.store.try_modify(target.resource, (&target.namespace, &target.name), writer, write_of(call), |live| {
         let mut new = edit(live)?;
-        keep_other_half(target, live, &mut new, status_only);
-        if !status_only {
+        keep_other_half(target, live, &mut new);
+        if !is_part(&target.subresource) {
             let addresses = super::defaults::Addresses::default();
             if target.resource.plural != "services" {
                 super::defaults::apply(target.resource, &mut new, &addresses);
@@ -106,25 +119,50 @@ pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>
     })
 }
 
-/// A write to the object leaves its status alone, a write to the status leaves everything else alone.
-pub fn keep_other_half(target: &Target, live: &Value, new: &mut Value, status_only: bool) {
-    if status_only {
-        let status = new.get("status").cloned();
-        *new = live.clone();
-        if let Some(status) = status {
-            set(new, "status", status);
-        }
-    } else if target.resource.subresource("status").is_some() {
-        match live.get("status") {
-            Some(status) => set(new, "status", status.clone()),
-            None => drop(remove(new, "status")),
-        }
-        if target.resource.plural == "services" && text(new, "spec.clusterIP").is_empty() {
-            for field in ["clusterIP", "clusterIPs"] {
-                if let Some(kept) = at(live, &format!("spec.{field}")) {
-                    set(new, &format!("spec.{field}"), kept.clone());
+/// Subresources that are a part of the object itself, read as the object and written without the rest of it.
+pub fn is_part(subresource: &str) -> bool {
+    matches!(subresource, "status" | "ephemeralcontainers" | "resize" | "approval")
+}
+
+/// A write to the object leaves its status alone, a write to a part (`is_part`) leaves everything else alone.
+pub fn keep_other_half(target: &Target, live: &Value, new: &mut Value) {
+    match target.subresource.as_str() {
+        "status" => keep_all_but(live, new, "status"),
+        "ephemeralcontainers" => keep_all_but(live, new, "spec.ephemeralContainers"),
+        "approval" => keep_all_but(live, new, "status.conditions"),
+        "resize" => keep_all_but_resources(live, new),
+        _ if target.resource.subresource("status").is_some() => {
+            match live.get("status") {
+                Some(status) => set(new, "status", status.clone()),
+                None => drop(remove(new, "status")),
+            }
+            if target.resource.plural == "services" && text(new, "spec.clusterIP").is_empty() {
+                for field in ["clusterIP", "clusterIPs"] {
+                    if let Some(kept) = at(live, &format!("spec.{field}")) {
+                        set(new, &format!("spec.{field}"), kept.clone());
+                    }
                 }
             }
+        }
+        _ => {}
+    }
+}
+
+fn keep_all_but(live: &Value, new: &mut Value, part: &str) {
+    let written = at(new, part).cloned();
+    *new = live.clone();
+    if let Some(written) = written {
+        set(new, part, written);
+    }
+}
+
+fn keep_all_but_resources(live: &Value, new: &mut Value) {
+    let wanted = items(new, "spec.containers").to_vec();
+    *new = live.clone();
+    for container in new.pointer_mut("/spec/containers").and_then(Value::as_array_mut).into_iter().flatten() {
+        let same = wanted.iter().find(|wanted| wanted.get("name") == container.get("name"));
+        if let Some(resources) = same.and_then(|same| same.get("resources")) {
+            set(container, "resources", resources.clone());
         }
     }
 }
@@ -144,7 +182,7 @@ pub fn delete(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
 /// `DELETE` of a collection: everything the selectors match.
 pub fn delete_collection(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
     let target = call.target;
-    let selector = Selector::parse(target.resource, call.query)?;
+    let selector = Selector::parse(target.served, call.query)?;
     let options = delete_options(call, body);
     let (stored, version) = call.store.list_stored(target.resource, namespace_of(target));
     let mut deleted = Vec::new();
@@ -219,7 +257,7 @@ fn delete_options(call: &Call<'_>, body: &Value) -> DeleteOptions {
 /// 400 unless the body is of the type the path names.
 pub fn check_kind(target: &Target, object: &Value) -> Result<(), Status> {
     let (kind, version) = (text(object, "kind"), text(object, "apiVersion"));
-    let resource = target.resource;
+    let resource = target.served;
     if !version.is_empty() && version != resource.api_version() {
         let message = format!(
             "the API version in the data ({version}) does not match the expected API version ({})",

@@ -48,6 +48,35 @@ pub struct UsageKey {
     pub container: Text,
 }
 
+/// How often a container ran out of its CPU limit (`container_cpu_cfs_{periods,throttled_periods}_total` of the kubelet's
+/// cAdvisor metrics; a period is 100 ms in which the container wanted to run).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Throttling {
+    /// The first look since the container's start or the last reset: when, periods, throttled periods.
+    pub first: Option<(Time, f64, f64)>,
+    /// The newest look.
+    pub last: Option<(Time, f64, f64)>,
+}
+
+impl Throttling {
+    /// Adds a look. Counters that went back belong to a new run.
+    pub fn push(&mut self, at: Time, periods: f64, throttled: f64) {
+        if self.last.is_some_and(|(_, before, _)| periods < before) {
+            *self = Self::default();
+        }
+        self.first = self.first.or(Some((at, periods, throttled)));
+        self.last = Some((at, periods, throttled));
+    }
+
+    /// Throttled periods of periods: between the first and the last look when those lie `apart` periods apart, else since
+    /// the container's start. `None` before any look.
+    pub fn share(&self, apart: f64) -> Option<(f64, f64)> {
+        let (_, periods, throttled) = self.last?;
+        let (before, held) = self.first.map_or((0.0, 0.0), |(_, before, held)| (before, held));
+        if periods - before >= apart { Some((throttled - held, periods - before)) } else { Some((throttled, periods)) }
+    }
+}
+
 /// Recent usage of a container.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {

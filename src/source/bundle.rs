@@ -52,6 +52,8 @@ pub struct Bundle {
     denied: BTreeMap<KindId, String>,
     logs: BTreeMap<LogKey, LogExcerpt>,
     usage: BTreeMap<UsageKey, (Time, f64, f64)>,
+    throttling: BTreeMap<UsageKey, (f64, f64)>,
+    throttled_at: Option<Time>,
 }
 
 /// Reads a folder, an archive (`.tar`, `.tgz`) or a single file.
@@ -90,6 +92,10 @@ impl Bundle {
         deltas.extend(
             self.usage.iter().map(|(key, &(at, cpu, memory))| Delta::Usage { samples: vec![(key.clone(), cpu, memory)], at }),
         );
+        if !self.throttling.is_empty() {
+            let samples = self.throttling.iter().map(|(key, &(periods, held))| (key.clone(), periods, held)).collect();
+            deltas.push(Delta::Throttling { samples, at: self.throttled_at.unwrap_or(at) });
+        }
         deltas
     }
 

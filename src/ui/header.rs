@@ -138,7 +138,11 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
         let feed = state.snapshot.coverage.oldest_feed();
         let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
-            Some(at) if info.source != "bundle" => format!("{}, {} old  ", info.source, age(at, state.now)),
+            Some(at) if info.source != "bundle" => match state.size.0 {
+                ..60 => format!("{} ago  ", age(at, state.now)),
+                60..100 => format!("{}, {} ago  ", info.source, age(at, state.now)),
+                100.. => format!("{}, heard {} ago  ", info.source, age(at, state.now)),
+            },
             Some(_) | None => format!("{}  ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));

@@ -12,6 +12,7 @@ mod actions;
 mod bundle;
 mod captures;
 mod catalogue;
+mod cause_scenarios;
 mod changes;
 mod cli;
 mod config;

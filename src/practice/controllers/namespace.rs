@@ -3,7 +3,7 @@
 
 use super::super::clock::Clock;
 use super::super::object;
-use super::super::resources::{ALL, CONFIG_MAPS, NAMESPACES, ResourceType, SERVICE_ACCOUNTS};
+use super::super::resources::{CONFIG_MAPS, NAMESPACES, ResourceType, SERVICE_ACCOUNTS};
 use super::super::store::{Store, Writer};
 use super::{Change, Controller, Key};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl NamespaceController {
     /// Deletes everything in the namespace; answers the objects that remain by resource, and by finalizer.
     fn empty(&self, namespace: &str) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
         let (mut remaining, mut finalizers) = (BTreeMap::new(), BTreeMap::new());
-        for kind in ALL.iter().copied().filter(|kind| kind.namespaced) {
+        for kind in self.store.stored_types().into_iter().filter(|kind| kind.namespaced) {
             for object in self.store.list(kind, Some(namespace)) {
                 if !object::is_deleting(&object) {
                     let _ = self.store.delete(kind, namespace, object::name(&object), None);

@@ -37,7 +37,7 @@ fn spec_defaults(object: &mut Value, spec: &str) {
     set_default(object, &format!("{spec}.schedulerName"), "default-scheduler");
     set_default(object, &format!("{spec}.terminationGracePeriodSeconds"), 30);
     object_mut(object, &format!("{spec}.securityContext"));
-    for list in ["initContainers", "containers"] {
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
         let pointer = format!("/{}/{list}", spec.replace('.', "/"));
         for container in object.pointer_mut(&pointer).and_then(Value::as_array_mut).into_iter().flatten() {
             container_defaults(container);

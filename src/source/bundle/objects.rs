@@ -44,6 +44,10 @@ impl<'a> Reader<'a> {
         let File { path, bytes } = file;
         let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
         let start = text.trim_start_matches('\u{feff}').trim_start();
+        if start.starts_with("# HELP ") && usage::take_exposition(self.bundle, start) {
+            self.bundle.used += 1;
+            return None;
+        }
         let documents = if std::path::Path::new(&path).extension().is_some_and(|e| e == "log") || start.is_empty() {
             return Some(TextFile { path, text });
         } else if start.starts_with('{') || start.starts_with('[') {

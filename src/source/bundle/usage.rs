@@ -1,8 +1,10 @@
-//! Usage in a bundle: the kubelet's `/stats/summary`, or `PodMetrics` of metrics.k8s.io.
+//! Usage in a bundle: the kubelet's `/stats/summary`, `/metrics/resource` and `/metrics/cadvisor`, or `PodMetrics` of
+//! metrics.k8s.io.
 
 use serde_json::Value;
 
 use super::{Bundle, times};
+use crate::cluster::metrics::exposition::{self, Sample, Throttling};
 use crate::snapshot::UsageKey;
 use crate::text::quantity;
 
@@ -57,4 +59,33 @@ fn metrics_pod(bundle: &mut Bundle, pod: &Value) {
             bundle.usage.insert(key(pod, "metadata", container), (at, cpu, memory));
         }
     }
+}
+
+/// Takes the memory of containers and their CPU throttling out of a kubelet's metrics. CPU is a counter there, which a single
+/// look cannot turn into cores: only memory counts, and what a summary says counts more. False when there is neither.
+pub(super) fn take_exposition(bundle: &mut Bundle, text: &str) -> bool {
+    let mut counters = Throttling::default();
+    let mut known = false;
+    for line in text.lines() {
+        counters.line(line, |_| true);
+        if let Some(Sample::Memory(key, bytes)) = exposition::parse(line)
+            && !key.container.is_empty()
+            && let Some(at) = stamp(line)
+        {
+            known = true;
+            bundle.usage.entry(key).or_insert((at, 0.0, bytes));
+        }
+        if line.starts_with("container_cpu_cfs_periods_total") {
+            known = true;
+            bundle.throttled_at = bundle.throttled_at.max(stamp(line));
+        }
+    }
+    bundle.throttling.extend(counters.samples().into_iter().map(|(key, periods, throttled)| (key, (periods, throttled))));
+    known
+}
+
+/// The time stamp behind a value, in milliseconds.
+fn stamp(line: &str) -> Option<crate::text::Time> {
+    let millis = line.rsplit_once('}')?.1.split_whitespace().nth(1)?.parse().ok()?;
+    chrono::DateTime::from_timestamp_millis(millis)
 }
