@@ -77,30 +77,49 @@ impl Throttling {
     }
 }
 
-/// Recent usage of a container.
+/// Recent usage of a container, packed: there are as many as containers, and each keeps many samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {
-    /// Samples, oldest first: when, CPU in cores, memory working set in bytes.
-    pub samples: VecDeque<(Time, f64, f64)>,
+    samples: VecDeque<Packed>,
 }
 
+/// Seconds since 1970, CPU in cores, memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Packed(u32, f32, f32);
+
 impl Usage {
-    /// How many samples are kept: an hour at one in fifteen seconds.
-    pub const KEEP: usize = 240;
+    /// How many samples are kept: what a sparkline shows, ten minutes at one in fifteen seconds.
+    pub const KEEP: usize = 40;
 
     /// Adds a sample; one with the time of the last is ignored.
     pub fn push(&mut self, at: Time, cpu: f64, memory: f64) {
-        if self.samples.back().is_some_and(|(last, ..)| *last >= at) {
+        let at = u32::try_from(at.timestamp()).unwrap_or_default();
+        if self.samples.back().is_some_and(|last| last.0 >= at) {
             return;
         }
         if self.samples.len() == Self::KEEP {
             self.samples.pop_front();
         }
-        self.samples.push_back((at, cpu, memory));
+        if self.samples.len() == self.samples.capacity() {
+            // Grows by a few: doubling would leave half of it unused in thousands of containers.
+            self.samples.reserve_exact(Self::KEEP / 8);
+        }
+        self.samples.push_back(Packed(at, cpu as f32, memory as f32));
+    }
+
+    /// Samples, newest first: when, CPU in cores, memory working set in bytes.
+    pub fn newest_first(&self) -> impl Iterator<Item = (Time, f64, f64)> {
+        self.samples.iter().rev().map(|sample| sample.unpack())
     }
 
     /// The newest sample.
     pub fn last(&self) -> Option<(Time, f64, f64)> {
-        self.samples.back().copied()
+        self.newest_first().next()
+    }
+}
+
+impl Packed {
+    fn unpack(self) -> (Time, f64, f64) {
+        (Time::from_timestamp(self.0.into(), 0).unwrap_or_default(), f64::from(self.1), f64::from(self.2))
     }
 }
