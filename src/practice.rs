@@ -10,12 +10,14 @@ use std::sync::Arc;
 use anyhow::Context;
 
 pub mod access;
+mod admission;
 pub mod api;
 mod apply;
 pub mod base64;
 pub mod behaviours;
 pub mod clock;
 pub mod controllers;
+mod custom;
 pub mod defaults;
 mod discovery;
 pub mod faults;
@@ -33,13 +35,16 @@ mod metrics;
 pub mod object;
 mod patches;
 mod protobuf;
+mod published;
 pub mod quantity;
 mod query;
 pub mod random;
+mod rbac;
 pub mod recorder;
 mod reply;
 mod request;
 pub mod resources;
+mod reviews;
 pub mod runtime;
 mod scale;
 pub mod scenario;
@@ -117,6 +122,7 @@ impl PracticeCluster {
         let guard = life.enter();
         let simulation = simulation::start_with(store.clone(), runtime.clone(), clock.clone(), options.seed, scenario);
         drop(guard);
+        rbac::bootstrap(&store);
         load::fill(&store, options.pods)?;
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
@@ -164,7 +170,7 @@ impl PracticeCluster {
             Role::NamespaceReader(namespace) => namespace.clone(),
             _ => self.namespace.clone(),
         };
-        let token = self.api.access.grant(user, role);
+        let token = self.api.access.grant(&self.api.store, user, role);
         kubeconfig::render(self.address(), Some(&token), &namespace)
     }
 

@@ -14,6 +14,7 @@ use super::rule::{Facts, Rule};
 use crate::kinds::ObjectRef;
 
 mod blast;
+mod cron_jobs;
 mod fixes;
 mod judge;
 mod suppress;
@@ -61,6 +62,7 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         fold(&mut groups, found, |group, found| suppress::is_in_namespace_of(group, found.finding));
     }
     suppress::generic_under_specific(&mut groups);
+    cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));

@@ -37,6 +37,38 @@ pub struct LogLine {
     pub text: Text,
 }
 
+/// Which log to stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSpec {
+    /// Pod's namespace.
+    pub namespace: Text,
+    /// Pod name.
+    pub pod: Text,
+    /// Container name.
+    pub container: Text,
+    /// The run before the current one.
+    pub previous: bool,
+    /// Keep following, over restarts of the container.
+    pub follow: bool,
+    /// Lines from the end to start with.
+    pub tail: Option<i64>,
+    /// Only lines of the last so many seconds.
+    pub since_seconds: Option<i64>,
+}
+
+/// Lines of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogBatch {
+    /// The container that wrote them.
+    pub container: Text,
+    /// Lines, cleaned, oldest first.
+    pub lines: Vec<LogLine>,
+    /// Lines dropped because the reader was slow.
+    pub dropped: u64,
+    /// The stream ended or failed: why, for a person.
+    pub ended: Option<String>,
+}
+
 /// Which container's usage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UsageKey {

@@ -71,11 +71,23 @@ fn explains(cause: &Finding, effect: &Finding) -> bool {
     is_generic(effect) && severe_enough(cause) || is_consequence(effect.cause, cause.cause)
 }
 
-/// A remark about cost or capacity does not explain why something is down.
+/// Remarks on cost, capacity or health that do not say why something is down.
+const REMARKS: &[&str] = &[
+    "connection-budget",
+    "cpu-throttled",
+    "cronjob-failing",
+    "disruption-budget-blocks",
+    "error-rate-high",
+    "hpa-at-maximum",
+    "hpa-no-metrics",
+    "latency-high",
+    "memory-near-limit",
+    "memory-oversized",
+];
+
+/// True when the cause may be why a workload is down.
 pub(super) fn severe_enough(finding: &Finding) -> bool {
-    family(finding.cause) != "Jobs, nodes, scaling, capacity"
-        || finding.cause.0.starts_with("node-")
-        || finding.cause.0.starts_with("evicted-")
+    !REMARKS.contains(&finding.cause.0)
 }
 
 /// True when it says why the pods themselves do not work, in particular.

@@ -44,6 +44,11 @@ impl Reference {
         format!("{}/{}:{}", self.host, self.path, self.tag)
     }
 
+    /// Whether its default user is root: all but those that say otherwise.
+    pub fn runs_as_root(&self) -> bool {
+        !self.path.starts_with("acme/nonroot-")
+    }
+
     /// The last part of the path.
     pub fn short(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
