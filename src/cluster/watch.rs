@@ -150,12 +150,30 @@ where
                     if self.fails(&error).await.is_err() {
                         return End::Closed;
                     }
-                    sleep(self.backoff.next(error.retry_after())).await;
+                    self.rest(error.retry_after()).await;
                     if self.backoff.failures() >= RELIST_AFTER {
                         version = None;
                     }
                 }
             }
+        }
+    }
+
+    /// Waits after a failure. While nobody answers at all the heart asks, and feeds wait for it; when the server comes back
+    /// they return within a second, whatever they were waiting for.
+    async fn rest(&mut self, asked: Option<u64>) {
+        let heart = &self.connection.heart;
+        if heart.silent_since().is_none() {
+            let wait = self.backoff.next(asked);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = heart.comes_back() => {}
+            }
+        }
+        if heart.silent_since().is_some() {
+            heart.answers().await;
+            self.backoff.reset();
+            sleep(PROOF.mul_f64(jitter())).await;
         }
     }
 
@@ -192,7 +210,8 @@ where
 
     async fn page(&mut self, path: &str) -> Result<ListMeta, Stop> {
         let accept = if R::INFO.metadata_only { METADATA_LIST } else { super::http::JSON };
-        let mut body = self.connection.open(Call { accept, limit: LIST_SILENCE, ..Call::get(path) }, false).await?;
+        let call = Call { accept, limit: LIST_SILENCE, ..Call::get(path) };
+        let mut body = self.connection.unless_silent(self.connection.open(call, false)).await??;
         let mut splitter = Splitter::new();
         while let Some(chunk) = self.chunk(&mut body, LIST_SILENCE).await? {
             let fed = splitter.feed(&chunk, &mut |item: &[u8]| match serde_json::from_slice::<R>(item) {
@@ -211,8 +230,8 @@ where
     }
 
     async fn chunk(&self, body: &mut BodyStream, silence: Duration) -> Result<Option<Bytes>, Error> {
-        match timeout(silence, body.next()).await {
-            Ok(next) => next.transpose(),
+        match timeout(silence, self.connection.unless_silent(body.next())).await {
+            Ok(next) => next?.transpose(),
             Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: silence }),
         }
     }
@@ -226,7 +245,8 @@ where
             encode(version)
         );
         let accept = if R::INFO.metadata_only { METADATA } else { super::http::JSON };
-        let mut body = self.connection.open(Call { accept, ..Call::get(&path) }, true).await?;
+        let call = Call { accept, ..Call::get(&path) };
+        let mut body = self.connection.unless_silent(self.connection.open(call, true)).await??;
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds) + GRACE;
         let mut lines = Lines::default();
@@ -234,10 +254,11 @@ where
         let mut proven = false;
         loop {
             let wait = if proven { end } else { started + PROOF };
-            let chunk = match tokio::time::timeout_at(wait, body.next()).await {
-                Ok(Some(Ok(chunk))) => chunk,
+            let chunk = match tokio::time::timeout_at(wait, self.connection.unless_silent(body.next())).await {
+                Ok(Ok(Some(Ok(chunk)))) => chunk,
+                Ok(Err(silent)) => return Err(Stop::Failed(silent)),
                 // Ended or cut: opening the next one shows whether the server is still there.
-                Ok(None | Some(Err(_))) => break,
+                Ok(Ok(None | Some(Err(_)))) => break,
                 Err(_) if !proven && !lines.is_inside_a_line() => {
                     proven = true;
                     self.alive().await?;
@@ -309,7 +330,7 @@ where
         let since = match &self.failing {
             Some((_, known)) if *known == words => return Ok(()),
             Some((since, _)) => *since,
-            None => Utc::now(),
+            None => self.connection.silent_since().unwrap_or_else(Utc::now),
         };
         self.failing = Some((since, words.clone()));
         // What an interrupted list has brought so far is true all the same.

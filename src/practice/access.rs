@@ -36,6 +36,12 @@ pub enum Role {
     Reader,
     /// Pods, their logs and events of one namespace, reading only.
     NamespaceReader(String),
+    /// Everything in one namespace, and nothing outside: the usual role of a team.
+    NamespaceAdmin(String),
+    /// Pods of one namespace and nothing else, not even their logs.
+    PodsOnly(String),
+    /// Reading everything that is in a namespace, in all of them, but nothing of the cluster itself: no namespaces, no nodes.
+    NoCluster,
     /// Only what every authenticated user may.
     Nothing,
     /// Rules of one's own.
@@ -79,7 +85,29 @@ fn rule(verbs: &[&str], groups: &[&str], resources: &[&str], namespace: Option<&
     Rule { verbs: owned(verbs), groups: owned(groups), resources: owned(resources), namespace: namespace.map(str::to_owned) }
 }
 
+/// What the `view` role of a real cluster lets one read, bound cluster-wide.
+fn namespaced_only() -> Vec<Rule> {
+    let core = ["pods", "pods/log", "events", "configmaps", "services", "endpoints", "persistentvolumeclaims", "serviceaccounts"];
+    let more = ["resourcequotas", "limitranges", "replicationcontrollers", "replicationcontrollers/scale"];
+    let apps = ["apps", "batch", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io"];
+    vec![rule(READ, &[""], &[core.as_slice(), &more].concat(), None), rule(READ, &apps, &["*"], None)]
+}
+
 impl Role {
+    /// The roles by name, for a namespace: what `k3am demo --serve --users` writes kubeconfigs for.
+    pub fn named(namespace: &str) -> [(&'static str, &'static str, Self); 7] {
+        let own = || namespace.to_owned();
+        [
+            ("admin", "everything", Self::Admin),
+            ("reader", "everything, reading only", Self::Reader),
+            ("no-cluster", "reading in every namespace, no nodes and no list of namespaces", Self::NoCluster),
+            ("one-namespace", "everything in one namespace", Self::NamespaceAdmin(own())),
+            ("one-namespace-reader", "pods, logs and events of one namespace", Self::NamespaceReader(own())),
+            ("pods-only", "pods of one namespace, not their logs", Self::PodsOnly(own())),
+            ("nothing", "nothing", Self::Nothing),
+        ]
+    }
+
     fn rules(self) -> Vec<Rule> {
         let mut rules = vec![
             rule(&["create"], &["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], None),
@@ -91,6 +119,9 @@ impl Role {
             Self::NamespaceReader(namespace) => {
                 rules.push(rule(READ, &[""], &["pods", "pods/log", "events"], Some(&namespace)));
             }
+            Self::NamespaceAdmin(namespace) => rules.push(rule(&["*"], &["*"], &["*"], Some(&namespace))),
+            Self::PodsOnly(namespace) => rules.push(rule(READ, &[""], &["pods"], Some(&namespace))),
+            Self::NoCluster => rules.extend(namespaced_only()),
             Self::Nothing => {}
             Self::Rules(own) => rules.extend(own),
         }
@@ -138,29 +169,34 @@ impl Access {
     }
 }
 
+/// `pods`, `pods/log`.
+fn resource_of(target: &Target) -> String {
+    if target.subresource.is_empty() {
+        target.served.plural.to_owned()
+    } else {
+        format!("{}/{}", target.served.plural, target.subresource)
+    }
+}
+
 impl Identity {
     /// 403 in the authoriser's words unless a rule allows the verb on the target.
     pub fn authorise(&self, verb: &str, target: &Target) -> Result<(), Status> {
-        let resource = if target.subresource.is_empty() {
-            target.served.plural.to_owned()
-        } else {
-            format!("{}/{}", target.served.plural, target.subresource)
-        };
+        let resource = resource_of(target);
         let namespace = if target.resource.plural == "namespaces" { target.name.as_str() } else { target.namespace.as_str() };
         let question = Question { verb, group: target.served.group, resource, namespace };
-        if self.allows(&question) {
-            return Ok(());
-        }
+        if self.allows(&question) { Ok(()) } else { Err(self.refusal(verb, target)) }
+    }
+
+    /// The 403 itself, in the authoriser's words.
+    pub fn refusal(&self, verb: &str, target: &Target) -> Status {
         let scope = if target.namespace.is_empty() {
             "at the cluster scope".to_owned()
         } else {
             format!("in the namespace {:?}", target.namespace)
         };
-        let why = format!(
-            "User {:?} cannot {verb} resource {:?} in API group {:?} {scope}",
-            self.user, question.resource, question.group
-        );
-        Err(Status::forbidden(target.served, &target.name, &why))
+        let (resource, group) = (resource_of(target), target.served.group);
+        let why = format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}", self.user);
+        Status::forbidden(target.served, &target.name, &why)
     }
 
     fn allows(&self, question: &Question<'_>) -> bool {

@@ -57,10 +57,16 @@ pub struct Call<'a> {
 /// Serves one request.
 pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     tokio::time::sleep(api.faults.current_delay()).await;
-    if let Some(answer) = api.faults.take_answer() {
-        return fault(answer);
-    }
-    serve(&api, request).await.unwrap_or_else(|status| reply::error(&status))
+    api.faults.until_it_answers().await;
+    let response = match api.faults.take_answer() {
+        Some(answer) => fault(answer),
+        None => serve(&api, request).await.unwrap_or_else(|status| reply::error(&status)),
+    };
+    let mut response = api.faults.gate(response);
+    // The cluster's clock, not this machine's: clients may judge ages by it.
+    let date = api.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    response.headers_mut().extend(http::HeaderValue::try_from(date).ok().map(|date| (http::header::DATE, date)));
+    response
 }
 
 fn fault(answer: Answer) -> Response {
@@ -92,6 +98,9 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
     identity.authorise(verb, &target)?;
+    if api.faults.refuses(verb, target.served.plural) {
+        return Err(identity.refusal(verb, &target));
+    }
     let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
         let mut status = Status::bad_request(format!("Request entity too large: {error}"));
         (status.code, status.reason) = (413, "RequestEntityTooLarge");
