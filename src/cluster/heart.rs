@@ -16,7 +16,7 @@ use super::{Connection, Error};
 use crate::text::Time;
 
 /// Asked after so long without a word from the server.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(2);
 /// How long an answer to that may take.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often a server that does not answer is asked again.
@@ -27,8 +27,8 @@ const SAME_TIME_MS: i64 = 2_000;
 /// What is known of one server. Shared by all that talk to it.
 #[derive(Debug)]
 pub(crate) struct Heart {
-    /// Since when nobody answers; `None`: it answers.
-    silent: watch::Sender<Option<Instant>>,
+    /// Since when nobody answers, and how that shows; `None`: it answers.
+    silent: watch::Sender<Option<(Instant, Error)>>,
     started: Instant,
     /// When something was heard last, in ms after `started`.
     heard_ms: AtomicU64,
@@ -58,12 +58,16 @@ impl Heart {
 
     /// Since when nobody answers; `None`: it answers, as far as we know.
     pub(super) fn silent_since(&self) -> Option<Instant> {
-        *self.silent.borrow()
+        self.silent.borrow().as_ref().map(|(since, _)| *since)
     }
 
-    /// Ends when nobody answers.
-    pub(super) async fn silence(&self) {
-        let _ = self.silent.subscribe().wait_for(Option::is_some).await;
+    /// Ends when nobody answers, with how that shows.
+    pub(super) async fn silence(&self) -> Error {
+        let mut silent = self.silent.subscribe();
+        match silent.wait_for(Option::is_some).await.ok().and_then(|silent| silent.clone()) {
+            Some((_, error)) => error,
+            None => std::future::pending().await,
+        }
     }
 
     /// Ends when the server answers.
@@ -111,10 +115,10 @@ impl Connection {
         self.heart.skew()
     }
 
-    /// Since when nobody answers (our clock); `None`: the server answers.
+    /// Since when nobody answers; `None`: the server answers.
     pub(super) fn silent_since(&self) -> Option<Time> {
         let since = self.heart.silent_since()?;
-        chrono::Duration::from_std(since.elapsed()).ok().map(|ago| Utc::now() - ago)
+        chrono::Duration::from_std(since.elapsed()).ok().map(|ago| self.now() - ago)
     }
 
     /// `work`, unless the server falls silent meanwhile. `work` must lose nothing when it is dropped.
@@ -122,7 +126,7 @@ impl Connection {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            () = self.heart.silence() => Err(Error::TimedOut { host: self.host.clone(), after: ANSWER }),
+            error = self.heart.silence() => Err(error),
         }
     }
 
@@ -144,15 +148,20 @@ impl Connection {
             let before = heart.heard_ms.load(Ordering::Relaxed);
             // Whatever it answers: it is there.
             let answer = self.call(Call { limit: ANSWER, ..Call::get("/version") }).await;
-            let silent = matches!(answer, Err(Error::Unreachable { .. } | Error::TimedOut { .. }))
-                && heart.heard_ms.load(Ordering::Relaxed) == before;
-            if !silent {
-                heart.heard();
-                heart.silent.send_if_modified(|since| since.take().is_some());
-                continue;
-            }
+            let error = match answer {
+                Err(error @ (Error::Unreachable { .. } | Error::TimedOut { .. }))
+                    if heart.heard_ms.load(Ordering::Relaxed) == before =>
+                {
+                    error
+                }
+                _ => {
+                    heart.heard();
+                    heart.silent.send_if_modified(|silent| silent.take().is_some());
+                    continue;
+                }
+            };
             let since = asked.checked_sub(quiet).unwrap_or(asked);
-            heart.silent.send_if_modified(|known| known.is_none() && known.replace(since).is_none());
+            heart.silent.send_if_modified(|silent| silent.is_none() && silent.replace((since, error)).is_none());
             sleep(AGAIN.saturating_sub(asked.elapsed())).await;
         }
     }

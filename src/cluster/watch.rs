@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
 use futures::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -197,7 +196,7 @@ where
             let meta = self.page(&path).await?;
             self.flush().await?;
             let Some(more) = meta.more.filter(|more| !more.is_empty()) else {
-                self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+                self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
                 self.failing = None;
                 self.backoff.reset();
                 self.heard = Some(Instant::now());
@@ -318,7 +317,7 @@ where
         let recovered = self.failing.take().is_some();
         if recovered || self.heard.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
             self.heard = Some(Instant::now());
-            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
             self.flush().await?;
         }
         Ok(())
@@ -330,7 +329,7 @@ where
         let since = match &self.failing {
             Some((_, known)) if *known == words => return Ok(()),
             Some((since, _)) => *since,
-            None => self.connection.silent_since().unwrap_or_else(Utc::now),
+            None => self.connection.silent_since().unwrap_or_else(|| self.connection.now()),
         };
         self.failing = Some((since, words.clone()));
         // What an interrupted list has brought so far is true all the same.

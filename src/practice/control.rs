@@ -35,7 +35,12 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "restart", words: "[SECONDS]", about: "die, cut every connection, come back after that long", perform: restart },
+    Command {
+        name: "restart",
+        words: "[SECONDS]",
+        about: "die, cut every connection, come back after that long",
+        perform: restart,
+    },
     Command { name: "hang", words: "[SECONDS]", about: "half-open: hold connections, send nothing", perform: hang },
     Command { name: "drop-watches", words: "", about: "end every open watch", perform: drop_watches },
     Command { name: "expire-versions", words: "", about: "410 for older resourceVersions; ends watches too", perform: expire },
@@ -43,7 +48,12 @@ const COMMANDS: &[Command] = &[
     Command { name: "truncate", words: "[SECONDS]", about: "answer everything with JSON that breaks off", perform: truncate },
     Command { name: "garbage", words: "[SECONDS]", about: "answer everything with HTML", perform: garbage },
     Command { name: "delay", words: "MILLISECONDS [SECONDS]", about: "wait before each answer", perform: delay },
-    Command { name: "refuse", words: "VERB RESOURCE [SECONDS]", about: "403 for a verb (`*`: all) on a resource", perform: refuse },
+    Command {
+        name: "refuse",
+        words: "VERB RESOURCE [SECONDS]",
+        about: "403 for a verb (`*`: all) on a resource",
+        perform: refuse,
+    },
     Command { name: "expire-token", words: "USER", about: "401 for that user's token from now on", perform: expire_token },
     Command { name: "clear", words: "", about: "back to normal", perform: clear },
 ];
