@@ -106,7 +106,7 @@ pub struct DemoArgs {
     /// Add this many healthy pods, to see k3am at scale
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub pods: usize,
-    /// Scenario to play
+    /// Scenario to play: `night-shift`, `quiet`, a cause such as `image-not-found`, or a file (*.yaml)
     #[arg(long, value_name = "NAME", default_value = "night-shift")]
     pub scenario: String,
 }

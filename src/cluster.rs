@@ -19,4 +19,3 @@ pub mod watch;
 pub use connect::{ConnectOptions, Connection, connect};
 pub use door::Door;
 pub use error::Error;
-pub use logs::LogSpec;

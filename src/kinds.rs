@@ -16,6 +16,7 @@ use crate::text::Text;
 pub mod autoscaling;
 pub mod config;
 pub mod events;
+pub mod extensions;
 pub mod jobs;
 pub mod meta;
 pub mod namespaces;
@@ -23,6 +24,7 @@ pub mod network;
 pub mod nodes;
 pub mod pod_spec;
 pub mod pods;
+pub mod policies;
 pub mod policy;
 pub mod probes;
 pub mod storage;
@@ -56,6 +58,11 @@ macro_rules! for_each_kind {
             PersistentVolumeClaim, volume_claims, $crate::kinds::storage::PersistentVolumeClaim;
             ResourceQuota, resource_quotas, $crate::kinds::policy::ResourceQuota;
             PodDisruptionBudget, disruption_budgets, $crate::kinds::policy::PodDisruptionBudget;
+            NetworkPolicy, network_policies, $crate::kinds::policies::NetworkPolicy;
+            APIService, api_services, $crate::kinds::extensions::APIService;
+            Certificate, certificates, $crate::kinds::extensions::Certificate;
+            IngressClass, ingress_classes, $crate::kinds::extensions::IngressClass;
+            HTTPRoute, http_routes, $crate::kinds::extensions::HTTPRoute;
         }
     };
 }
@@ -159,6 +166,8 @@ pub struct KindInfo {
     pub namespaced: bool,
     /// True when only metadata is ever listed (ConfigMaps and Secrets: their data never enters k3am's memory).
     pub metadata_only: bool,
+    /// True when a cluster may well lack its API, or a bundle this kind: then there are none, and nothing is missing.
+    pub optional: bool,
 }
 
 /// A kind whose rows k3am keeps.
@@ -276,7 +285,7 @@ impl Condition {
 /// Implements [`Kind`] for a row struct with a `meta` field; the closure-like body interns the rest.
 macro_rules! kind {
     ($row:ty, $group:literal / $version:literal, $kind:literal, $plural:literal, namespaced: $namespaced:literal,
-     metadata_only: $metadata_only:literal, |$this:ident, $pool:ident| $intern:block) => {
+     metadata_only: $metadata_only:literal, $(optional: $optional:literal,)? |$this:ident, $pool:ident| $intern:block) => {
         impl $crate::kinds::Kind for $row {
             const INFO: $crate::kinds::KindInfo = $crate::kinds::KindInfo {
                 group: $group,
@@ -285,6 +294,7 @@ macro_rules! kind {
                 plural: $plural,
                 namespaced: $namespaced,
                 metadata_only: $metadata_only,
+                optional: false $(|| $optional)?,
             };
 
             fn meta(&self) -> &$crate::kinds::Meta {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 pub mod access;
+mod admission;
 pub mod api;
 mod apply;
 pub mod base64;
@@ -17,6 +18,7 @@ pub mod behaviours;
 pub mod clock;
 pub mod control;
 pub mod controllers;
+mod custom;
 pub mod defaults;
 mod discovery;
 pub mod faults;
@@ -34,13 +36,16 @@ mod metrics;
 pub mod object;
 mod patches;
 mod protobuf;
+mod published;
 pub mod quantity;
 mod query;
 pub mod random;
+mod rbac;
 pub mod recorder;
 mod reply;
 mod request;
 pub mod resources;
+mod reviews;
 pub mod runtime;
 mod scale;
 pub mod scenario;
@@ -118,6 +123,7 @@ impl PracticeCluster {
         let guard = life.enter();
         let simulation = simulation::start_with(store.clone(), runtime.clone(), clock.clone(), options.seed, scenario);
         drop(guard);
+        rbac::bootstrap(&store);
         load::fill(&store, options.pods)?;
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
@@ -162,10 +168,10 @@ impl PracticeCluster {
     /// A kubeconfig of a new user with a role, as YAML.
     pub fn kubeconfig_for(&self, user: &str, role: Role) -> String {
         let namespace = match &role {
-            Role::NamespaceReader(namespace) | Role::NamespaceAdmin(namespace) | Role::PodsOnly(namespace) => namespace.clone(),
+            Role::NamespaceReader(namespace) | Role::NamespaceAdmin(namespace) => namespace.clone(),
             _ => self.namespace.clone(),
         };
-        let token = self.api.access.grant(user, role);
+        let token = self.api.access.grant(&self.api.store, user, role);
         kubeconfig::render(self.address(), Some(&token), &namespace, &format!("practice-{user}"))
     }
 

@@ -18,7 +18,7 @@ pub mod table;
 
 pub use coverage::{Coverage, CoverageState, Scope};
 pub use delta::{Changed, Delta};
-pub use evidence::{LogExcerpt, LogKey, LogLine, Usage, UsageKey};
+pub use evidence::{LogBatch, LogExcerpt, LogKey, LogLine, LogSpec, Throttling, Usage, UsageKey};
 pub use table::{Key, Table};
 
 macro_rules! define_snapshot {
@@ -33,6 +33,8 @@ macro_rules! define_snapshot {
             pub logs: BTreeMap<LogKey, LogExcerpt>,
             /// Latest and recent usage of containers.
             pub usage: HashMap<UsageKey, Usage>,
+            /// CPU throttling of the containers a rule asked about.
+            pub throttling: HashMap<UsageKey, Throttling>,
             /// Context name, server version, time of the bundle.
             pub identity: Identity,
             pods_by_node: HashMap<Text, BTreeSet<Key>>,
@@ -110,6 +112,7 @@ impl Snapshot {
                 vec![Changed::Evidence(object)]
             }
             Delta::Usage { samples, at } => self.record_usage(samples, at),
+            Delta::Throttling { samples, at } => self.record_throttling(samples, at),
             Delta::Identity(identity) => {
                 self.identity = identity;
                 Vec::new()
@@ -141,6 +144,7 @@ impl Snapshot {
         if kind == KindId::Pod {
             self.logs.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
             self.usage.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
+            self.throttling.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
         }
         Some(Changed::Object { kind, key: key.clone(), before: Some(old) })
     }
@@ -160,6 +164,15 @@ impl Snapshot {
         for (key, cpu, memory) in samples {
             pods.insert(ObjectRef::new("Pod", &key.namespace, &key.pod));
             self.usage.entry(key).or_default().push(at, cpu, memory);
+        }
+        pods.into_iter().map(Changed::Evidence).collect()
+    }
+
+    fn record_throttling(&mut self, samples: Vec<(UsageKey, f64, f64)>, at: crate::text::Time) -> Vec<Changed> {
+        let mut pods = BTreeSet::new();
+        for (key, periods, throttled) in samples {
+            pods.insert(ObjectRef::new("Pod", &key.namespace, &key.pod));
+            self.throttling.entry(key).or_default().push(at, periods, throttled);
         }
         pods.into_iter().map(Changed::Evidence).collect()
     }

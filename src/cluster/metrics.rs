@@ -16,7 +16,7 @@ use super::{Connection, Error};
 use crate::snapshot::{Delta, UsageKey};
 use crate::text::{self, Text};
 
-mod exposition;
+pub mod exposition;
 
 use exposition::Sample;
 
@@ -32,7 +32,8 @@ const MOST_KUBELETS: usize = 50;
 /// After so many polls without a metrics API it is looked for again.
 const LOOK_AGAIN: u32 = 20;
 
-type Samples = Vec<(UsageKey, f64, f64)>;
+/// What is measured of containers: two numbers each.
+pub type Samples = Vec<(UsageKey, f64, f64)>;
 
 /// Polls until nobody listens to `tx`. `told` hears where usage comes from (`metrics-server`, `kubelet`), or why there is
 /// none, whenever that changes.
@@ -59,6 +60,29 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
         }
         sleep(pause).await;
     }
+}
+
+/// How often the kernel held the containers of a pod back at their CPU limit, from the cAdvisor metrics of its kubelet: periods
+/// and throttled periods since their start. The answer names every container of the node; only the pod's lines are kept.
+///
+/// # Errors
+/// The kubelet cannot be reached through the API server, or `nodes/proxy` is forbidden.
+pub async fn throttling(connection: &Connection, node: &str, namespace: &str, pod: &str) -> Result<Samples, Error> {
+    let path = format!("/api/v1/nodes/{}/proxy/metrics/cadvisor", encode(node));
+    let mut body = connection.open(Call { accept: "*/*", limit: SILENCE, ..Call::get(&path) }, false).await?;
+    let (mut lines, mut counters) = (Lines::default(), exposition::Throttling::default());
+    loop {
+        let chunk =
+            timeout(SILENCE, body.next()).await.map_err(|_| Error::TimedOut { host: connection.host.clone(), after: SILENCE })?;
+        let Some(chunk) = chunk.transpose()? else { break };
+        let fed = lines.feed(&chunk, &mut |line: &[u8]| {
+            if let Ok(line) = std::str::from_utf8(line) {
+                counters.line(line, |key| &*key.namespace == namespace && &*key.pod == pod);
+            }
+        });
+        fed.map_err(|_| connection.garbage("a line without end"))?;
+    }
+    Ok(counters.samples())
 }
 
 struct Poller {

@@ -127,9 +127,9 @@ where
                 None => self.list().await.map(|listed| version = Some(listed)),
                 Some(version) if self.can_watch && !version.is_empty() => self.watch(version).await,
                 Some(_) => {
-                    sleep(POLL.mul_f64(0.8 + 0.4 * jitter())).await;
                     version = None;
-                    Ok(())
+                    let pause = sleep(POLL.mul_f64(0.8 + 0.4 * jitter()));
+                    self.connection.unless_silent(pause).await.map_err(Stop::from)
                 }
             };
             match step {

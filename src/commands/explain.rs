@@ -33,7 +33,7 @@ fn page(cause: &Cause) -> String {
     let mut out = format!("{}\n{}\n\n", cause.id, "=".repeat(cause.id.len()));
     wrap(&mut out, "", "", &format!("{} ({}{generic})", cause.family, cause.severity.word()));
     wrap(&mut out, "", "", cause.meaning);
-    let finding: Vec<_> = rules::ALL.iter().filter(|rule| rule.causes.iter().any(|c| c.0 == cause.id)).collect();
+    let finding: Vec<_> = rules::every().filter(|rule| rule.causes.iter().any(|c| c.0 == cause.id)).collect();
     if finding.is_empty() {
         out.push_str("\nNo rule of this version finds it yet.\n");
     }

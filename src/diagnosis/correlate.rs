@@ -14,9 +14,11 @@ use super::rule::{Facts, Rule};
 use crate::kinds::ObjectRef;
 
 mod blast;
+mod cron_jobs;
 mod fixes;
 mod judge;
 mod suppress;
+mod system;
 mod words;
 
 pub use blast::backends;
@@ -60,6 +62,8 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         fold(&mut groups, found, |group, found| suppress::is_in_namespace_of(group, found.finding));
     }
     suppress::generic_under_specific(&mut groups);
+    cron_jobs::gather(facts.snapshot, &mut groups);
+    system::behind_dns(&mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -72,6 +76,7 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         }
         groups.extend(group(&alone));
     }
+    system::behind_api_services(&mut groups);
     let namespaces = groups.iter().flat_map(Group::workloads).map(|w| w.namespace.clone()).collect();
     let down = blast::down_services(facts.snapshot, namespaces);
     let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group, &down))).collect();

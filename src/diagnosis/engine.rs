@@ -183,6 +183,10 @@ impl Engine {
                 let touched: BTreeSet<KindId> =
                     self.rules.iter().filter(|rule| rule.needs.contains(kind)).map(|rule| rule.subject).collect();
                 dirty.extend(touched.into_iter().flat_map(|k| snapshot.keys(k).into_iter().map(move |key| (k, key))));
+                // Rules also say "no such object" where a list they can do without happens to be complete.
+                dirty.extend(self.subjects.keys().cloned());
+                let waiting = snapshot.pods.iter().filter(|pod| !pod.is_finished() && !pod.is_ready());
+                dirty.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
         }
         !kinds.is_empty()

@@ -130,4 +130,24 @@ pub enum EvidenceRequest {
         /// Its restart count: the answer is stale when this grows.
         restart_count: i32,
     },
+    /// The end of the log of a pod that nothing is wrong with, as a sample of what its workload answers. Bounded by the engine.
+    Sample {
+        /// Which container.
+        key: LogKey,
+        /// Its restart count.
+        restart_count: i32,
+        /// Which look at it: asked once a round.
+        round: i64,
+    },
+    /// How often the kernel held a pod's containers back at their CPU limit.
+    Throttling {
+        /// Pod's namespace.
+        namespace: Text,
+        /// Pod name.
+        pod: Text,
+        /// Its node, whose kubelet knows.
+        node: Text,
+        /// Which look at it: the rate between two looks says more than the total since the start.
+        round: i64,
+    },
 }

@@ -2,6 +2,7 @@
 
 use super::rule::Rule;
 
+pub mod api;
 pub mod commands;
 pub mod config;
 pub mod crash;
@@ -20,6 +21,7 @@ pub mod scheduling;
 pub mod services;
 pub mod terminating;
 pub mod volumes;
+pub mod workload;
 
 /// Every rule, in the order of `causes.md`.
 pub static ALL: &[&Rule] = &[
@@ -58,6 +60,43 @@ pub static ALL: &[&Rule] = &[
     &jobs::cron::CRON_JOB,
     &nodes::condition::NODE_CONDITION,
     &nodes::evicted::EVICTED,
+    &probes::flapping::FLAPPING,
+    &volumes::resize::CLAIM_RESIZE,
+    &scheduling::resize::RESIZE,
+    &rollouts::short::DAEMON_SET,
+    &rollouts::short::STATEFUL_SET,
+    &network::dns::DNS,
+    &network::policy::NETWORK_POLICY,
+    &services::route::HTTP_ROUTE,
+    &api::service::API_SERVICE,
+    &api::certificate::CERTIFICATE,
+    &api::certificate::TLS_SECRET,
+    &api::events::EVENTS,
+    &api::kubelet::KUBELET,
+    &api::remarks::REMARKS,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &workload::start::SLOW_START,
+    &workload::liveness::LIVENESS_KILLS_ON_DEPENDENCY,
+    &workload::migration::MIGRATION,
+    &workload::connections::CONNECTION_BUDGET,
+    &workload::throttled::CPU_THROTTLED,
+    &workload::memory::NEAR_LIMIT,
+    &workload::leak::LEAK,
+    &workload::worker_timeout::WORKER_TIMEOUT,
+    &workload::traffic::TRAFFIC,
 ];
+
+/// Rules on habits and cost. They say what is unwise, not what is broken: nothing they find is an incident. `X` runs them on the
+/// object it is asked about.
+pub static ADVICE: &[&Rule] = &[
+    &workload::start::START_MARGIN,
+    &workload::liveness::LIVENESS_SHARED,
+    &workload::plain_password::PLAIN_PASSWORD,
+    &workload::memory::OVERSIZED,
+];
+
+/// Every rule there is, incidents first.
+pub fn every() -> impl Iterator<Item = &'static Rule> {
+    ALL.iter().chain(ADVICE).copied()
+}

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Meta, kind};
-use crate::text::Text;
+use crate::text::{Text, Time};
 
 /// A ConfigMap's metadata.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -28,7 +28,17 @@ pub struct Secret {
     pub keys: Option<Vec<Text>>,
     /// `Opaque`, `kubernetes.io/tls`, ...; `None` when only metadata was listed.
     pub kind: Option<Text>,
+    /// When its certificate expires, where the issuer noted it beside it.
+    pub not_after: Option<Time>,
 }
+
+/// Annotations that hold the end of a certificate's validity.
+const EXPIRY: &[&str] = &[
+    "auth.openshift.io/certificate-not-after",
+    "service.beta.openshift.io/expiry",
+    "service.alpha.openshift.io/expiry",
+    "cert.gardener.cloud/expiry",
+];
 
 /// Values are skipped while parsing: they never exist in memory as strings of ours.
 #[derive(Default, Deserialize)]
@@ -59,7 +69,8 @@ impl From<Wire> for ConfigMap {
 
 impl From<Wire> for Secret {
     fn from(wire: Wire) -> Self {
-        Self { keys: wire.keys(), meta: wire.metadata, kind: wire.secret_type }
+        let not_after = EXPIRY.iter().find_map(|key| wire.metadata.annotation(key)?.parse().ok());
+        Self { keys: wire.keys(), meta: wire.metadata, kind: wire.secret_type, not_after }
     }
 }
 

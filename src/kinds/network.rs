@@ -171,6 +171,9 @@ pub struct Ingress {
     /// `spec`.
     #[serde(deserialize_with = "nullable")]
     pub spec: IngressSpec,
+    /// `status`: the addresses its controller gave it.
+    #[serde(deserialize_with = "nullable")]
+    pub status: ServiceStatus,
 }
 
 /// Part of `IngressSpec`.

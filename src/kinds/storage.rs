@@ -1,7 +1,10 @@
 //! PersistentVolumeClaims.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
+use super::pod_spec::Quantity;
 use super::{Condition, Meta, kind, nullable};
 use crate::text::Text;
 
@@ -28,17 +31,35 @@ pub struct ClaimSpec {
     pub storage_class_name: Option<Text>,
     /// The bound volume.
     pub volume_name: Option<Text>,
+    /// What is asked for.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: ClaimResources,
+}
+
+/// Part of `VolumeResourceRequirements`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimResources {
+    /// `storage`.
+    #[serde(deserialize_with = "nullable")]
+    pub requests: BTreeMap<Text, Quantity>,
 }
 
 /// Part of its status.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ClaimStatus {
     /// `Pending`, `Bound`, `Lost`.
     pub phase: Text,
     /// Resize conditions.
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
+    /// What there is.
+    #[serde(deserialize_with = "nullable")]
+    pub capacity: BTreeMap<Text, Quantity>,
+    /// How far a resize is: `ControllerResizeInfeasible`, `NodeResizePending`, ...
+    #[serde(deserialize_with = "nullable")]
+    pub allocated_resource_statuses: BTreeMap<Text, Text>,
 }
 
 kind!(PersistentVolumeClaim, "" / "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced: true,

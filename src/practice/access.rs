@@ -1,16 +1,19 @@
-//! Who may do what: bearer tokens, roles, the sentences of a refusal, and the self-subject reviews.
+//! Who a request is from: bearer tokens, service accounts, impersonation; and the roles tests hand out.
 //!
-//! A role is a list of rules as RBAC has them. Without a token a request is the cluster admin's, as with a client certificate.
+//! Without a token a request is the cluster admin's, as with a client certificate. What a user may do is only in the cluster's
+//! RBAC objects (`rbac`): a role handed out here is written there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
 
-use super::json::text;
-use super::request::Target;
+use super::rbac::{self, Question};
+use super::resources::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, ResourceType};
 use super::status::Status;
+use super::store::{Store, Writer};
 
 const READ: &[&str] = &["get", "list", "watch"];
 
@@ -38,10 +41,10 @@ pub enum Role {
     NamespaceReader(String),
     /// Everything in one namespace, and nothing outside: the usual role of a team.
     NamespaceAdmin(String),
-    /// Pods of one namespace and nothing else, not even their logs.
-    PodsOnly(String),
-    /// Reading everything that is in a namespace, in all of them, but nothing of the cluster itself: no namespaces, no nodes.
-    NoCluster,
+    /// Pods of every namespace, reading only, and nothing else.
+    PodsOnly,
+    /// Everything inside namespaces and nodes, reading only, but not which namespaces there are.
+    NoNamespaceList,
     /// Only what every authenticated user may.
     Nothing,
     /// Rules of one's own.
@@ -55,13 +58,18 @@ pub struct Identity {
     pub user: String,
     /// The groups.
     pub groups: Vec<String>,
-    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Token {
+    identity: Identity,
+    expires: Option<DateTime<Utc>>,
 }
 
 /// The known tokens.
 #[derive(Debug, Default)]
 pub struct Access {
-    tokens: Mutex<HashMap<String, Identity>>,
+    tokens: Mutex<HashMap<String, Token>>,
 }
 
 /// Splits `/as/TOKEN/api/...` into the token and the real path. kubectl keeps tokens to itself on plain HTTP, so kubeconfigs
@@ -72,70 +80,92 @@ pub fn split_path_token(path: &str) -> (Option<&str>, &str) {
     (Some(token), rest.get(token.len()..).unwrap_or_default())
 }
 
-/// What is asked for, as reviews and RBAC name it.
-struct Question<'a> {
-    verb: &'a str,
-    group: &'a str,
-    resource: String,
-    namespace: &'a str,
-}
-
 fn rule(verbs: &[&str], groups: &[&str], resources: &[&str], namespace: Option<&str>) -> Rule {
     let owned = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();
     Rule { verbs: owned(verbs), groups: owned(groups), resources: owned(resources), namespace: namespace.map(str::to_owned) }
 }
 
-/// What the `view` role of a real cluster lets one read, bound cluster-wide.
-fn namespaced_only() -> Vec<Rule> {
-    let core = ["pods", "pods/log", "events", "configmaps", "services", "endpoints", "persistentvolumeclaims", "serviceaccounts"];
-    let more = ["resourcequotas", "limitranges", "replicationcontrollers", "replicationcontrollers/scale"];
-    let apps = ["apps", "batch", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io"];
-    vec![rule(READ, &[""], &[core.as_slice(), &more].concat(), None), rule(READ, &apps, &["*"], None)]
-}
-
 impl Role {
     /// The roles by name, for a namespace: what `k3am demo --serve --users` writes kubeconfigs for.
-    pub fn named(namespace: &str) -> [(&'static str, &'static str, Self); 7] {
+    pub fn named(namespace: &str) -> Vec<(&'static str, &'static str, Self)> {
         let own = || namespace.to_owned();
-        [
+        let pods = rule(READ, &[""], &["pods"], Some(namespace));
+        vec![
             ("admin", "everything", Self::Admin),
             ("reader", "everything, reading only", Self::Reader),
-            ("no-cluster", "reading in every namespace, no nodes and no list of namespaces", Self::NoCluster),
+            ("no-list", "reading in every namespace, but not which namespaces there are", Self::NoNamespaceList),
+            ("all-pods", "pods and their logs in every namespace", Self::PodsOnly),
             ("one-namespace", "everything in one namespace", Self::NamespaceAdmin(own())),
             ("one-namespace-reader", "pods, logs and events of one namespace", Self::NamespaceReader(own())),
-            ("pods-only", "pods of one namespace, not their logs", Self::PodsOnly(own())),
+            ("pods-only", "pods of one namespace, not their logs", Self::Rules(vec![pods])),
             ("nothing", "nothing", Self::Nothing),
         ]
     }
 
     fn rules(self) -> Vec<Rule> {
-        let mut rules = vec![
-            rule(&["create"], &["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], None),
-            rule(&["create"], &["authentication.k8s.io"], &["selfsubjectreviews"], None),
-        ];
         match self {
-            Self::Admin => rules.push(rule(&["*"], &["*"], &["*"], None)),
-            Self::Reader => rules.push(rule(READ, &["*"], &["*"], None)),
-            Self::NamespaceReader(namespace) => {
-                rules.push(rule(READ, &[""], &["pods", "pods/log", "events"], Some(&namespace)));
-            }
-            Self::NamespaceAdmin(namespace) => rules.push(rule(&["*"], &["*"], &["*"], Some(&namespace))),
-            Self::PodsOnly(namespace) => rules.push(rule(READ, &[""], &["pods"], Some(&namespace))),
-            Self::NoCluster => rules.extend(namespaced_only()),
-            Self::Nothing => {}
-            Self::Rules(own) => rules.extend(own),
+            Self::Admin => vec![rule(&["*"], &["*"], &["*"], None)],
+            Self::Reader => vec![rule(READ, &["*"], &["*"], None)],
+            Self::NamespaceReader(namespace) => vec![rule(READ, &[""], &["pods", "pods/log", "events"], Some(&namespace))],
+            Self::NamespaceAdmin(namespace) => vec![rule(&["*"], &["*"], &["*"], Some(&namespace))],
+            Self::PodsOnly => vec![rule(READ, &[""], &["pods", "pods/log"], None)],
+            Self::NoNamespaceList => vec![
+                rule(
+                    READ,
+                    &[""],
+                    &[
+                        "configmaps",
+                        "events",
+                        "nodes",
+                        "persistentvolumeclaims",
+                        "pods",
+                        "pods/log",
+                        "resourcequotas",
+                        "services",
+                    ],
+                    None,
+                ),
+                rule(READ, &["apps", "autoscaling", "batch", "discovery.k8s.io", "networking.k8s.io", "policy"], &["*"], None),
+            ],
+            Self::Nothing => Vec::new(),
+            Self::Rules(own) => own,
         }
-        rules
+    }
+}
+
+impl Identity {
+    /// A user with the groups every user, or every service account, is in.
+    pub fn of(user: &str) -> Self {
+        let mut groups = Vec::new();
+        if let Some((namespace, _)) = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+            groups.extend(["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]);
+        }
+        groups.push("system:authenticated".to_owned());
+        Self { user: user.to_owned(), groups }
     }
 }
 
 impl Access {
-    /// Makes a user with a role; the token is `token-USER`.
-    pub fn grant(&self, user: &str, role: Role) -> String {
+    /// Makes a user with a role, written to the cluster as RBAC objects; the token is `token-USER`.
+    pub fn grant(&self, store: &Store, user: &str, role: Role) -> String {
         let token = format!("token-{user}");
-        let identity = Identity { user: user.to_owned(), groups: vec!["system:authenticated".to_owned()], rules: role.rules() };
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), identity);
+        let (everywhere, somewhere): (Vec<Rule>, Vec<Rule>) = role.rules().into_iter().partition(|rule| rule.namespace.is_none());
+        bind(store, user, None, &everywhere);
+        let mut namespaces: Vec<&str> = somewhere.iter().filter_map(|rule| rule.namespace.as_deref()).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        for namespace in namespaces {
+            let here: Vec<Rule> = somewhere.iter().filter(|rule| rule.namespace.as_deref() == Some(namespace)).cloned().collect();
+            bind(store, user, Some(namespace), &here);
+        }
+        self.admit(&token, Identity::of(user), None);
         token
+    }
+
+    /// Makes a token known, until it expires.
+    pub fn admit(&self, token: &str, identity: Identity, expires: Option<DateTime<Utc>>) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.insert(token.to_owned(), Token { identity, expires });
     }
 
     /// Takes a token back: it gets 401 from now on.
@@ -143,122 +173,65 @@ impl Access {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
     }
 
-    /// Whose request this is, by the bearer token or the token in the path (`path_token`); 401 for an unknown one.
-    pub fn identify(&self, headers: &HeaderMap, path_token: Option<&str>) -> Result<Identity, Status> {
+    /// The user of a token that is good now.
+    pub fn user_of(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tokens.get(token)?;
+        known.expires.is_none_or(|expires| now < expires).then(|| known.identity.clone())
+    }
+
+    /// Whose request this is, by the bearer token or the token in the path (`path_token`); 401 for one that is not good.
+    pub fn identify(&self, headers: &HeaderMap, path_token: Option<&str>, now: DateTime<Utc>) -> Result<Identity, Status> {
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = bearer.and_then(|value| value.strip_prefix("Bearer ")).or(path_token) else {
             let groups = vec!["system:masters".to_owned(), "system:authenticated".to_owned()];
-            return Ok(Identity { user: "kubernetes-admin".to_owned(), groups, rules: Role::Admin.rules() });
+            return Ok(Identity { user: "kubernetes-admin".to_owned(), groups });
         };
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(token).cloned().ok_or_else(Status::unauthorized)
-    }
-
-    /// Who acts: `identity`, or the user of the `Impersonate-User` header (`--as`), which only an admin may name. A user nobody
-    /// made has no rights, as on a real cluster without a binding for it.
-    pub fn act_as(&self, identity: Identity, headers: &HeaderMap) -> Result<Identity, Status> {
-        let Some(user) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) else { return Ok(identity) };
-        let may = Question { verb: "impersonate", group: "", resource: "users".to_owned(), namespace: "" };
-        if !identity.allows(&may) {
-            return Err(Status::cannot_impersonate(&identity.user, user));
-        }
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tokens.values().find(|known| known.user == user).cloned();
-        let groups = vec!["system:authenticated".to_owned()];
-        Ok(known.unwrap_or_else(|| Identity { user: user.to_owned(), groups, rules: Role::Nothing.rules() }))
+        self.user_of(token, now).ok_or_else(Status::unauthorized)
     }
 }
 
-/// `pods`, `pods/log`.
-fn resource_of(target: &Target) -> String {
-    if target.subresource.is_empty() {
-        target.served.plural.to_owned()
-    } else {
-        format!("{}/{}", target.served.plural, target.subresource)
-    }
-}
-
-impl Identity {
-    /// 403 in the authoriser's words unless a rule allows the verb on the target.
-    pub fn authorise(&self, verb: &str, target: &Target) -> Result<(), Status> {
-        let resource = resource_of(target);
-        let namespace = if target.resource.plural == "namespaces" { target.name.as_str() } else { target.namespace.as_str() };
-        let question = Question { verb, group: target.served.group, resource, namespace };
-        if self.allows(&question) { Ok(()) } else { Err(self.refusal(verb, target)) }
-    }
-
-    /// The 403 itself, in the authoriser's words.
-    pub fn refusal(&self, verb: &str, target: &Target) -> Status {
-        let scope = if target.namespace.is_empty() {
-            "at the cluster scope".to_owned()
-        } else {
-            format!("in the namespace {:?}", target.namespace)
-        };
-        let (resource, group) = (resource_of(target), target.served.group);
-        let why = format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}", self.user);
-        Status::forbidden(target.served, &target.name, &why)
-    }
-
-    fn allows(&self, question: &Question<'_>) -> bool {
-        let any = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
-        self.rules.iter().any(|rule| {
-            any(&rule.verbs, question.verb)
-                && any(&rule.groups, question.group)
-                && any(&rule.resources, &question.resource)
-                && rule.namespace.as_deref().is_none_or(|namespace| namespace == question.namespace)
-        })
-    }
-
-    /// Answers a review posted to one of the self-subject resources.
-    pub fn review(&self, kind: &str, mut body: Value) -> Value {
-        let answer = match kind {
-            "SelfSubjectAccessReview" => self.access_review(&body),
-            "SelfSubjectRulesReview" => self.rules_review(text(&body, "spec.namespace")),
-            _ => json!({"userInfo": {"username": self.user, "groups": self.groups}}),
-        };
-        super::json::set(&mut body, "status", answer);
-        super::json::object_mut(&mut body, "metadata");
-        body
-    }
-
-    fn access_review(&self, body: &Value) -> Value {
-        let asked = |field: &str| text(body, &format!("spec.resourceAttributes.{field}"));
-        let subresource = asked("subresource");
-        let resource =
-            if subresource.is_empty() { asked("resource").to_owned() } else { format!("{}/{subresource}", asked("resource")) };
-        let question = Question { verb: asked("verb"), group: asked("group"), resource, namespace: asked("namespace") };
-        let path = text(body, "spec.nonResourceAttributes.path");
-        let allowed = if path.is_empty() { self.allows(&question) } else { self.allows_path(path) };
-        if allowed {
-            json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding"})
-        } else {
-            json!({"allowed": false})
+/// Who acts: `identity`, or the user and groups of the `Impersonate-` headers (`--as`, `--as-group`), which only somebody who may
+/// impersonate may name.
+pub fn act_as(store: &Store, identity: Identity, headers: &HeaderMap) -> Result<Identity, Status> {
+    let Some(user) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) else { return Ok(identity) };
+    let named: Vec<&str> = headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+    let wanted = named.iter().map(|group| ("groups", *group));
+    for (kind, name) in std::iter::once(("users", user)).chain(wanted) {
+        let question = Question { verb: "impersonate", group: "", resource: kind.to_owned(), namespace: "", name };
+        if !rbac::allows(store, &identity, &question) {
+            return Err(Status::cannot_impersonate(&identity.user, kind, name));
         }
     }
-
-    fn rules_review(&self, namespace: &str) -> Value {
-        let here = self.rules.iter().filter(|rule| rule.namespace.as_deref().is_none_or(|of| of == namespace));
-        let listed: Vec<Value> =
-            here.map(|rule| json!({"verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources})).collect();
-        let paths = json!([
-            "/api",
-            "/api/*",
-            "/apis",
-            "/apis/*",
-            "/healthz",
-            "/livez",
-            "/openapi",
-            "/openapi/*",
-            "/readyz",
-            "/version",
-            "/version/"
-        ]);
-        json!({"resourceRules": listed, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": paths}], "incomplete": false})
+    let mut acting = Identity::of(user);
+    if !named.is_empty() {
+        acting.groups = named.iter().map(|group| (*group).to_owned()).collect();
+        acting.groups.push("system:authenticated".to_owned());
     }
+    Ok(acting)
+}
 
-    fn allows_path(&self, path: &str) -> bool {
-        let public = ["/api", "/apis", "/healthz", "/livez", "/readyz", "/version", "/openapi"];
-        public.iter().any(|prefix| path.starts_with(prefix))
-            || self.rules.iter().any(|rule| rule.verbs.iter().any(|verb| verb == "*"))
+/// Writes the role of a user and its binding, cluster-wide or in one namespace.
+fn bind(store: &Store, user: &str, namespace: Option<&str>, rules: &[Rule]) {
+    if rules.is_empty() {
+        return;
     }
+    let (role, binding): (&'static ResourceType, &'static ResourceType) =
+        if namespace.is_some() { (&ROLES, &ROLE_BINDINGS) } else { (&CLUSTER_ROLES, &CLUSTER_ROLE_BINDINGS) };
+    let name = format!("practice:{user}");
+    let mut metadata = json!({"name": name});
+    if let Some(namespace) = namespace {
+        super::json::set(&mut metadata, "namespace", namespace);
+    }
+    let written: Vec<Value> =
+        rules.iter().map(|rule| json!({"verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources})).collect();
+    let writer = Writer::update("practice");
+    let place = namespace.unwrap_or_default();
+    // Granting again replaces what the user had.
+    let _ = store.delete(role, place, &name, None);
+    let _ = store.delete(binding, place, &name, None);
+    let _ = store.create(role, json!({"metadata": metadata, "rules": written}), writer);
+    let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role.kind, "name": name});
+    let subjects = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]);
+    let _ = store.create(binding, json!({"metadata": metadata, "roleRef": reference, "subjects": subjects}), writer);
 }

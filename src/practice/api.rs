@@ -2,13 +2,13 @@
 //!
 //! Nothing here knows a kind; a new verb or subresource is one arm of [`resource`] and a file of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::access::{self, Access, Identity};
 use super::clock::Clock;
@@ -21,7 +21,7 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{discovery, list, logs, metrics, patches, scale, watch, writes};
+use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, watch, writes};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -52,6 +52,23 @@ pub struct Call<'a> {
     pub headers: &'a HeaderMap,
     /// How the answer is to look.
     pub shape: Shape,
+    /// What the client is to be warned of.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Call<'_> {
+    /// Adds `Warning` headers to the answer.
+    pub fn warn(&self, sentences: Vec<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(sentences);
+    }
+
+    fn put_warnings(&self, response: &mut Response) {
+        for sentence in self.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - {sentence:?}")) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+    }
 }
 
 /// Serves one request.
@@ -92,14 +109,18 @@ fn fault(answer: Answer) -> Response {
 async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let (parts, body) = request.into_parts();
     let (path_token, path) = access::split_path_token(parts.uri.path());
-    let identity = api.access.act_as(api.access.identify(&parts.headers, path_token)?, &parts.headers)?;
+    let known = api.access.identify(&parts.headers, path_token, api.clock.now())?;
+    let identity = access::act_as(&api.store, known, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let Some(target) = Target::parse(&api.store, path) else { return fixed_path(&api.store, path, &parts.headers) };
+    let Some(target) = Target::parse(&api.store, path) else {
+        rbac::authorise_path(&api.store, &identity, &parts.method.as_str().to_lowercase(), path)?;
+        return fixed_path(&api.store, path, &parts.headers);
+    };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
-    identity.authorise(verb, &target)?;
+    rbac::authorise(&api.store, &identity, verb, &target, &query)?;
     if api.faults.refuses(verb, target.served.plural) {
-        return Err(identity.refusal(verb, &target));
+        return Err(rbac::refusal(&identity, verb, &target, &[]));
     }
     let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
         let mut status = Status::bad_request(format!("Request entity too large: {error}"));
@@ -112,11 +133,14 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
         now: api.clock.now(),
         served: target.served,
     };
-    let call = Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape };
+    let call =
+        Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape, warnings: Mutex::default() };
     if !target.subresource.is_empty() && !writes::is_part(&target.subresource) {
         return subresource(api, &call, &parts.method, &body);
     }
-    resource(api, &identity, verb, &call, &body)
+    let mut response = resource(api, &identity, verb, &call, &body)?;
+    call.put_warnings(&mut response);
+    Ok(response)
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.
@@ -124,6 +148,10 @@ fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response
     match path.trim_end_matches('/') {
         "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),
         "/version" => Ok(reply::json_value(200, &discovery::version())),
+        "/openapi/v2" if accepts_protobuf(headers) => {
+            let content_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+            Ok(reply::with_type(200, content_type, discovery::OPENAPI_V2_PROTOBUF))
+        }
         other if other.starts_with("/openapi/") => discovery::openapi(&store.served_types(), other)
             .map(|document| reply::json_value(200, &document))
             .ok_or_else(Status::unknown_path),
@@ -139,6 +167,10 @@ fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response
             Ok(reply::json_value(200, &document))
         }
     }
+}
+
+fn accepts_protobuf(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("proto-openapi"))
 }
 
 /// 405 for a verb the resource lacks, 404 for a subresource it lacks.
@@ -159,8 +191,7 @@ fn resource(api: &Api, identity: &Identity, verb: &str, call: &Call<'_>, body: &
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),
         ("authorization.k8s.io" | "authentication.k8s.io", "create") => {
-            let review = identity.review(target.resource.kind, writes::body_or_empty(call, body)?);
-            Ok(reply::json_value(201, &review))
+            Ok(reviews::answer(api, identity, call, writes::body_or_empty(call, body)?))
         }
         (_, "list") => list::list(call.store, target, call.query, call.shape),
         (_, "watch") => watch::watch(call.store, &api.faults, target.clone(), call.query, call.shape),
@@ -192,6 +223,7 @@ fn subresource(api: &Api, call: &Call<'_>, method: &Method, body: &Bytes) -> Res
         ("pods", "log") => logs::serve(api, call),
         ("pods", "binding") => writes::bind(call, &writes::body(call, body)?),
         ("pods", "eviction") => writes::evict(call, &writes::body_or_empty(call, body)?),
+        ("serviceaccounts", "token") => reviews::token(api, call, writes::body_or_empty(call, body)?),
         ("nodes", "proxy") => metrics::node_proxy(api, call),
         ("namespaces", "finalize") => writes::update(call, writes::body(call, body)?),
         _ => Err(Status::unknown_path()),

@@ -7,6 +7,7 @@ mod generic;
 mod nginx;
 mod postgres;
 mod redis;
+mod release;
 mod shell;
 mod worker;
 
@@ -67,8 +68,16 @@ pub struct Behaviour {
 }
 
 /// Every behaviour; the first that fits is taken.
-pub static BEHAVIOURS: &[&Behaviour] =
-    &[&shell::SHELL, &postgres::POSTGRES, &nginx::NGINX, &redis::REDIS, &worker::WORKER, &fastapi::FASTAPI, &generic::GENERIC];
+pub static BEHAVIOURS: &[&Behaviour] = &[
+    &release::RELEASE,
+    &shell::SHELL,
+    &postgres::POSTGRES,
+    &nginx::NGINX,
+    &redis::REDIS,
+    &worker::WORKER,
+    &fastapi::FASTAPI,
+    &generic::GENERIC,
+];
 
 /// The plan for a container.
 pub fn plan(start: &Start<'_>, random: &mut Random) -> Program {

@@ -11,7 +11,9 @@ pub mod garbage_collector;
 pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
+pub mod persistent_volume;
 pub mod replica_set;
+pub mod resource_quota;
 
 use super::clock::Clock;
 use super::resources::ResourceType;
@@ -96,6 +98,32 @@ impl Queue {
         let (_, key) = self.by_time.pop_first()?;
         self.by_key.remove(&key);
         Some(key)
+    }
+}
+
+/// How long refused creations wait before they are tried again: 5 ms doubled each time, at most 1000 s, as client-go's queues do.
+#[derive(Default)]
+pub struct Retries(BTreeMap<Key, (u32, DateTime<Utc>)>);
+
+impl Retries {
+    /// What is left to wait for a key; none when it may be tried.
+    pub fn wait(&self, key: &Key, now: DateTime<Utc>) -> Option<Duration> {
+        let (_, due) = self.0.get(key)?;
+        (*due - now).to_std().ok().filter(|wait| !wait.is_zero())
+    }
+
+    /// A refusal: answers how long to wait.
+    pub fn refused(&mut self, key: &Key, now: DateTime<Utc>) -> Duration {
+        let (times, due) = self.0.entry(key.clone()).or_insert((0, now));
+        let wait = Duration::from_millis(5_u64 << (*times).min(18)).min(Duration::from_secs(1000));
+        *times += 1;
+        *due = now + wait;
+        wait
+    }
+
+    /// It worked.
+    pub fn forget(&mut self, key: &Key) {
+        self.0.remove(key);
     }
 }
 

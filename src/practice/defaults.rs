@@ -24,6 +24,9 @@ pub struct Addresses {
 
 /// Fills in what is missing.
 pub fn apply(resource: &ResourceType, object: &mut Value, addresses: &Addresses) {
+    if let Some(custom) = resource.custom {
+        return super::custom::shape(custom, object);
+    }
     match resource.plural {
         "pods" => pods::pod(object),
         "services" => service(object, addresses),

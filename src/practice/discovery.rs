@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::json::set;
+use super::published;
 use super::resources::{ResourceType, Subresource};
 
 type Types = [&'static ResourceType];
@@ -34,8 +35,11 @@ pub fn document(types: &Types, path: &str, aggregated: bool, address: &str) -> O
     }
 }
 
-/// `/openapi/v3` and its documents: enough for kubectl to see that the server validates fields itself.
+/// `/openapi/v3` and its documents, and `/openapi/v2`.
 pub fn openapi(types: &Types, path: &str) -> Option<Value> {
+    if path.trim_end_matches('/') == "/openapi/v2" {
+        return Some(openapi_v2(types));
+    }
     let versions = group_versions(types);
     let below = path.trim_end_matches('/').strip_prefix("/openapi/v3")?;
     if below.is_empty() {
@@ -43,29 +47,65 @@ pub fn openapi(types: &Types, path: &str) -> Option<Value> {
             .iter()
             .map(|(group, version)| {
                 let path = prefix(group, version);
-                let url = format!("/openapi/v3{path}?hash=PRACTICE");
+                let url = format!("/openapi/v3{path}?hash={:X}", hash_of(types, group, version));
                 (path.trim_start_matches('/').to_owned(), json!({"serverRelativeURL": url}))
             })
             .collect();
         return Some(json!({"paths": paths}));
     }
     let (group, version) = versions.into_iter().find(|(group, version)| prefix(group, version) == below)?;
-    let paths: serde_json::Map<String, Value> = of_version(types, group, version).map(openapi_path).collect();
+    let paths: serde_json::Map<String, Value> = of_version(types, group, version).flat_map(openapi_paths).collect();
     Some(json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths,
-        "components": {"schemas": {}}}))
+        "components": {"schemas": published::closure(of_version(types, group, version))}}))
 }
 
-fn openapi_path(resource: &'static ResourceType) -> (String, Value) {
+/// `/openapi/v2` for clients that only read protobuf (`gnostic.openapi.v2.Document`): the version and the title, and no
+/// definitions, so that they leave validation to the server, as they do with the whole document.
+pub const OPENAPI_V2_PROTOBUF: &[u8] = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.36.2";
+
+/// Clients keep a document as long as its hash stays: it changes with the custom types of the version.
+fn hash_of(types: &Types, group: &str, version: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for resource in of_version(types, group, version) {
+        resource.plural.hash(&mut hasher);
+        resource.custom.map(|custom| custom.schema.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn openapi_v2(types: &Types) -> Value {
+    let definitions = Value::Object(published::closure(types.iter().copied()));
+    let definitions = definitions.to_string().replace("#/components/schemas/", "#/definitions/");
+    let definitions: Value = serde_json::from_str(&definitions).unwrap_or_default();
+    let paths: serde_json::Map<String, Value> = types.iter().copied().flat_map(openapi_paths).collect();
+    let paths = Value::Object(paths).to_string().replace("#/components/schemas/", "#/definitions/");
+    json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36.2"},
+        "paths": serde_json::from_str::<Value>(&paths).unwrap_or_default(), "definitions": definitions})
+}
+
+/// The paths of a type: what lists it and what reads and patches one object, each with its kind.
+fn openapi_paths(resource: &'static ResourceType) -> Vec<(String, Value)> {
     let middle = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
-    let path = format!("{}{middle}/{}/{{name}}", prefix(resource.group, resource.version), resource.plural);
+    let collection = format!("{}{middle}/{}", prefix(resource.group, resource.version), resource.plural);
     let parameters: Vec<Value> = ["dryRun", "fieldManager", "fieldValidation"]
         .iter()
         .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
         .collect();
     let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
-    let operation = json!({"operationId": format!("patch{}", resource.kind), "parameters": parameters,
-        "responses": {"200": {"description": "OK"}}, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": kind});
-    (path, json!({"patch": operation}))
+    let schema = published::reference(resource).unwrap_or_else(|| json!({"type": "object"}));
+    let operation = |action: &str| {
+        json!({"operationId": format!("{action}{}", resource.kind), "parameters": parameters,
+            "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}},
+            "x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind})
+    };
+    vec![
+        (
+            format!("{collection}/{{name}}"),
+            json!({"get": operation("get"), "patch": operation("patch"), "put": operation("put")}),
+        ),
+        (collection, json!({"get": operation("list"), "post": operation("post")})),
+    ]
 }
 
 fn prefix(group: &str, version: &str) -> String {

@@ -13,6 +13,7 @@ pub mod probe;
 pub mod process;
 pub mod services;
 pub mod status;
+mod volumes;
 pub mod worker;
 
 use super::clock::Clock;

@@ -9,7 +9,7 @@ use super::api::Call;
 use super::json::{at, text};
 use super::status::{Cause, Status};
 use super::store::{Operation, Writer};
-use super::{apply, defaults, reply, strategic, validate, views, writes};
+use super::{apply, defaults, published, reply, strategic, validate, views, writes};
 
 /// The patch formats by content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let updated = writes::write(call, |live| {
         let mut new = views::to_served(served, live);
         merge(kind, &mut new, &patch)?;
+        writes::check_patched(call, &patch, &mut new)?;
         let mut new = views::to_stored(served, new);
         if kind != Kind::Json {
             writes::check_version(call.target, live, &patch)?;
@@ -104,7 +105,7 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
     }
     let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
     let writer = Writer { manager, operation: Operation::Apply, subresource };
-    let config = views::to_stored(target.served, config);
+    let config = check_config(call, config)?;
     let mut config = apply::prepare(config, &resource.api_version(), resource.kind, &target.name);
     let force = call.query.is_true("force");
     let now = call.shape.now;
@@ -133,6 +134,25 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
         Ok(())
     })?;
     Ok(reply::object(200, resource, &written, call.shape))
+}
+
+/// A configuration with a field no schema declares cannot be applied, whatever the field validation.
+fn check_config(call: &Call<'_>, mut config: Value) -> Result<Value, Status> {
+    let target = call.target;
+    let served = target.served;
+    let mistakes = published::decode(served, &mut config);
+    let Some(first) = mistakes.unknown.first() else { return Ok(views::to_stored(served, config)) };
+    let field = first.trim_start_matches("unknown field ").trim_matches('"');
+    let message = format!(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): .{field}: field not declared in schema",
+        target.namespace,
+        target.name,
+        served.api_version(),
+        served.kind
+    );
+    let mut status = Status::internal("");
+    status.message = message;
+    Err(status)
 }
 
 fn defaults_for_validation(call: &Call<'_>, object: &mut Value) {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::api::Call;
 use super::json::{at, integer, set, text};
+use super::resources::ResourceType;
 use super::status::{Cause, Status};
 use super::{patches, reply, writes};
 
@@ -16,12 +17,12 @@ pub fn serve(call: &Call<'_>, method: &Method, body: &Bytes) -> Result<Response,
     if method == Method::GET {
         let object = call.store.get(target.resource, &target.namespace, &target.name);
         let object = object.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
-        return Ok(reply::json_value(200, &scale_of(&object)));
+        return Ok(reply::json_value(200, &scale_of(target.resource, &object)));
     }
     let sent = writes::decode(body, call.headers)?;
     let kind = if method == Method::PATCH { Some(patches::Kind::of(call)?) } else { None };
     let updated = writes::write(call, |live| {
-        let mut scale = scale_of(live);
+        let mut scale = scale_of(target.resource, live);
         match kind {
             Some(kind) => patches::merge(kind, &mut scale, &sent)?,
             None => scale = sent,
@@ -35,16 +36,27 @@ pub fn serve(call: &Call<'_>, method: &Method, body: &Bytes) -> Result<Response,
             return Err(status);
         }
         let mut new = live.clone();
-        set(&mut new, "spec.replicas", replicas);
+        set(&mut new, paths(target.resource)[0], replicas);
         Ok(new)
     })?;
-    Ok(reply::json_value(200, &scale_of(&updated)))
+    Ok(reply::json_value(200, &scale_of(target.resource, &updated)))
 }
 
-fn scale_of(object: &Value) -> Value {
-    let labels = at(object, "spec.selector.matchLabels").and_then(Value::as_object);
-    let pairs: Vec<String> =
-        labels.into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+/// Where a type keeps its replicas: of the spec, of the status, and its label selector.
+fn paths(resource: &ResourceType) -> [&str; 3] {
+    match resource.custom.and_then(|custom| custom.scale.as_ref()) {
+        Some(paths) => paths.each_ref().map(|path| path.trim_start_matches('.')),
+        None => ["spec.replicas", "status.replicas", "spec.selector"],
+    }
+}
+
+fn scale_of(resource: &ResourceType, object: &Value) -> Value {
+    let [spec, status, selector] = paths(resource);
+    let selector = match at(object, selector) {
+        Some(Value::String(written)) => written.clone(),
+        Some(selector) => super::table::selector(Some(selector)),
+        None => String::new(),
+    };
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
@@ -52,7 +64,7 @@ fn scale_of(object: &Value) -> Value {
             "uid": text(object, "metadata.uid"), "resourceVersion": text(object, "metadata.resourceVersion"),
             "creationTimestamp": text(object, "metadata.creationTimestamp"),
         },
-        "spec": {"replicas": integer(object, "spec.replicas").unwrap_or(0)},
-        "status": {"replicas": integer(object, "status.replicas").unwrap_or(0), "selector": pairs.join(",")},
+        "spec": {"replicas": integer(object, spec).unwrap_or(0)},
+        "status": {"replicas": integer(object, status).unwrap_or(0), "selector": selector},
     })
 }

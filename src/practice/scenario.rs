@@ -1,9 +1,12 @@
 //! Scenarios: what a practice cluster looked like before, and what happens to it, as data files in `assets/scenarios`.
 //!
 //! A file has `nodes` (the machines), `history` (writes dated in the past, played through the real controllers) and `steps`
-//! (what happens from the start on). To add one: a file in `assets/scenarios` and a line in [`FILES`].
+//! (what happens from the start on). With `base: shop` it starts from that file in `assets/scenarios/base`. A scenario of one
+//! cause (`assets/scenarios/causes`) also says which `cause` must be named about what, and what repairs it ([`Lesson`]).
+//! To add one: a file, and a line in [`FILES`] or in `scenario/causes.rs`.
 
 pub mod base;
+mod causes;
 pub mod history;
 pub mod step;
 
@@ -20,14 +23,34 @@ static FILES: &[(&str, &str)] = &[
     ("night-shift", include_str!("../../assets/scenarios/night-shift.yaml")),
 ];
 
+/// What scenarios start from.
+static BASES: &[(&str, &str)] = &[("shop", include_str!("../../assets/scenarios/base/shop.yaml"))];
+
 /// A scenario, read from its file.
 #[derive(Clone, Debug)]
 pub struct Scenario(Value);
 
+/// What a scenario of one cause teaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// The cause that must be named first.
+    pub cause: String,
+    /// What it is about, as `Kind/name`.
+    pub about: String,
+    /// Causes that may be named beside it: true as well, and not one of its symptoms.
+    pub also: Vec<String>,
+    /// Why the repair is a person's edit (the entry `repair` of the file); empty when k3am's own first action must do.
+    pub edit: String,
+}
+
 impl Scenario {
-    /// The scenario of that name; the error names those there are.
+    /// The scenario of that name, or of that file (`*.yaml`); the error names those there are.
     pub fn find(name: &str) -> anyhow::Result<Self> {
-        let Some((_, file)) = FILES.iter().find(|(known, _)| *known == name) else {
+        if std::path::Path::new(name).extension().is_some_and(|extension| extension == "yaml") {
+            let read = std::fs::read_to_string(name).map_err(|error| anyhow::anyhow!("cannot read {name}: {error}"))?;
+            return Self::read(&read);
+        }
+        let Some((_, file)) = FILES.iter().chain(causes::FILES).find(|(known, _)| *known == name) else {
             let known: Vec<_> = Self::names().collect();
             anyhow::bail!("there is no scenario {name:?}; there are {}", known.join(", "));
         };
@@ -44,12 +67,49 @@ impl Scenario {
 
     /// The names there are.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        FILES.iter().map(|(name, _)| *name)
+        FILES.iter().chain(causes::FILES).map(|(name, _)| *name)
     }
 
-    /// Reads a scenario from YAML.
+    /// The names of the scenarios of one cause.
+    pub fn lessons() -> impl Iterator<Item = &'static str> {
+        causes::FILES.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a scenario from YAML, put on top of its base if it names one.
     pub fn read(yaml: &str) -> anyhow::Result<Self> {
-        Ok(Self(serde_saphyr::from_str(yaml)?))
+        let mut read: Value = serde_saphyr::from_str(yaml)?;
+        let base = object::text(&read, "/base").to_owned();
+        if base.is_empty() {
+            return Ok(Self(read));
+        }
+        let Some((_, file)) = BASES.iter().find(|(known, _)| *known == base) else {
+            anyhow::bail!("there is no base {base:?} of scenarios");
+        };
+        let mut whole: Value = serde_saphyr::from_str(file)?;
+        for list in ["nodes", "history"] {
+            let own = object::items(&read, &format!("/{list}")).to_vec();
+            if let Some(entries) = whole.get_mut(list).and_then(Value::as_array_mut) {
+                entries.extend(own);
+            }
+            object::remove(&mut read, &[list]);
+        }
+        for (key, value) in object::fields(&read, "") {
+            object::put(&mut whole, &[key], value.clone());
+        }
+        Ok(Self(whole))
+    }
+
+    /// What a scenario of one cause teaches; none for the others.
+    pub fn lesson(&self) -> Option<Lesson> {
+        let text = |pointer: &str| object::text(&self.0, pointer).to_owned();
+        let also = object::items(&self.0, "/also").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let lesson = Lesson { cause: text("/cause"), about: text("/about"), also, edit: text("/repair/why") };
+        (!lesson.cause.is_empty()).then_some(lesson)
+    }
+
+    /// The repair that is a person's: an entry as those of `steps`.
+    pub(super) fn repair(&self) -> &Value {
+        object::at(&self.0, "/repair")
     }
 
     fn nodes(&self) -> &[Value] {

@@ -1,18 +1,20 @@
-//! The scheduler: picks a node by requests, taints and selectors, or says why there is none.
+//! The scheduler: picks a node by requests, taints, selectors, neighbours and volumes, or says why there is none.
 //!
 //! The sentences follow `pkg/scheduler/framework/types.go` as of 1.36: reasons sorted as text, counts of nodes, then whether
 //! preemption could help. Placement is least-allocated with ties broken by name, so that one seed places alike.
 
 mod fit;
+mod preemption;
+mod relations;
+mod volumes;
 
 use super::clock::Clock;
 use super::controllers::{Change, Controller, Key};
 use super::object;
 use super::recorder::{Recorder, Said};
-use super::resources::{NODES, PODS, ResourceType};
+use super::resources::{NODES, PERSISTENT_VOLUME_CLAIMS, PODS, ResourceType};
 use super::store::{Store, Writer};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +74,18 @@ impl Scheduler {
         self.recorder.record_new_style("default-scheduler", pod, "Scheduling", Said::warning("FailedScheduling", message));
     }
 
+    /// What the API server writes when it takes a gated pod in.
+    fn say_gated(&self, pod: &Value) {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastTransitionTime": object::at(pod, "/metadata/creationTimestamp"),
+        });
+        let _ = self.store.modify(&PODS, object::namespace(pod), object::name(pod), Writer::update(""), |pod| {
+            object::put(pod, &["status", "conditions"], json!([condition]));
+        });
+    }
+
     fn waiting(&self) -> Vec<Key> {
         let unassigned = |pod: &Arc<Value>| object::text(pod, "/spec/nodeName").is_empty() && object::is_active_pod(pod);
         let waiting = self.store.list(&PODS, None).into_iter().filter(unassigned);
@@ -81,11 +95,11 @@ impl Scheduler {
 
 impl Controller for Scheduler {
     fn watches(&self) -> Vec<&'static ResourceType> {
-        vec![&PODS, &NODES]
+        vec![&PODS, &NODES, &PERSISTENT_VOLUME_CLAIMS]
     }
 
     fn keys(&mut self, change: &Change) -> Vec<Key> {
-        if change.resource.kind == "Node" {
+        if change.resource.kind != "Pod" {
             return self.waiting();
         }
         if change.is_deleted() || object::is_finished_pod(&change.object) {
@@ -104,20 +118,44 @@ impl Controller for Scheduler {
             return None;
         }
         if !object::items(&pod, "/spec/schedulingGates").is_empty() {
+            self.say_gated(&pod);
             return None;
         }
+        self.place(&pod)
+    }
+}
+
+impl Scheduler {
+    /// Finds a node for a pod; answers when to try again.
+    fn place(&self, pod: &Value) -> Option<Duration> {
         let nodes = self.store.list(&NODES, None);
-        let mut used: BTreeMap<String, fit::Requests> = BTreeMap::new();
-        for other in self.store.list(&PODS, None).iter().filter(|other| !object::is_finished_pod(other)) {
-            used.entry(object::text(other, "/spec/nodeName").to_owned()).or_default().add(other);
-        }
-        match fit::choose(&pod, &nodes, &used) {
+        let mut placed = self.store.list(&PODS, None);
+        placed.retain(|other| !object::is_finished_pod(other) && !object::text(other, "/spec/nodeName").is_empty());
+        let claims = match volumes::Claims::of(&self.store, pod) {
+            Ok(claims) => claims,
+            Err(why) => {
+                self.refuse(pod, &format!("0/{} nodes are available: {why}", nodes.len()));
+                return Some(RETRY);
+            }
+        };
+        let neighbours = relations::Neighbours { nodes: &nodes, pods: &placed };
+        let others = |node: &Value| {
+            let mut found = neighbours.obstacles(pod, node);
+            if !claims.reach(node) {
+                let reason = "node(s) didn't match PersistentVolume's node affinity".to_owned();
+                found.push(fit::Obstacle { reason, preemptible: false });
+            }
+            found
+        };
+        match fit::choose(pod, &nodes, &fit::usage(&placed), &others) {
+            Ok(node) if claims.select(&self.store, &node) => Some(Duration::from_secs(1)),
             Ok(node) => {
-                self.bind(&pod, &node);
+                self.bind(pod, &node);
                 None
             }
             Err(message) => {
-                self.refuse(&pod, &message);
+                self.refuse(pod, &message);
+                self.preempt(pod, &nodes, &placed);
                 Some(RETRY)
             }
         }

@@ -136,7 +136,9 @@ fn requirement(term: &str) -> Result<Requirement, Status> {
 
 /// The value of a selectable field; none when the type cannot be selected by it.
 fn field_value(resource: &ResourceType, object: &Value, path: &str) -> Option<String> {
+    let custom = resource.custom.is_some_and(|custom| custom.selectable.iter().any(|field| field == path));
     let supported = match path {
+        _ if custom => true,
         "metadata.name" => true,
         "metadata.namespace" => resource.namespaced,
         "spec.nodeName"

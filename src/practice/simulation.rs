@@ -8,8 +8,11 @@ use super::controllers::garbage_collector::GarbageCollector;
 use super::controllers::job::JobController;
 use super::controllers::namespace::NamespaceController;
 use super::controllers::node_lifecycle::NodeLifecycle;
+use super::controllers::persistent_volume::PersistentVolumeController;
 use super::controllers::replica_set::ReplicaSetController;
+use super::controllers::resource_quota::ResourceQuotaController;
 use super::controllers::{Controller, drive};
+use super::custom::Definitions;
 use super::kubelet::Kubelets;
 use super::kubelet::node::{DeadNodes, NodeReports};
 use super::recorder::Recorder;
@@ -23,12 +26,18 @@ use tokio::task::JoinSet;
 pub struct Handle {
     _tasks: JoinSet<()>,
     dead: DeadNodes,
+    store: Store,
 }
 
 impl Handle {
     /// Stops a node from reporting, as if it had lost power.
     pub fn fail_node(&self, node: &str) {
         self.dead.kill(node);
+    }
+
+    /// Makes the repair that a scenario of one cause leaves to a person.
+    pub fn repair(&self, scenario: &Scenario) {
+        scenario::step::perform(scenario.repair(), &self.store, &self.dead);
     }
 
     /// Lets a silent node report again.
@@ -56,12 +65,15 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
         scenario::history::settle(&store);
     }
     let mut crew = Crew { tasks: JoinSet::new(), store: store.clone(), clock: clock.clone() };
+    crew.hire(Definitions::new(store.clone()));
     crew.hire(NamespaceController::new(store.clone(), clock.clone()));
     crew.hire(DeploymentController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(ReplicaSetController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(JobController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(EndpointSliceController::new(store.clone(), clock.clone()));
     crew.hire(GarbageCollector::new(store.clone()));
+    crew.hire(PersistentVolumeController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(ResourceQuotaController::new(store.clone()));
     crew.hire(EventExpiry::new(store.clone(), clock.clone()));
     crew.hire(NodeLifecycle::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(Scheduler::new(store.clone(), clock.clone(), recorder));
@@ -69,9 +81,9 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     crew.hire(kubelets);
     let mut tasks = crew.tasks;
     if let Some(scenario) = scenario {
-        tasks.spawn(scenario::play(scenario, store, clock, dead.clone()));
+        tasks.spawn(scenario::play(scenario, store.clone(), clock, dead.clone()));
     }
-    Handle { _tasks: tasks, dead }
+    Handle { _tasks: tasks, dead, store }
 }
 
 /// The tasks so far.

@@ -145,6 +145,14 @@ impl Status {
         Self::new(422, "Invalid", format!("{kind} {shown} is invalid: {list}"), details)
     }
 
+    /// 422 for a patch whose result cannot be decoded.
+    pub fn invalid_patch(patch: &Value, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &json!(patch.to_string()), why);
+        let message = format!(" \"\" is invalid: {}: {}", cause.field, cause.message);
+        let listed = json!({"causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}]});
+        Self::new(422, "Invalid", message, listed)
+    }
+
     /// 403 with the authoriser's sentence for a user, see `access`.
     pub fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
         let subject = if name.is_empty() { resource.qualified() } else { format!("{} \"{name}\"", resource.qualified()) };
@@ -163,11 +171,11 @@ impl Status {
     }
 
     /// 403 for `--as` by somebody who may not.
-    pub fn cannot_impersonate(user: &str, wanted: &str) -> Self {
+    pub fn cannot_impersonate(user: &str, kind: &str, wanted: &str) -> Self {
         let message = format!(
-            "users {wanted:?} is forbidden: User {user:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+            "{kind} {wanted:?} is forbidden: User {user:?} cannot impersonate resource {kind:?} in API group \"\" at the cluster scope"
         );
-        Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": "users"}))
+        Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": kind}))
     }
 
     /// 401: the token is nobody's.

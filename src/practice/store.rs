@@ -205,7 +205,13 @@ impl Store {
 
     /// Every type objects are stored as: what a collector of garbage or of a namespace has to go through.
     pub fn stored_types(&self) -> Vec<&'static ResourceType> {
-        self.served_types().into_iter().filter(|resource| resource.stored_as.is_none()).collect()
+        let mut stored: Vec<&'static ResourceType> = Vec::new();
+        for resource in self.served_types().into_iter().map(ResourceType::storage) {
+            if !stored.contains(&resource) {
+                stored.push(resource);
+            }
+        }
+        stored
     }
 
     /// The served type of that group, version and plural.

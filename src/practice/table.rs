@@ -141,7 +141,7 @@ fn container_list(object: &Value, spec: &str, field: &str) -> String {
 }
 
 /// A label selector as `a=b,c in (d,e)`; `<none>` when empty.
-fn selector(value: Option<&Value>) -> String {
+pub(super) fn selector(value: Option<&Value>) -> String {
     let Some(value) = value else { return "<none>".to_owned() };
     let labels = at(value, "matchLabels").or_else(|| (value.get("matchExpressions").is_none()).then_some(value));
     let mut terms: Vec<String> = labels.and_then(Value::as_object).map(pairs).unwrap_or_default();

@@ -12,6 +12,8 @@ use super::status::{Cause, Status};
 mod pods;
 mod quantity;
 
+pub(super) use quantity::parse as quantity;
+
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
     start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -68,6 +70,9 @@ fn name(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
 
 fn common(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
     label_values(object, "metadata.labels", causes);
+    if let Some(custom) = resource.custom {
+        return super::custom::structural::validate(&custom.schema, object, causes);
+    }
     match resource.plural {
         "pods" => pods::spec(object, "spec", causes),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => workload(object, causes),

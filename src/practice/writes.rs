@@ -14,7 +14,7 @@ use super::resources::NAMESPACES;
 use super::selectors::Selector;
 use super::status::Status;
 use super::store::{DeleteOptions, Operation, Preconditions, Store, Write, Writer};
-use super::{validate, views};
+use super::{published, validate, views};
 
 /// Decodes a body: JSON, or YAML where the client says so (or sends an apply patch).
 pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
@@ -39,13 +39,55 @@ pub fn decode(body: &Bytes, headers: &HeaderMap) -> Result<Value, Status> {
 
 /// The body of a request as the store has it: decoded, of the type the path names, in the stored form.
 pub fn body(call: &Call<'_>, bytes: &Bytes) -> Result<Value, Status> {
-    let sent = decode(bytes, call.headers)?;
+    let mut sent = decode(bytes, call.headers)?;
     let target = call.target;
     if target.subresource.is_empty() || is_part(&target.subresource) {
         check_kind(target, &sent)?;
+        check_fields(call, &mut sent)?;
         return Ok(views::to_stored(target.served, sent));
     }
     Ok(sent)
+}
+
+/// Field validation as the request asks for it: 400 for a value of the wrong type and, with `Strict`, for an unknown field;
+/// with `Warn` (the default) a `Warning` header.
+fn check_fields(call: &Call<'_>, sent: &mut Value) -> Result<(), Status> {
+    let served = call.target.served;
+    let mistakes = published::decode(served, sent);
+    let cannot = |why: &str| {
+        let kind = served.kind;
+        Status::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", served.version))
+    };
+    match (served.custom, mistakes.wrong_type) {
+        (None, Some(why)) => return Err(cannot(&why)),
+        _ if mistakes.unknown.is_empty() => return Ok(()),
+        _ => {}
+    }
+    match call.query.get("fieldValidation") {
+        Some("Strict") => Err(cannot(&format!("strict decoding error: {}", mistakes.unknown.join(", ")))),
+        Some("Ignore") => Ok(()),
+        _ => {
+            call.warn(mistakes.unknown);
+            Ok(())
+        }
+    }
+}
+
+/// Field validation of what a patch made of an object, which it refuses as a whole.
+pub fn check_patched(call: &Call<'_>, patch: &Value, patched: &mut Value) -> Result<(), Status> {
+    let mistakes = published::decode(call.target.served, patched);
+    let why = match (call.target.served.custom, mistakes.wrong_type, call.query.get("fieldValidation")) {
+        (None, Some(why), _) => why,
+        (_, _, Some("Strict")) if !mistakes.unknown.is_empty() => {
+            format!("strict decoding error: {}", mistakes.unknown.join(", "))
+        }
+        (_, _, Some("Ignore")) => return Ok(()),
+        _ => {
+            call.warn(mistakes.unknown);
+            return Ok(());
+        }
+    };
+    Err(Status::invalid_patch(patch, &why))
 }
 
 /// [`body`], where a client may send none.

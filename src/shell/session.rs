@@ -3,6 +3,7 @@
 //! Invariant: what belongs to a cluster we left (deltas, log lines, late answers) never reaches the cockpit: its channels and
 //! tasks go with it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -10,14 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::demo::{self, Practice};
+use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
-use crate::app::{LogSpec, Msg};
 use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
-use crate::snapshot::{Delta, Identity};
+use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
 use crate::source::live::{LiveOptions, LiveSource};
-use crate::text::{Time, duration};
+use crate::text::{Text, Time, duration};
 
 /// Batches of deltas in flight; a full queue slows the watches down.
 const DELTAS: usize = 64;
@@ -260,11 +261,13 @@ impl Session {
         }
     }
 
-    /// Streams a log; the stream before it ends.
-    pub fn follow_log(&mut self, stream: u64, spec: LogSpec) {
+    /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
+    pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
         let Some(connection) = self.connection().cloned() else { return };
-        self.log = Some(Task(tokio::spawn(follow(connection, stream, spec, self.reports.clone()))));
+        let others: Vec<LogSpec> = also.into_iter().map(|container| LogSpec { container, ..spec.clone() }).collect();
+        let specs = std::iter::once(spec).chain(others).collect();
+        self.log = Some(Task(tokio::spawn(follow(connection, stream, specs, self.reports.clone()))));
     }
 
     /// Ends the log stream.
@@ -324,17 +327,24 @@ async fn forward_usage(mut usage: mpsc::UnboundedReceiver<Result<String, String>
     }
 }
 
-async fn follow(connection: Connection, stream: u64, spec: LogSpec, reports: mpsc::Sender<Report>) {
-    let LogSpec { namespace, pod, container, previous, follow, tail, since_seconds } = spec;
-    let spec = logs::LogSpec { namespace, pod, container, previous, follow, tail, since_seconds };
-    let (tx, mut rx) = mpsc::channel(LOG_BATCHES);
-    let forward = async {
-        while let Some(logs::LogBatch { lines, dropped, ended }) = rx.recv().await {
-            let batch = crate::app::LogBatch { lines, dropped, ended };
-            if reports.send(Msg::Log { stream, batch }.into()).await.is_err() {
-                return;
+/// Streams all logs at once. The end is told when the last of them has ended.
+async fn follow(connection: Connection, stream: u64, specs: Vec<LogSpec>, reports: mpsc::Sender<Report>) {
+    let open = std::sync::atomic::AtomicUsize::new(specs.len());
+    let (open, connection, reports) = (&open, &connection, &reports);
+    let one = |spec: LogSpec| async move {
+        let (tx, mut rx) = mpsc::channel::<LogBatch>(LOG_BATCHES);
+        let forward = async {
+            while let Some(mut batch) = rx.recv().await {
+                if batch.ended.is_some() {
+                    let left = open.fetch_sub(1, Ordering::Relaxed) - 1;
+                    batch.ended = batch.ended.filter(|_| left == 0);
+                }
+                if reports.send(Msg::Log { stream, batch }.into()).await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        tokio::join!(logs::follow(connection.clone(), spec, tx), forward);
     };
-    tokio::join!(logs::follow(connection, spec, tx), forward);
+    futures::future::join_all(specs.into_iter().map(one)).await;
 }

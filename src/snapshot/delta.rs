@@ -80,6 +80,13 @@ pub enum Delta {
         /// When measured.
         at: Time,
     },
+    /// Times the kernel held containers back at their CPU limit: key, periods and throttled periods since their start.
+    Throttling {
+        /// One entry a container; the container's name is empty where the kubelet only knows the pod.
+        samples: Vec<(UsageKey, f64, f64)>,
+        /// When measured.
+        at: Time,
+    },
     /// Context name and server version.
     Identity(Identity),
 }

@@ -112,9 +112,14 @@ async fn fetch_evidence(connection: Connection, mut wanted: mpsc::UnboundedRecei
 async fn fetch(connection: Connection, request: EvidenceRequest, tx: Deltas, slots: Arc<Semaphore>) -> EvidenceRequest {
     let _slot = slots.acquire().await;
     match &request {
-        EvidenceRequest::Log { key, restart_count } => {
+        EvidenceRequest::Log { key, restart_count } | EvidenceRequest::Sample { key, restart_count, .. } => {
             let excerpt = logs::excerpt(&connection, key, *restart_count).await;
             let _ = tx.send(vec![Delta::Log { key: key.clone(), excerpt }]).await;
+        }
+        EvidenceRequest::Throttling { namespace, pod, node, .. } => {
+            // Without the right to read the kubelet's metrics there is nothing to tell: an empty answer ends the wait.
+            let samples = metrics::throttling(&connection, node, namespace, pod).await.unwrap_or_default();
+            let _ = tx.send(vec![Delta::Throttling { samples, at: chrono::Utc::now() }]).await;
         }
     }
     request

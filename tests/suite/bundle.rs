@@ -44,7 +44,7 @@ fn the_capture_layout_is_read_whole() {
     let snapshot = bundle.snapshot();
     assert_eq!(snapshot.identity.server_version.as_deref(), Some("v1.36.2"));
     assert!(bundle.skipped.iter().all(|s| !s.broken), "{:?}", bundle.skipped);
-    for &kind in KindId::ALL {
+    for &kind in KindId::ALL.iter().filter(|kind| !kind.info().optional || **kind == KindId::NetworkPolicy) {
         assert!(snapshot.coverage.is_complete(kind, "fastapi-prod"), "{kind} is not covered");
     }
     assert!(snapshot.pods.len() > 40 && !snapshot.logs.is_empty() && !snapshot.usage.is_empty());

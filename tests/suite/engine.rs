@@ -268,7 +268,8 @@ fn one_log_a_workload_is_asked_for_once_a_restart() {
         world.put(pod(&format!("web-abc-{n}"), "web", &json!({})));
     }
     let asked = |world: &mut World| -> Vec<String> {
-        world.engine.take_requests().into_iter().map(|EvidenceRequest::Log { key, .. }| key.pod.to_string()).collect()
+        let requests = world.engine.take_requests().into_iter();
+        requests.filter_map(|r| if let EvidenceRequest::Log { key, .. } = r { Some(key.pod.to_string()) } else { None }).collect()
     };
     assert_eq!(asked(&mut world), ["web-abc-0"]);
     world.put(pod("web-abc-0", "web", &json!({})));

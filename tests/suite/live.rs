@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use k3am::cluster::{ConnectOptions, Connection, LogSpec, connect, logs};
+use k3am::cluster::{ConnectOptions, Connection, connect, logs};
 use k3am::diagnosis::finding::EvidenceRequest;
 use k3am::kinds::KindId;
 use k3am::practice::access::Role;
 use k3am::practice::faults::Answer;
 use k3am::practice::{Options, PracticeCluster};
-use k3am::snapshot::{CoverageState, Delta, LogKey, Scope, Snapshot};
+use k3am::snapshot::{CoverageState, Delta, LogKey, LogSpec, Scope, Snapshot};
 use k3am::source::live::{LiveOptions, LiveSource};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

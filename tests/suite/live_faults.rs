@@ -135,10 +135,15 @@ async fn a_hung_server_is_said_within_seconds_with_the_old_data_dimmed_and_is_ba
     seen.order("hang");
     let took = seen.until("silence is said", SOON, |s| s.header().contains("no answer for ")).await;
     assert!(took > Duration::from_secs(1), "a moment's quiet is no outage: {took:?}");
-    seen.until("every feed says so", SOON, |s| {
-        s.state.snapshot.coverage.iter().all(|(_, _, state)| matches!(state, CoverageState::Failing { .. }))
-    })
-    .await;
+    seen.until("pods say so", SOON, |s| s.is_failing()).await;
+    sleep(Duration::from_secs(1)).await;
+    seen.fold(Vec::new());
+    while let Ok(batch) = seen.rx.try_recv() {
+        seen.fold(batch);
+    }
+    for (kind, scope, state) in seen.state.snapshot.coverage.iter() {
+        assert!(matches!(state, CoverageState::Failing { .. }), "{kind:?} {scope:?} {state:?}");
+    }
     assert_eq!(seen.state.snapshot.pods.len(), pods, "nothing is forgotten");
     assert!(seen.is_dimmed(), "what is old looks old");
     // The age counts from the last word of the server, on every line that shows it.

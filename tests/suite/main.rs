@@ -10,12 +10,16 @@
 )]
 mod actions;
 mod bundle;
+mod bundle_layouts;
 mod captures;
 mod catalogue;
+mod cause_scenarios;
 mod changes;
 mod cli;
 mod config;
 mod connect;
+mod dead_keys;
+
 mod door;
 mod engine;
 mod fake_api;

@@ -456,8 +456,59 @@ async fn roles_restrict_and_say_so_in_the_authorisers_words() {
     assert!(rules.await.1["status"]["resourceRules"].as_array().unwrap().iter().any(|rule| rule["resources"][0] == "pods"));
     let whoami = post(&reader, "/apis/authentication.k8s.io/v1/selfsubjectreviews", json!({})).await.1;
     assert_eq!(whoami["status"]["userInfo"]["username"], "ann");
+    let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/practice:ann";
+    assert_eq!(get(&client(&cluster).await, roles).await.1["rules"][0]["resources"], json!(["pods", "pods/log", "events"]));
     cluster.revoke("ann");
     assert_eq!(get(&reader, "/api/v1/namespaces/default/pods").await.0, 401);
+}
+
+#[tokio::test]
+async fn bindings_made_and_taken_back_change_what_a_user_may() {
+    let cluster = cluster();
+    let admin = client(&cluster).await;
+    let user = client_of(&cluster.kubeconfig_for("eve", Role::Nothing)).await;
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    let pods = "/api/v1/namespaces/default/pods";
+    assert_eq!(get(&user, pods).await.0, 403);
+    let binding = json!({"metadata": {"name": "eve"}, "subjects": [{"kind": "User", "name": "eve"}],
+        "roleRef": {"kind": "ClusterRole", "name": "view"}});
+    assert_eq!(post(&admin, bindings, binding).await.0, 201);
+    assert_eq!((get(&user, pods).await.0, get(&user, "/api/v1/pods").await.0), (200, 403));
+    assert_eq!(get(&user, "/api/v1/namespaces/default/secrets").await.0, 403, "viewers read no secrets");
+    let review =
+        json!({"spec": {"user": "eve", "resourceAttributes": {"namespace": "default", "verb": "get", "resource": "pods"}}});
+    let (_, answer) = post(&admin, "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).await;
+    let reason = "RBAC: allowed by RoleBinding \"eve/default\" of ClusterRole \"view\" to User \"eve\"";
+    assert_eq!(answer["status"], json!({"allowed": true, "reason": reason}));
+    call(&admin, Method::DELETE, &format!("{bindings}/eve"), "application/json", &Value::Null).await;
+    assert_eq!(get(&user, pods).await.0, 403);
+    let missing = json!({"metadata": {"name": "eve"}, "subjects": [{"kind": "User", "name": "eve"}],
+        "roleRef": {"kind": "Role", "name": "gone"}});
+    post(&admin, bindings, missing).await;
+    let (_, status) = get(&user, pods).await;
+    let end = "in the namespace \"default\": RBAC: role.rbac.authorization.k8s.io \"gone\" not found";
+    assert!(status["message"].as_str().unwrap().ends_with(end), "{status}");
+    for (name, role, namespaces, pods, nodes) in [
+        ("a", Role::Admin, 200, 200, 200),
+        ("b", Role::Reader, 200, 200, 200),
+        ("c", Role::PodsOnly, 403, 200, 403),
+        ("d", Role::NoNamespaceList, 403, 200, 200),
+        ("e", Role::Nothing, 403, 403, 403),
+    ] {
+        let user = client_of(&cluster.kubeconfig_for(name, role)).await;
+        let codes =
+            [get(&user, "/api/v1/namespaces").await.0, get(&user, "/api/v1/pods").await.0, get(&user, "/api/v1/nodes").await.0];
+        assert_eq!(codes, [namespaces, pods, nodes], "{name}");
+    }
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    post(&admin, accounts, json!({"metadata": {"name": "robot"}})).await;
+    let (code, token) = post(&admin, &format!("{accounts}/robot/token"), json!({"spec": {"expirationSeconds": 600}})).await;
+    assert_eq!(code, 201, "{token}");
+    let path = format!("/as/{}/apis/authentication.k8s.io/v1/selfsubjectreviews", token["status"]["token"].as_str().unwrap());
+    let (_, whoami) = post(&admin, &path, json!({})).await;
+    assert_eq!(whoami["status"]["userInfo"]["username"], "system:serviceaccount:default:robot");
+    // 600 simulated seconds are 30 of this clock; a token nobody issued is refused at once.
+    assert_eq!(get(&admin, "/as/nobody/api/v1/pods").await.0, 401);
 }
 
 #[tokio::test]

@@ -106,6 +106,12 @@ where
 
 /// Says that the server refuses. `Err`: nobody listens.
 async fn denied<R: Kind>(shared: &Shared, scope: Scope, error: &Error) -> Result<(), ()> {
+    if error.is_not_found() && R::INFO.optional {
+        // An API that is not there has no objects.
+        let (kind, at) = (R::ID, chrono::Utc::now());
+        let empty = vec![Delta::ListStarted { kind, scope: scope.clone() }, Delta::Listed { kind, scope, at }];
+        return shared.tx.send(empty).await.map_err(|_| ());
+    }
     let why = if error.is_not_found() {
         let group = if R::INFO.group.is_empty() { "core" } else { R::INFO.group };
         Error::NoSuchKind(format!("{} ({group}/{})", R::INFO.plural, R::INFO.version)).to_string()

@@ -18,7 +18,7 @@ pub fn backends(ingress: &Ingress) -> impl Iterator<Item = &Text> {
 
 /// True for kinds that only lead to workloads: their symptoms follow from those.
 pub(super) fn is_route(object: &ObjectRef) -> bool {
-    matches!(&*object.kind, "Service" | "Ingress" | "HorizontalPodAutoscaler" | "PodDisruptionBudget" | "CronJob")
+    matches!(&*object.kind, "Service" | "Ingress" | "HorizontalPodAutoscaler" | "PodDisruptionBudget" | "CronJob" | "APIService")
 }
 
 /// The object itself, and the workloads and Services behind it.
@@ -42,6 +42,13 @@ pub(super) fn related(snapshot: &Snapshot, object: &ObjectRef) -> BTreeSet<Objec
             let selector = snapshot.disruption_budgets.named(namespace, name).map(|budget| &budget.spec.selector.match_labels);
             let pods = snapshot.pods.in_namespace(namespace);
             related.extend(pods.filter(|pod| selector.is_some_and(|s| selects(s, pod))).map(|pod| snapshot.workload_of(pod)));
+        }
+        "APIService" => {
+            let service = snapshot.api_services.named("", name).and_then(|api| api.spec.service.as_ref());
+            if let Some(service) = service {
+                related.insert(ObjectRef::new("Service", &service.namespace, &service.name));
+                related.extend(behind_service(snapshot, &service.namespace, &service.name));
+            }
         }
         "CronJob" => {
             let uid = snapshot.cron_jobs.named(namespace, name).map(|cron| cron.meta.uid.clone()).unwrap_or_default();

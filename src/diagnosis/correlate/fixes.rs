@@ -31,7 +31,8 @@ pub(super) fn change_before(
     since: Option<Time>,
 ) -> (Option<Change>, Option<Regression>) {
     let looked_at = workloads.get(..LOOKED_AT).unwrap_or(workloads);
-    let regression = template_can_cause(cause).then(|| looked_at.iter().find_map(|w| regression(facts, w, objects))).flatten();
+    let regression = looked_at.iter().find_map(|w| regression(facts, w, objects));
+    let regression = regression.filter(|r| template_can_cause(cause) || (is_of_registry(cause) && moves_registry(&r.change)));
     let change = match &regression {
         Some(regression) => Some(regression.change.clone()),
         None => changes::before(facts.snapshot, looked_at, since, facts.now),
@@ -42,11 +43,25 @@ pub(super) fn change_before(
 /// Causes that no pod template brings about: undoing a rollout would not help.
 fn template_can_cause(cause: CauseId) -> bool {
     let family = cause.cause().map_or("", |c| c.family);
-    let outside = ["image-rate-limited", "image-registry-unreachable", "image-tls-untrusted", "volume-lost"];
     !matches!(family, "Terminating" | "Network")
-        && !outside.contains(&cause.0)
-        && !cause.0.starts_with("node")
+        && !is_of_registry(cause)
+        && !["volume-lost", "node-not-ready", "node-pressure", "nodes-unschedulable"].contains(&cause.0)
         && !cause.0.starts_with("hpa-")
+}
+
+/// The registry's own trouble: a template is to blame only if it went to another registry.
+fn is_of_registry(cause: CauseId) -> bool {
+    ["image-rate-limited", "image-registry-unreachable", "image-tls-untrusted"].contains(&cause.0)
+}
+
+/// Whether a rollout took an image from another registry than before.
+fn moves_registry(change: &Change) -> bool {
+    let host = |image: &str| match image.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first.to_owned(),
+        _ => "docker.io".to_owned(),
+    };
+    let images = change.diff.iter().filter(|line| line.field == "image" || line.field.ends_with(" image"));
+    images.filter_map(|line| line.old.as_deref().zip(line.new.as_deref())).any(|(old, new)| host(old) != host(new))
 }
 
 fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) -> Option<Regression> {

@@ -31,7 +31,12 @@ const CONSEQUENCES: &[(&str, &[&str])] = &[
     ("job-failed", &["Image", "Configuration and start", "Crash"]),
     ("job-deadline-exceeded", &["Image", "Configuration and start", "Crash", "Scheduling"]),
     ("cronjob-failing", &["Image", "Configuration and start", "Crash", "job-failed"]),
-    ("network-policy-blocks", &[]),
+    ("database-unreachable", &["network-policy-blocks"]),
+    ("database-host-unknown", &["network-policy-blocks"]),
+    ("dependency-unreachable", &["network-policy-blocks"]),
+    ("job-failed", &["network-policy-blocks"]),
+    ("readiness-probe-fails", &["network-policy-blocks"]),
+    ("init-container-failed", &["network-policy-blocks"]),
 ];
 
 /// Drops findings that a stronger one on the same subject explains. `found` is sorted strongest first.
@@ -66,11 +71,29 @@ fn explains(cause: &Finding, effect: &Finding) -> bool {
     is_generic(effect) && severe_enough(cause) || is_consequence(effect.cause, cause.cause)
 }
 
-/// A remark about cost or capacity does not explain why something is down.
+/// Remarks on cost, capacity or health that do not say why something is down.
+const REMARKS: &[&str] = &[
+    "connection-budget",
+    "cpu-throttled",
+    "cronjob-failing",
+    "disruption-budget-blocks",
+    "error-rate-high",
+    "hpa-at-maximum",
+    "hpa-no-metrics",
+    "latency-high",
+    "memory-near-limit",
+    "memory-oversized",
+];
+
+/// True when the cause may be why a workload is down.
 pub(super) fn severe_enough(finding: &Finding) -> bool {
-    family(finding.cause) != "Jobs, nodes, scaling, capacity"
-        || finding.cause.0.starts_with("node-")
-        || finding.cause.0.starts_with("evicted-")
+    !REMARKS.contains(&finding.cause.0)
+}
+
+/// True when it says why the pods themselves do not work, in particular.
+pub(super) fn is_specific_of_pods(finding: &Finding) -> bool {
+    let behind = ["Image", "Configuration and start", "Crash", "Scheduling"];
+    !is_generic(finding) && !finding.derived && behind.contains(&family(finding.cause))
 }
 
 fn is_consequence(effect: CauseId, cause: CauseId) -> bool {

@@ -8,7 +8,9 @@ use crate::kinds::ObjectRef;
 /// `fastapi-deployment: the registry has no tag v1.0.1 of you/your-app`, with ` and 2 more` for a shared root.
 pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
     let Some(strongest) = members.first() else { return String::new() };
-    let more = match workloads.len().saturating_sub(1) {
+    // A CronJob's own runs are no others.
+    let is_run = |w: &&ObjectRef| &*strongest.workload.kind == "CronJob" && &*w.kind == "Job";
+    let more = match workloads.iter().filter(|w| !is_run(w)).count().saturating_sub(1) {
         0 => String::new(),
         n => format!(" and {n} more"),
     };

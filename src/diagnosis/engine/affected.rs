@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Subject;
 use crate::changes::references::config_of;
+use crate::diagnosis::rules::network::dns::is_cluster_dns;
+use crate::diagnosis::rules::workload::{connections, migration};
 use crate::kinds::pod_spec::PodSpec;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Meta, ObjectRef, Row};
@@ -34,7 +36,13 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
         match change {
             Changed::Object { kind, key, before } => {
                 touched.subjects.insert((*kind, key.clone()));
-                for row in snapshot.row(*kind, key).iter().chain(before) {
+                let row = snapshot.row(*kind, key);
+                if row.is_none() {
+                    // What events say about an object that is gone counts no more.
+                    let about = snapshot.events_about(&ObjectRef::new(kind.name(), &key.namespace, &key.name));
+                    touched.subjects.extend(about.into_iter().map(|event| (KindId::Event, Key::of(&event.meta))));
+                }
+                for row in row.iter().chain(before) {
                     touched.row(snapshot, row);
                 }
             }
@@ -78,18 +86,50 @@ impl Touched {
                 self.services.entry(namespace).or_default().insert(service.meta.name.clone());
             }
             Row::Deployment(_) | Row::StatefulSet(_) | Row::ReplicaSet(_) => {
+                self.databases(snapshot, row);
+                if matches!(row, Row::Deployment(_)) {
+                    let jobs = snapshot.jobs.in_namespace(&namespace).filter(|job| migration::is_migration(job));
+                    self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+                }
                 self.scaled.entry(namespace).or_default().insert((row.kind().name().into(), meta.name.clone()));
             }
-            Row::Namespace(_)
+            Row::IngressClass(_) => {
+                self.subjects.extend(snapshot.keys(KindId::Ingress).into_iter().map(|key| (KindId::Ingress, key)));
+            }
+            // A policy decides about connections of any pod of its namespace.
+            Row::NetworkPolicy(_) => {
+                let pods = snapshot.pods.in_namespace(&namespace);
+                self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+            }
+            Row::HorizontalPodAutoscaler(scaler) => {
+                let target = &scaler.spec.scale_target_ref;
+                if let Some(row) = snapshot.find(&ObjectRef::new(&target.kind, &namespace, &target.name)) {
+                    self.databases(snapshot, &row);
+                }
+            }
+            Row::APIService(_)
+            | Row::Certificate(_)
+            | Row::HTTPRoute(_)
+            | Row::Namespace(_)
             | Row::DaemonSet(_)
             | Row::ControllerRevision(_)
             | Row::Job(_)
             | Row::CronJob(_)
             | Row::Ingress(_)
-            | Row::HorizontalPodAutoscaler(_)
             | Row::ResourceQuota(_)
             | Row::PodDisruptionBudget(_) => {}
         }
+    }
+
+    /// The database Services a workload points to: how many connections they are asked for depends on it.
+    fn databases(&mut self, snapshot: &Snapshot, row: &Row) {
+        let (meta, spec) = match row {
+            Row::Deployment(d) => (&d.meta, &d.spec.template.spec),
+            Row::StatefulSet(s) => (&s.meta, &s.spec.template.spec),
+            _ => return,
+        };
+        let services = connections::databases_of(snapshot, &meta.namespace, spec);
+        self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
     }
 
     /// An object that something was said about: itself and its owners.
@@ -111,8 +151,18 @@ impl Touched {
     /// A pod's log or usage: also the Services that select the pod, whose ports it may speak of.
     fn evidence(&mut self, snapshot: &Snapshot, object: &ObjectRef) {
         self.object(snapshot, object);
+        let dns = snapshot.services.in_namespace("kube-system").chain(snapshot.services.in_namespace("openshift-dns"));
+        self.subjects.extend(dns.filter(|s| is_cluster_dns(s)).map(|s| (KindId::Service, Key::of(&s.meta))));
         if let Some(row @ Row::Pod(_)) = snapshot.find(object) {
+            self.node_of(&row);
             self.pods.entry(object.namespace.clone()).or_default().push(row);
+        }
+    }
+
+    /// What the kubelet answers about logs speaks of its node.
+    fn node_of(&mut self, row: &Row) {
+        if let Row::Pod(pod) = row {
+            self.subjects.extend(pod.node_name.iter().map(|node| (KindId::Node, Key::new("", node))));
         }
     }
 

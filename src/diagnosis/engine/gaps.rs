@@ -43,6 +43,9 @@ fn reasons(snapshot: &Snapshot, kind: KindId) -> Vec<String> {
         snapshot.coverage.iter().filter(|(k, _, _)| *k == kind).map(|(_, scope, state)| (scope, state)).collect();
     let plural = kind.info().plural;
     if states.is_empty() {
+        if kind.info().optional {
+            return Vec::new();
+        }
         return vec![format!("{plural}: not listed")];
     }
     if states.iter().any(|(scope, state)| **scope == Scope::Cluster && is_complete(state)) {

@@ -1,6 +1,7 @@
 //! Which logs are worth fetching: one representative container per workload, revision and run, each once per restart.
 //!
-//! A second and third pod are asked only when the answer for the one before could not be had.
+//! A second and third pod are asked only when the answer for the one before could not be had. Samples of logs nothing is wrong
+//! with and looks at CPU throttling are bounded in number and come after what is suspected.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,6 +15,11 @@ use crate::text::Text;
 const REPRESENTATIVES: usize = 3;
 /// Requests handed out at a time; the rest wait for the next call.
 const BATCH: usize = 32;
+
+/// Workloads whose log is sampled although nothing is wrong with them.
+const SAMPLED: usize = 32;
+/// Pods whose throttling is asked for in one round: the answer holds all containers of the node, some megabytes.
+const THROTTLED: usize = 6;
 
 /// Pods that stand for each other: same workload, revision, container, run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +36,12 @@ pub(super) struct Requests {
     pending: VecDeque<EvidenceRequest>,
     handed_out: BTreeMap<LogKey, i32>,
     groups: BTreeMap<Group, BTreeSet<LogKey>>,
+    /// Who speaks for a sampled workload, and the last round asked for.
+    sampled: BTreeMap<Group, (LogKey, i64)>,
+    /// Pods (namespace, name) whose throttling was asked for, and the round.
+    throttled: BTreeMap<(Text, Text), i64>,
+    /// Samples and looks at throttling, to be handed out when nothing else waits.
+    idle: VecDeque<EvidenceRequest>,
 }
 
 impl Requests {
@@ -38,25 +50,69 @@ impl Requests {
         if subject.0 == KindId::Pod && snapshot.row(subject.0, &subject.1).is_none() {
             self.forget(subject);
         }
-        for EvidenceRequest::Log { key, restart_count } in wanted {
+        for request in wanted {
+            let (key, restart_count) = match request {
+                EvidenceRequest::Log { key, restart_count } => (key, restart_count),
+                EvidenceRequest::Sample { key, restart_count, round } => {
+                    self.sample(snapshot, key, restart_count, round);
+                    continue;
+                }
+                EvidenceRequest::Throttling { .. } => {
+                    self.throttling(request);
+                    continue;
+                }
+            };
             let fresh = snapshot.logs.get(&key).is_some_and(|known| known.restart_count >= restart_count);
             let asked = self.handed_out.get(&key).is_some_and(|at| *at >= restart_count);
             let request = EvidenceRequest::Log { key: key.clone(), restart_count };
             if fresh || asked || self.pending.contains(&request) || !self.represents(snapshot, &key) {
                 continue;
             }
-            self.pending.retain(|EvidenceRequest::Log { key: pending, .. }| *pending != key);
+            self.pending.retain(|pending| log_of(pending) != Some(&key));
             self.pending.push_back(request);
         }
     }
 
     /// The next requests; each is returned once per restart count.
     pub fn take(&mut self) -> Vec<EvidenceRequest> {
-        let batch: Vec<_> = self.pending.drain(..self.pending.len().min(BATCH)).collect();
-        for EvidenceRequest::Log { key, restart_count } in &batch {
-            self.handed_out.insert(key.clone(), *restart_count);
+        let mut batch: Vec<_> = self.pending.drain(..self.pending.len().min(BATCH)).collect();
+        let room = BATCH.saturating_sub(batch.len()).min(self.idle.len());
+        batch.extend(self.idle.drain(..room));
+        for request in &batch {
+            if let EvidenceRequest::Log { key, restart_count } | EvidenceRequest::Sample { key, restart_count, .. } = request {
+                self.handed_out.insert(key.clone(), *restart_count);
+            }
         }
         batch
+    }
+
+    fn sample(&mut self, snapshot: &Snapshot, key: LogKey, restart_count: i32, round: i64) {
+        let group = group(snapshot, &key);
+        match self.sampled.get(&group) {
+            Some((speaker, last)) if *speaker == key && *last >= round => return,
+            Some((speaker, last)) if *speaker != key && *last >= round => {
+                // Another pod of the workload spoke this round, unless it is gone.
+                if snapshot.pods.named(&speaker.namespace, &speaker.pod).is_some() {
+                    return;
+                }
+            }
+            None if self.sampled.len() >= SAMPLED => return,
+            _ => {}
+        }
+        self.sampled.insert(group, (key.clone(), round));
+        self.idle.retain(|waiting| log_of(waiting) != Some(&key));
+        self.idle.push_back(EvidenceRequest::Sample { key, restart_count, round });
+    }
+
+    fn throttling(&mut self, request: EvidenceRequest) {
+        let EvidenceRequest::Throttling { namespace, pod, round, .. } = &request else { return };
+        let (who, round) = ((namespace.clone(), pod.clone()), *round);
+        let asked = self.throttled.get(&who).is_some_and(|last| *last >= round);
+        if asked || self.throttled.values().filter(|last| **last >= round).count() >= THROTTLED {
+            return;
+        }
+        self.throttled.insert(who, round);
+        self.idle.push_back(request);
     }
 
     /// True when this container should speak for its group: it does already, or those that do had nothing to say.
@@ -74,7 +130,10 @@ impl Requests {
 
     fn forget(&mut self, subject: &Subject) {
         let of_it = |key: &LogKey| key.namespace == subject.1.namespace && key.pod == subject.1.name;
-        self.pending.retain(|EvidenceRequest::Log { key, .. }| !of_it(key));
+        self.pending.retain(|request| !log_of(request).is_some_and(of_it));
+        self.idle.retain(|request| !log_of(request).is_some_and(of_it));
+        self.sampled.retain(|_, (key, _)| !of_it(key));
+        self.throttled.remove(&(subject.1.namespace.clone(), subject.1.name.clone()));
         self.handed_out.retain(|key, _| !of_it(key));
         self.groups.retain(|_, chosen| {
             chosen.retain(|key| !of_it(key));
@@ -89,4 +148,12 @@ fn group(snapshot: &Snapshot, key: &LogKey) -> Group {
     let label = |name| pod.and_then(|pod| pod.meta.label(name));
     let revision = label("pod-template-hash").or_else(|| label("controller-revision-hash")).unwrap_or_default();
     Group { workload, revision: revision.into(), container: key.container.clone(), previous: key.previous }
+}
+
+/// The log a request is about.
+fn log_of(request: &EvidenceRequest) -> Option<&LogKey> {
+    match request {
+        EvidenceRequest::Log { key, .. } | EvidenceRequest::Sample { key, .. } => Some(key),
+        EvidenceRequest::Throttling { .. } => None,
+    }
 }

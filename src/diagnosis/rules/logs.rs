@@ -8,7 +8,8 @@ use super::pods::Ending;
 use crate::diagnosis::finding::EvidenceRequest;
 use crate::diagnosis::rule::{Facts, Output};
 use crate::kinds::ObjectRef;
-use crate::kinds::pods::Pod;
+use crate::kinds::network::Service;
+use crate::kinds::pods::{ContainerView, Pod};
 use crate::snapshot::evidence::{LogExcerpt, LogKey, LogLine};
 
 /// A log that can be quoted.
@@ -72,6 +73,29 @@ pub fn current<'a>(facts: &Facts<'a>, pod: &Pod, container: &str, restart_count:
 /// The current log, when it happens to be known.
 pub fn known<'a>(facts: &Facts<'a>, pod: &Pod, container: &str) -> Option<Quotable<'a>> {
     quotable(facts, &key(pod, container, false)).or_else(|| quotable(facts, &key(pod, container, true)))
+}
+
+/// How often a sampled log is read again, in seconds.
+const ROUND: i64 = 300;
+
+/// Asks for the log of a healthy container as a sample of what its workload answers: one ready pod speaks for its controller,
+/// and only when a Service leads to it. The engine bounds how many workloads are sampled.
+pub fn sample(facts: &Facts<'_>, pod: &Pod, view: &ContainerView<'_>, out: &mut Output) {
+    let Some(owner) = pod.meta.controller().filter(|_| pod.is_ready() && view.index == 0) else { return };
+    let first = facts.snapshot.pods.controlled_by(&owner.uid).find(|sibling| sibling.is_ready());
+    if first.is_none_or(|first| first.meta.name != pod.meta.name) {
+        return;
+    }
+    let leads_here = |service: &Service| {
+        !service.spec.selector.is_empty() && service.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v))
+    };
+    if !facts.snapshot.services.in_namespace(&pod.meta.namespace).any(leads_here) {
+        return;
+    }
+    let round = facts.now.timestamp().div_euclid(ROUND);
+    let (key, restart_count) = (key(pod, &view.status.name, false), view.status.restart_count);
+    out.requests.push(EvidenceRequest::Sample { key, restart_count, round });
+    out.recheck_at(facts.now + TimeDelta::seconds(ROUND - facts.now.timestamp().rem_euclid(ROUND)));
 }
 
 /// The key of a container's log.

@@ -1,4 +1,5 @@
 //! Rollouts that do not get through.
 
 pub mod admission;
+pub mod short;
 pub mod stuck;

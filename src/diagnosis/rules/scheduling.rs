@@ -1,4 +1,5 @@
 //! Pods that find no node.
 
 pub mod message;
+pub mod resize;
 pub mod unschedulable;

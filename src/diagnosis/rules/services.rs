@@ -3,3 +3,4 @@
 pub mod endpoints;
 pub mod ingress;
 pub mod ports;
+pub mod route;

@@ -82,7 +82,7 @@ fn traffic(random: &mut Random) -> (Duration, Vec<String>) {
     let mut lines = Vec::new();
     for _ in 0..=random.below(2) {
         let (request, answer) = random.pick(REQUESTS).copied().unwrap_or(("GET /", "200 OK"));
-        if random.below(28) == 0 {
+        if random.below(900) == 0 {
             let took = random.between(1.1, 3.4);
             let (method, path) = request.split_once(' ').unwrap_or((request, "/"));
             lines.push(format!("WARNING:  SLOW REQUEST {method} {path} took {took:.2}s"));

@@ -1,13 +1,13 @@
 //! The job controller: pods until enough have succeeded or too many have failed.
 //!
-//! Failed pods are replaced after 10 s, 20 s, 40 s ... Not modelled: indexed completion, suspension, pod failure policies.
+//! Failed pods are replaced after 10 s, 20 s, 40 s ... Not modelled: indexed completion, pod failure policies.
 
 use super::super::clock::Clock;
 use super::super::object;
 use super::super::recorder::{Recorder, Said, Source};
 use super::super::resources::{JOBS, PODS, ResourceType};
 use super::super::store::{Store, Writer};
-use super::{Change, Controller, Key};
+use super::{Change, Controller, Key, Retries};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub struct JobController {
     store: Store,
     clock: Clock,
     recorder: Recorder,
+    retries: Retries,
 }
 
 /// A job's pods, counted.
@@ -38,7 +39,7 @@ struct Tally {
 impl JobController {
     /// A controller over a store.
     pub fn new(store: Store, clock: Clock, recorder: Recorder) -> Self {
-        Self { store, clock, recorder }
+        Self { store, clock, recorder, retries: Retries::default() }
     }
 
     fn tally(&self, job: &Value) -> Tally {
@@ -53,7 +54,8 @@ impl JobController {
         Tally { active, ready, succeeded, failed, last_failure }
     }
 
-    fn create_pod(&self, job: &Value) {
+    /// Creates a pod; false when it was refused.
+    fn create_pod(&self, job: &Value) -> bool {
         let pod = json!({
             "metadata": {
                 "generateName": format!("{}-", object::name(job)), "namespace": object::namespace(job),
@@ -62,10 +64,18 @@ impl JobController {
             },
             "spec": object::at(job, "/spec/template/spec"),
         });
-        if let Ok(pod) = self.store.create(&PODS, pod, Writer::update(MANAGER)) {
-            let message = format!("Created pod: {}", object::name(&pod));
-            self.recorder.record(SOURCE, job, Said::normal("SuccessfulCreate", &message));
+        let created = self.store.create(&PODS, pod, Writer::update(MANAGER));
+        match &created {
+            Ok(pod) => {
+                let message = format!("Created pod: {}", object::name(pod));
+                self.recorder.record(SOURCE, job, Said::normal("SuccessfulCreate", &message));
+            }
+            Err(refusal) => {
+                let message = format!("Error creating: {}", refusal.message);
+                self.recorder.record(SOURCE, job, Said::warning("FailedCreate", &message));
+            }
         }
+        created.is_ok()
     }
 
     fn write_status(&self, job: &Value, tally: &Tally, outcome: Option<(bool, (&str, &str))>) {
@@ -148,10 +158,9 @@ impl Controller for JobController {
         let resume = tally.last_failure.map(|failure| failure + back_off).filter(|resume| *resume > now);
         let parallel = object::int(&job, "/spec/parallelism").unwrap_or(1).min(wanted - tally.succeeded);
         let missing = (parallel - tally.active.len() as i64).max(0);
-        if resume.is_none() {
-            for _ in 0..missing {
-                self.create_pod(&job);
-            }
+        let mut resume = resume.or_else(|| Some(now + self.retries.wait(key, now)?));
+        if resume.is_none() && !(0..missing).all(|_| self.create_pod(&job)) {
+            resume = Some(now + self.retries.refused(key, now));
         }
         self.write_status(&job, &self.tally(&job), None);
         let due = [resume.filter(|_| missing > 0), deadline].into_iter().flatten().min()?;

@@ -5,7 +5,7 @@ use super::super::object;
 use super::super::recorder::{Recorder, Said, Source};
 use super::super::resources::{PODS, REPLICA_SETS, ResourceType};
 use super::super::store::{Operation, Store, Writer};
-use super::{Change, Controller, Key};
+use super::{Change, Controller, Key, Retries};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -16,20 +16,18 @@ const SOURCE: Source<'static> = Source { component: "replicaset-controller", hos
 const WRITER: Writer<'static> = Writer { manager: "kube-controller-manager", operation: Operation::Update, subresource: None };
 const STATUS_WRITER: Writer<'static> =
     Writer { manager: "kube-controller-manager", operation: Operation::Update, subresource: Some("status") };
-/// How long to wait before trying a refused creation again.
-const RETRY: Duration = Duration::from_secs(15);
-
 /// See the module.
 pub struct ReplicaSetController {
     store: Store,
     clock: Clock,
     recorder: Recorder,
+    retries: Retries,
 }
 
 impl ReplicaSetController {
     /// A controller over a store.
     pub fn new(store: Store, clock: Clock, recorder: Recorder) -> Self {
-        Self { store, clock, recorder }
+        Self { store, clock, recorder, retries: Retries::default() }
     }
 
     fn sets_that_select(&self, pod: &Value) -> Vec<Key> {
@@ -121,16 +119,17 @@ impl ReplicaSetController {
             }
         }
         if let Some(message) = refusal {
-            let since = object::condition(set, "ReplicaFailure")
-                .map_or_else(|| object::stamp(now), |present| object::text(present, "/lastTransitionTime").to_owned());
-            let condition = json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message, "lastTransitionTime": since});
+            // The first refusal stands: a condition of the same status and reason is not written again.
+            let condition = object::condition(set, "ReplicaFailure").cloned().unwrap_or_else(|| {
+                json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message, "lastTransitionTime": object::stamp(now)})
+            });
             object::put(&mut status, &["conditions"], json!([condition]));
         }
         let _ = self.store.modify(&REPLICA_SETS, object::namespace(set), object::name(set), STATUS_WRITER, |set| {
             object::put(set, &["status"], status);
         });
         let soonest = waits.into_iter().min().map(|seconds| Duration::from_secs(seconds.max(1) as u64));
-        refusal.map_or(soonest, |_| Some(RETRY))
+        soonest
     }
 }
 
@@ -162,14 +161,24 @@ impl Controller for ReplicaSetController {
         self.claim(&set);
         let active: Vec<_> = self.pods_of(&set).into_iter().filter(|pod| object::is_active_pod(pod)).collect();
         let wanted = object::int(&set, "/spec/replicas").unwrap_or(1).max(0) as usize;
+        let now = self.clock.now();
         let mut refusal = None;
+        let mut again = None;
         if active.len() < wanted {
-            refusal = self.grow(&set, wanted - active.len()).err();
+            again = self.retries.wait(key, now);
+            refusal = if again.is_some() { Some(String::new()) } else { self.grow(&set, wanted - active.len()).err() };
+            if refusal.is_some() && again.is_none() {
+                again = Some(self.retries.refused(key, now));
+            }
         } else if active.len() > wanted {
             let surplus = active.len() - wanted;
             self.shrink(&set, active, surplus);
         }
-        self.write_status(&set, refusal.as_deref())
+        if refusal.is_none() {
+            self.retries.forget(key);
+        }
+        let ready = self.write_status(&set, refusal.as_deref());
+        [again, ready].into_iter().flatten().min()
     }
 }
 

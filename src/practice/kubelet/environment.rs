@@ -71,12 +71,19 @@ pub fn missing_volume(store: &Store, pod: &Value) -> Option<String> {
         for (kind, source, field) in [(Kind::ConfigMap, "/configMap", "/name"), (Kind::Secret, "/secret", "/secretName")] {
             let source = object::at(volume, source);
             let optional = object::at(source, "/optional") == &Value::Bool(true);
-            if source.is_object() && !optional && all_of(store, kind, namespace, object::text(source, field)).is_none() {
-                let name = object::text(volume, "/name");
-                return Some(format!(
-                    "MountVolume.SetUp failed for volume \"{name}\" : {}",
-                    missing(kind, object::text(source, field))
-                ));
+            if !source.is_object() || optional {
+                continue;
+            }
+            let why = match all_of(store, kind, namespace, object::text(source, field)) {
+                None => Some(missing(kind, object::text(source, field))),
+                Some(found) => object::items(source, "/items")
+                    .iter()
+                    .map(|item| object::text(item, "/key"))
+                    .find(|key| !found.contains_key(*key))
+                    .map(|key| missing_key(kind, key)),
+            };
+            if let Some(why) = why {
+                return Some(format!("MountVolume.SetUp failed for volume \"{}\" : {why}", object::text(volume, "/name")));
             }
         }
         None
@@ -100,6 +107,14 @@ impl Kind {
 
 fn missing(kind: Kind, name: &str) -> String {
     format!("{} \"{name}\" not found", kind.title().to_lowercase())
+}
+
+/// The volume plugins' complaint about a key (`pkg/volume/{secret,configmap}`).
+fn missing_key(kind: Kind, key: &str) -> String {
+    match kind {
+        Kind::Secret => format!("references non-existent secret key: {key}"),
+        Kind::ConfigMap => format!("configmap references non-existent config key: {key}"),
+    }
 }
 
 fn all_of(store: &Store, kind: Kind, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {

@@ -44,6 +44,11 @@ impl Reference {
         format!("{}/{}:{}", self.host, self.path, self.tag)
     }
 
+    /// Whether its default user is root: all but those that say otherwise.
+    pub fn runs_as_root(&self) -> bool {
+        !self.path.starts_with("acme/nonroot-")
+    }
+
     /// The last part of the path.
     pub fn short(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
@@ -71,10 +76,17 @@ pub fn pull(reference: &Reference) -> Result<Pulled, String> {
             "{resolving}: pulling from host {} failed with status code [manifests {}]: {status}",
             reference.host, reference.tag
         )),
-        Some(Answer::Refused) => Err(format!("{resolving}: {request}: dial tcp {}: connect: connection refused", reference.host)),
+        Some(Answer::Refused) => {
+            let address = if reference.host.contains(':') { &reference.host } else { "192.0.2.80:443" };
+            Err(format!("{resolving}: {request}: dial tcp {address}: connect: connection refused"))
+        }
         Some(Answer::NoHost) => {
             Err(format!("{resolving}: {request}: dial tcp: lookup {} on 10.0.0.2:53: no such host", reference.host))
         }
+        Some(Answer::Tls(error)) => Err(format!("{resolving}: {request}: {error}")),
+        Some(Answer::NoPlatform) => Err(format!(
+            "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": no match for platform in manifest: not found"
+        )),
         Some(Answer::Tags(tags, bytes)) if tags.iter().any(|tag| matches_tag(tag, &reference.tag)) => {
             Ok(Pulled { bytes: *bytes })
         }
@@ -98,6 +110,10 @@ enum Answer {
     Status(String),
     Refused,
     NoHost,
+    /// The handshake fails with this error.
+    Tls(String),
+    /// It exists, but not for this machine.
+    NoPlatform,
 }
 
 /// The rules, longest prefix first so that the most specific one answers.
@@ -116,6 +132,8 @@ fn rule(entry: &Value) -> Option<Rule> {
     let answer = match entry.get("answer").and_then(Value::as_str) {
         Some("refused") => Answer::Refused,
         Some("no such host") => Answer::NoHost,
+        Some("no match for platform") => Answer::NoPlatform,
+        Some(error) if error.starts_with("tls:") => Answer::Tls(error.to_owned()),
         Some(status) => Answer::Status(status.to_owned()),
         None => {
             let tags = entry.get("tags")?.as_array()?.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();

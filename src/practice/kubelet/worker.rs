@@ -7,10 +7,10 @@ use super::super::random::Random;
 use super::super::resources::PODS;
 use super::super::store::{Store, Writer};
 use super::container::{Container, State};
-use super::environment;
 use super::host::Host;
 use super::network::Addresses;
 use super::status::{self, Facts};
+use super::volumes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::time::Duration;
@@ -148,8 +148,7 @@ impl Worker {
 
     /// Mounts volumes and gets an address; `Some(retry)` when that failed.
     fn make_sandbox(&mut self, host: &mut Host<'_>, addresses: &mut Addresses) -> Option<DateTime<Utc>> {
-        if let Some(complaint) = environment::missing_volume(host.store, host.pod) {
-            host.warn("", "FailedMount", &complaint);
+        if volumes::complain(host) {
             self.mount_wait = (self.mount_wait * 2).min(Duration::from_secs(122));
             return Some(host.now + self.mount_wait);
         }

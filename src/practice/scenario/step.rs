@@ -1,7 +1,7 @@
 //! One entry of a scenario: objects to create or change, things to delete, a node to fail.
 //!
 //! `by` is the field manager of the writes. `apply` creates or merges whole manifests, `set` writes values at JSON pointers,
-//! `scale`, `delete` and `failNode` do what they say.
+//! `delete`, `failNode` and `reviveNode` do what they say.
 
 use super::super::controllers::node_lifecycle::LEASE_NAMESPACE;
 use super::super::kubelet::node::DeadNodes;
@@ -16,6 +16,9 @@ pub fn perform(step: &Value, store: &Store, dead: &DeadNodes) {
     write(step, store);
     for node in object::items(step, "/failNode") {
         fail_node(node, store, dead);
+    }
+    for node in object::items(step, "/reviveNode") {
+        dead.revive(object::text(node, "/name"));
     }
 }
 

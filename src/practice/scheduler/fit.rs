@@ -37,14 +37,30 @@ impl Requests {
     }
 }
 
-/// Why a node does not do, and whether evicting someone could change that.
-struct Obstacle {
-    reason: String,
-    preemptible: bool,
+/// What the pods of each node have asked for.
+pub fn usage(placed: &[Arc<Value>]) -> BTreeMap<String, Requests> {
+    let mut used: BTreeMap<String, Requests> = BTreeMap::new();
+    for pod in placed {
+        used.entry(object::text(pod, "/spec/nodeName").to_owned()).or_default().add(pod);
+    }
+    used
 }
 
-/// The best node's name, or the scheduler's sentence.
-pub fn choose(pod: &Value, nodes: &[Arc<Value>], used: &BTreeMap<String, Requests>) -> Result<String, String> {
+/// Why a node does not do, and whether evicting someone could change that.
+pub struct Obstacle {
+    /// In the scheduler's words.
+    pub reason: String,
+    /// Whether evicting a pod could change it.
+    pub preemptible: bool,
+}
+
+/// The best node's name, or the scheduler's sentence. `others` finds what else a node lacks.
+pub fn choose(
+    pod: &Value,
+    nodes: &[Arc<Value>],
+    used: &BTreeMap<String, Requests>,
+    others: &dyn Fn(&Value) -> Vec<Obstacle>,
+) -> Result<String, String> {
     if nodes.is_empty() {
         return Err("no nodes available to schedule pods".to_owned());
     }
@@ -53,7 +69,10 @@ pub fn choose(pod: &Value, nodes: &[Arc<Value>], used: &BTreeMap<String, Request
     let mut helpless = 0;
     for node in nodes {
         let taken = used.get(object::name(node)).copied().unwrap_or_default();
-        let obstacles = obstacles(pod, node, taken);
+        let mut obstacles = obstacles(pod, node, taken);
+        if obstacles.iter().all(|obstacle| obstacle.preemptible) {
+            obstacles.extend(others(node));
+        }
         if obstacles.is_empty() {
             let score = score(pod, node, taken);
             if best.is_none_or(|(top, _)| score > top) {
@@ -89,7 +108,8 @@ fn sentence(nodes: usize, reasons: &BTreeMap<String, usize>, helpless: usize) ->
     )
 }
 
-fn obstacles(pod: &Value, node: &Value, taken: Requests) -> Vec<Obstacle> {
+/// What a node lacks by its taints, labels and room.
+pub fn obstacles(pod: &Value, node: &Value, taken: Requests) -> Vec<Obstacle> {
     let lasting = |reason: &str| vec![Obstacle { reason: reason.to_owned(), preemptible: false }];
     let taints = object::items(node, "/spec/taints");
     let tolerated = |taint: &Value| object::items(pod, "/spec/tolerations").iter().any(|toleration| tolerates(toleration, taint));
@@ -168,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_request_no_node_can_hold_is_refused_in_the_words_of_1_36() {
-        let refused = choose(&pod("16"), &[node("node1", "2", &json!([]))], &BTreeMap::new());
+        let refused = choose(&pod("16"), &[node("node1", "2", &json!([]))], &BTreeMap::new(), &|_| Vec::new());
         let expected = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
         assert_eq!(refused.unwrap_err(), expected);
     }
@@ -181,7 +201,7 @@ mod tests {
         let mut full = Requests::default();
         full.add(&pod("900m"));
         used.insert("a".to_owned(), full);
-        let message = choose(&pod("500m"), &nodes, &used).unwrap_err();
+        let message = choose(&pod("500m"), &nodes, &used, &|_| Vec::new()).unwrap_err();
         assert!(
             message.starts_with("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."),
             "{message}"
@@ -198,7 +218,7 @@ mod tests {
         let mut busy = Requests::default();
         busy.add(&pod("1"));
         used.insert("a".to_owned(), busy);
-        let chosen = choose(&pod("100m"), &[node("a", "2", &json!([])), node("b", "2", &json!([]))], &used);
+        let chosen = choose(&pod("100m"), &[node("a", "2", &json!([])), node("b", "2", &json!([]))], &used, &|_| Vec::new());
         assert_eq!(chosen.unwrap(), "b");
     }
 }

@@ -9,7 +9,7 @@ use crate::practice::clock::timestamp;
 use crate::practice::json::{at, integer, items, object_mut, remove, set, text};
 use crate::practice::resources::ResourceType;
 use crate::practice::status::Status;
-use crate::practice::{defaults, managed};
+use crate::practice::{admission, defaults, managed};
 
 /// Whether a write is kept or only tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +58,14 @@ impl Store {
         write: Write,
     ) -> Result<Arc<Value>, Status> {
         let now = self.clock.now();
-        let mut inner = self.lock();
         set(&mut object, "apiVersion", resource.api_version());
         set(&mut object, "kind", resource.kind);
         if text(&object, "metadata.name").is_empty() {
-            let name = format!("{}{}", text(&object, "metadata.generateName"), inner.suffix());
+            let name = format!("{}{}", text(&object, "metadata.generateName"), self.lock().suffix());
             set(&mut object, "metadata.name", name);
         }
+        admission::admit(self, resource, &mut object)?;
+        let mut inner = self.lock();
         let key = key_in(&object);
         if inner.tables.get(&key_of(resource)).is_some_and(|table| table.objects.contains_key(&key)) {
             return Err(Status::already_exists(resource, &key.1));

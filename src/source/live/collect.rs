@@ -41,7 +41,8 @@ pub async fn collect(connection: &Connection, limit: Duration) -> Collected {
     let (tx, mut rx) = mpsc::channel(QUEUE);
     let (told, _usage) = mpsc::unbounded_channel();
     let source = LiveSource::start(connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx);
-    let mut look = Look { snapshot: Snapshot::default(), changed: Vec::new(), logs: HashSet::new(), started: Instant::now() };
+    let mut look =
+        Look { snapshot: Snapshot::default(), changed: Vec::new(), logs: HashSet::new(), answers: 0, started: Instant::now() };
     let deadline = look.started + limit;
     look.list_everything(&mut rx, deadline).await;
     let mut engine = Engine::default();
@@ -62,6 +63,8 @@ struct Look {
     changed: Vec<Changed>,
     /// Logs asked for and not yet here.
     logs: HashSet<LogKey>,
+    /// Other answers that are still to come.
+    answers: usize,
     started: Instant,
 }
 
@@ -98,11 +101,14 @@ impl Look {
     ) {
         for request in requests {
             match &request {
-                EvidenceRequest::Log { key, .. } => self.logs.insert(key.clone()),
-            };
+                EvidenceRequest::Log { key, .. } | EvidenceRequest::Sample { key, .. } => {
+                    self.logs.insert(key.clone());
+                }
+                EvidenceRequest::Throttling { .. } => self.answers += 1,
+            }
             source.request(request);
         }
-        while !self.logs.is_empty() {
+        while !self.logs.is_empty() || self.answers > 0 {
             let Ok(Some(batch)) = timeout_at(deadline, rx.recv()).await else { return };
             self.take(batch);
         }
@@ -110,8 +116,12 @@ impl Look {
 
     fn take(&mut self, batch: Vec<Delta>) {
         for delta in batch {
-            if let Delta::Log { key, .. } = &delta {
-                self.logs.remove(key);
+            match &delta {
+                Delta::Log { key, .. } => {
+                    self.logs.remove(key);
+                }
+                Delta::Throttling { .. } => self.answers = self.answers.saturating_sub(1),
+                _ => {}
             }
             self.changed.extend(self.snapshot.apply(delta));
         }

@@ -5,7 +5,9 @@
 use crate::diagnosis::rule::Facts;
 use crate::diagnosis::rules::logs::Quotable;
 use crate::diagnosis::rules::pattern::Pattern;
+use crate::kinds::network::Service;
 use crate::kinds::pod_spec::Container;
+use crate::snapshot::Snapshot;
 
 /// The other side of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,30 +127,9 @@ pub fn database_of(container: &Container) -> Option<Endpoint> {
     })
 }
 
-/// The Service behind a host: by cluster name, by cluster IP, or by the address of a pod it selects.
+/// The Service behind a host, as an address under one name for every pod that uses it.
 pub fn service_of(facts: &Facts<'_>, namespace: &str, host: &str) -> Option<Endpoint> {
-    let named = |ns: &str, name: &str| facts.snapshot.services.named(ns, name);
-    let mut labels = host.split('.');
-    let first = labels.next().unwrap_or_default();
-    let service =
-        if host.parse::<std::net::IpAddr>().is_ok() {
-            facts.snapshot.services.iter().find(|s| s.spec.cluster_ip.as_deref() == Some(host)).or_else(|| {
-                let pod = facts
-                    .snapshot
-                    .pods
-                    .iter()
-                    .find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
-                facts.snapshot.services.in_namespace(&pod.meta.namespace).find(|s| {
-                    !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v))
-                })
-            })
-        } else {
-            match labels.next() {
-                None => named(namespace, first),
-                Some(ns) if matches!(labels.next(), None | Some("svc")) => named(ns, first),
-                Some(_) => None,
-            }
-        }?;
+    let service = service_behind(facts.snapshot, namespace, host)?;
     let host = if &*service.meta.namespace == namespace {
         service.meta.name.to_string()
     } else {
@@ -156,6 +137,29 @@ pub fn service_of(facts: &Facts<'_>, namespace: &str, host: &str) -> Option<Endp
     };
     let port = service.spec.ports.first().map(|p| p.port.to_string());
     Some(Endpoint { host, port, variable: None })
+}
+
+/// The Service behind a host: by cluster name, by cluster IP, or by the address of a pod it selects.
+pub fn service_behind<'a>(snapshot: &'a Snapshot, namespace: &str, host: &str) -> Option<&'a Service> {
+    let named = |ns: &str, name: &str| snapshot.services.named(ns, name);
+    let mut labels = host.split('.');
+    let first = labels.next().unwrap_or_default();
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        snapshot.services.iter().find(|s| s.spec.cluster_ip.as_deref() == Some(host)).or_else(|| {
+            let pod =
+                snapshot.pods.iter().find(|p| p.status.pod_ip.as_deref() == Some(host) && p.spec.host_network != Some(true))?;
+            snapshot
+                .services
+                .in_namespace(&pod.meta.namespace)
+                .find(|s| !s.spec.selector.is_empty() && s.spec.selector.iter().all(|(k, v)| pod.meta.labels.get(k) == Some(v)))
+        })
+    } else {
+        match labels.next() {
+            None => named(namespace, first),
+            Some(ns) if matches!(labels.next(), None | Some("svc")) => named(ns, first),
+            Some(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

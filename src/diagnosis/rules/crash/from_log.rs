@@ -44,6 +44,7 @@ pub static CRASH_FROM_LOG: Rule = Rule {
         CauseId("control-plane-overloaded"),
         CauseId("worker-timeout"),
         CauseId("node-pressure"),
+        CauseId("dns-failing"),
         CauseId("init-container-failed"),
         CauseId("app-crash"),
     ],
@@ -204,6 +205,9 @@ fn spoken(facts: &Facts<'_>, pod: &Pod, name_of: &str, log: &Quotable<'_>, found
             .rooted_outside(what, &endpoint.at())
             .maybe("variable", endpoint.variable.as_deref())
             .fact("endpoint", &endpoint.at());
+    }
+    if cause == "control-plane-overloaded" {
+        draft = draft.rooted_outside("control plane", "API server");
     }
     if cause == "node-pressure" {
         draft = draft.rooted_in("Node", "", pod.node_name.as_deref().unwrap_or_default());

@@ -48,6 +48,8 @@ static CANNOT_START: Pattern = Pattern::new(
 static WORKER: Pattern = Pattern::new(
     r"was sent SIGKILL! Perhaps out of memory|(?i)^killed$|(?:worker|child|process).{0,40}(?:died|exited|terminated|killed).{0,30}(?:137|signal[: ]*9|SIGKILL)|Memory cgroup out of memory: Killed process",
 );
+static TIMED_OUT: Pattern = Pattern::new(r"WORKER TIMEOUT \(pid:\s*(\d+)\)");
+static WORKER_PID: Pattern = Pattern::new(r"Worker \(pid:\s*(\d+)\)");
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Some(pod) = pods::live_pod(row) else { return };
@@ -169,7 +171,11 @@ fn child(facts: &Facts<'_>, pod: &Pod, out: &mut Output) {
     for view in pod.containers().filter(|c| c.role == ContainerRole::Main && c.status.state.running.is_some()) {
         let Some(log) = logs::known(facts, pod, &view.status.name).filter(|l| !l.previous) else { continue };
         let recent = |l: &&&crate::snapshot::evidence::LogLine| pods::is_recent(facts.now, l.at, TimeDelta::minutes(10));
-        let hits: Vec<_> = log.lines.iter().filter(|l| WORKER.is_match(&l.text)).filter(recent).collect();
+        let timed_out: Vec<&str> = log.lines.iter().filter_map(|l| TIMED_OUT.group(&l.text, 1)).collect();
+        // gunicorn kills a worker that timed out and wonders about memory all the same.
+        let by_time =
+            |l: &&&crate::snapshot::evidence::LogLine| WORKER_PID.group(&l.text, 1).is_some_and(|pid| timed_out.contains(&pid));
+        let hits: Vec<_> = log.lines.iter().filter(|l| WORKER.is_match(&l.text)).filter(recent).filter(|l| !by_time(l)).collect();
         let Some(last) = hits.last().filter(|_| hits.len() >= 2) else { continue };
         let has_limit = limit(pod, &view.status.name);
         if has_limit == "(none)" {

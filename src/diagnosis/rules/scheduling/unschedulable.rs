@@ -381,7 +381,13 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
                 ),
             ));
         }
-        "insufficient-cpu" | "insufficient-memory" | "insufficient-resource" => fixes.extend(room(facts, finding)),
+        "insufficient-cpu"
+        | "insufficient-memory"
+        | "insufficient-resource"
+        | "pod-affinity-unsatisfied"
+        | "host-port-conflict" => {
+            fixes.extend(room(facts, finding));
+        }
         _ => {}
     }
     fixes.push(edit(finding, "Correct requests, selector, affinity or volumes", "they decide which nodes fit"));

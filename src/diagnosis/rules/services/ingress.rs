@@ -15,9 +15,11 @@ pub static INGRESS: Rule = Rule {
     causes: &[CauseId("ingress-backend-missing"), CauseId("secret-missing")],
     doc: "\
 What it detects
-  An Ingress whose backend names a Service that does not exist, or a port the Service does not have; a TLS secret that is missing.
+  An Ingress whose backend names a Service that does not exist, or a port the Service does not have; a TLS secret that is missing;
+  an ingress class that does not exist.
 Reads
-  spec.rules[].http.paths[].backend.service, spec.defaultBackend, spec.tls[].secretName, against the listed Services and Secrets.
+  spec.rules[].http.paths[].backend.service, spec.defaultBackend, spec.tls[].secretName, spec.ingressClassName, against the listed
+  Services, Secrets and IngressClasses.
 Source
   networking.k8s.io/v1; controllers answer such paths with 503 or 404 and say so only in their own log.
 Look-alikes
@@ -45,8 +47,29 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     });
     if let Some(finding) = default.chain(paths).find_map(|(field, backend)| broken(facts, ingress, &field, backend)) {
         out.findings.push(finding);
+    } else {
+        out.findings.extend(no_class(facts, ingress));
     }
     tls(facts, ingress, out);
+}
+
+/// It names a class that does not exist, and no controller has given it an address.
+fn no_class(facts: &Facts<'_>, ingress: &Ingress) -> Option<Finding> {
+    let class = ingress.spec.ingress_class_name.as_deref()?;
+    let known = facts.snapshot.coverage.is_complete(KindId::IngressClass, "");
+    if !known || facts.snapshot.ingress_classes.named("", class).is_some() || !ingress.status.load_balancer.ingress.is_empty() {
+        return None;
+    }
+    let classes: Vec<&str> = facts.snapshot.ingress_classes.iter().map(|c| &*c.meta.name).collect();
+    let there_are = if classes.is_empty() { "there is none".to_owned() } else { format!("there is {}", classes.join(", ")) };
+    Some(
+        Draft::new(facts, "ingress-backend-missing", "Ingress", &ingress.meta)
+            .says(format!("no controller serves it: its class {class} does not exist ({there_are})"))
+            .fact("class", class)
+            .because(draft::quote(reference(ingress), EvidenceSource::Spec, "spec.ingressClassName", class, None))
+            .because(draft::quote(reference(ingress), EvidenceSource::Status, "status.loadBalancer.ingress", "(empty)", None))
+            .done(),
+    )
 }
 
 fn reference(ingress: &Ingress) -> ObjectRef {
@@ -107,7 +130,11 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let namespace = &finding.subject.namespace;
     let secret = fact(finding, "secret");
     let mut fixes = Vec::new();
-    if secret.is_empty() {
+    if !fact(finding, "class").is_empty() {
+        let list = "kubectl get ingressclasses";
+        fixes.push(fix("List the classes there are", list, Risk::Safe, "the right one may be called a little differently"));
+        fixes.push(edit(finding, "Correct the class", format!("it names {}", fact(finding, "class"))));
+    } else if secret.is_empty() {
         fixes.push(edit(finding, "Correct the backend", format!("it names {}", fact(finding, "service"))));
         fixes.push(fix(
             "List the Services there are",

@@ -121,6 +121,10 @@ impl Container {
                 return self.refuse(host, "CreateContainerConfigError", complaint);
             }
         };
+        if let Some(complaint) = self.root_complaint(host, reference) {
+            host.warn(&self.field(), "Failed", &format!("Error: {complaint}"));
+            return self.refuse(host, "CreateContainerConfigError", complaint);
+        }
         let start =
             Start { store: host.store, pod: host.pod, container: &self.spec, image: reference, environment: &environment };
         let program = behaviours::plan(&start, &mut self.random);
@@ -141,6 +145,24 @@ impl Container {
         let done = host.now + self.random.seconds(0.1, 0.5);
         self.state = State::Creating { done, program: Box::new(program) };
         done
+    }
+
+    /// The kubelet's complaint when the pod must not run as root and the image would (`kuberuntime/security_context_others.go`).
+    fn root_complaint(&self, host: &Host<'_>, image: &Reference) -> Option<String> {
+        let setting = |field: &str| {
+            let own = object::at(&self.spec, &format!("/securityContext/{field}"));
+            if own.is_null() { object::at(host.pod, &format!("/spec/securityContext/{field}")) } else { own }
+        };
+        if setting("runAsNonRoot").as_bool() != Some(true) {
+            return None;
+        }
+        let of = format!("(pod: {:?}, container: {})", host.pod_full_name(), self.name);
+        match setting("runAsUser").as_i64() {
+            Some(0) => Some(format!("container's runAsUser breaks non-root policy {of}")),
+            Some(_) => None,
+            None if image.runs_as_root() => Some(format!("container has runAsNonRoot and image will run as root {of}")),
+            None => None,
+        }
     }
 
     fn fail_start(&mut self, host: &mut Host<'_>, error: &str) -> DateTime<Utc> {
@@ -165,7 +187,25 @@ impl Container {
         let State::Creating { program, .. } = std::mem::replace(&mut self.state, State::Idle) else { return host.now };
         host.say(&self.field(), "Started", "Container started");
         self.enter(host, *program, host.now);
+        self.post_start(host);
         host.now
+    }
+
+    /// Runs the postStart hook: one that fails has the container killed (`kuberuntime_container.go`).
+    fn post_start(&mut self, host: &mut Host<'_>) {
+        let words: Vec<&str> =
+            object::items(&self.spec, "/lifecycle/postStart/exec/command").iter().filter_map(serde_json::Value::as_str).collect();
+        let line = words.join(" ");
+        if !(line.contains("exit 1") || line.ends_with("false") || words.iter().any(|word| word.contains("missing"))) {
+            return;
+        }
+        host.warn(&self.field(), "FailedPostStartHook", "PostStartHook failed");
+        host.say(&self.field(), "Killing", "FailedPostStartHook");
+        let grace = object::int(host.pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30).max(0) as u64;
+        let pre_stop = self.pre_stop();
+        if let State::Running(run) = &mut self.state {
+            run.stop(host.now, pre_stop, Duration::from_secs(grace));
+        }
     }
 
     /// Takes up a container that has been running since long before the practice cluster began.
