@@ -56,6 +56,7 @@ pub mod simulation;
 pub mod status;
 pub mod store;
 mod strategic;
+mod streams;
 mod table;
 pub mod template_hash;
 mod validate;

@@ -5,16 +5,22 @@
 //! Invariant: whatever the server does, a feed ends only when the receiver is gone or the server says that it may never list
 //! (403) or has no such resource (404); the old rows stay.
 
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+<<<<<<< HEAD
 use bytes::Bytes;
+=======
+use chrono::Utc;
+>>>>>>> main
 use futures::stream::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Connection;
 use super::error::Error;
-use super::http::{BodyStream, Call, collection, encode};
+use super::http::{Call, collection, encode};
 use crate::kinds::{Kind, Pool, Row};
 use crate::snapshot::{Delta, Key, Scope};
 use crate::text::Time;
@@ -22,26 +28,22 @@ use crate::text::Time;
 mod backoff;
 mod items;
 mod lines;
+mod pages;
 mod scopes;
 
 use backoff::{Backoff, jitter};
-use items::ListMeta;
 use lines::WatchEvent;
+use pages::Pages;
 
 pub(crate) use items::Splitter;
 pub(crate) use lines::Lines;
+use scopes::Shared;
 pub(crate) use scopes::spawn;
 
-/// Objects a page; what kubectl and client-go ask for.
-const PAGE: usize = 500;
-/// How many deltas are sent at once while listing.
-const BATCH: usize = 128;
 /// A watch lasts this long, so that a dead connection is noticed within a minute.
 const WATCH_SECONDS: u64 = 45;
 /// How long after its end a watch must have ended, or the connection is dead.
 const GRACE: Duration = Duration::from_secs(8);
-/// Longest silence in the middle of a list.
-const LIST_SILENCE: Duration = Duration::from_secs(30);
 /// How often a kind that can be listed but not watched is listed.
 const POLL: Duration = Duration::from_secs(30);
 /// Signs of life are passed on at most this often.
@@ -51,7 +53,6 @@ const PROOF: Duration = Duration::from_secs(1);
 /// After so many failed watches in a row, list anew.
 const RELIST_AFTER: u32 = 3;
 
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Where deltas go.
@@ -85,7 +86,7 @@ struct Feed<'a, R> {
     scope: Scope,
     tx: &'a Deltas,
     lists: &'a tokio::sync::Semaphore,
-    pool: Pool,
+    pool: &'a Arc<Mutex<Pool>>,
     batch: Vec<Delta>,
     backoff: Backoff,
     /// Since when and with what words it fails.
@@ -94,27 +95,27 @@ struct Feed<'a, R> {
     can_watch: bool,
     /// Rows that could not be decoded; the rest of their list is kept.
     undecodable: u64,
-    kind: std::marker::PhantomData<fn() -> R>,
+    kind: PhantomData<fn() -> R>,
 }
 
 impl<'a, R: Kind> Feed<'a, R>
 where
-    Row: From<std::sync::Arc<R>>,
+    Row: From<Arc<R>>,
 {
-    fn new(connection: &'a Connection, scope: Scope, tx: &'a Deltas, lists: &'a tokio::sync::Semaphore) -> Self {
+    fn new(shared: &'a Shared, scope: Scope) -> Self {
         Self {
-            connection,
+            connection: &shared.connection,
             scope,
-            tx,
-            lists,
-            pool: Pool::default(),
+            tx: &shared.tx,
+            lists: &shared.lists,
+            pool: &shared.pool,
             batch: Vec::new(),
             backoff: Backoff::default(),
             failing: None,
             heard: None,
             can_watch: true,
             undecodable: 0,
-            kind: std::marker::PhantomData,
+            kind: PhantomData,
         }
     }
 
@@ -191,6 +192,7 @@ where
         self.flush().await?;
         // Twenty kinds at once are fine; hundreds of namespaces times twenty kinds are not.
         let _permit = self.lists.acquire().await;
+<<<<<<< HEAD
         let mut path = format!("{}?limit={PAGE}", self.path());
         loop {
             let meta = self.page(&path).await?;
@@ -233,6 +235,24 @@ where
             Ok(next) => next?.transpose(),
             Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: silence }),
         }
+=======
+        let pages = Pages::<R> {
+            connection: self.connection.clone(),
+            scope: self.scope.clone(),
+            tx: self.tx.clone(),
+            pool: Arc::clone(self.pool),
+            kind: PhantomData,
+        };
+        let done = pages.list(&self.path()).await?;
+        self.undecodable += done.undecodable;
+        Pool::lock(self.pool).forget_texts();
+        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+        self.failing = None;
+        self.backoff.reset();
+        self.heard = Some(Instant::now());
+        self.flush().await?;
+        Ok(done.version)
+>>>>>>> main
     }
 
     /// Watches from `version` until the server ends the watch, keeping `version` up to date.
@@ -271,7 +291,7 @@ where
                 self.flush().await?;
             }
         }
-        self.pool.forget_unused();
+        Pool::lock(self.pool).forget_unused();
         if started.elapsed() >= PROOF {
             self.backoff.reset();
             return Ok(());
@@ -291,18 +311,18 @@ where
             if failure.is_some() {
                 return;
             }
-            let decoded = lines::decode::<R>(line);
+            let decoded = lines::decode::<R>(line, self.pool);
             events |= decoded.is_ok();
             match decoded {
                 Ok(Some(WatchEvent::Upsert(row))) => {
                     advance(version, &row.meta().resource_version);
-                    upsert(row, &mut self.pool, &self.scope, &mut self.batch);
+                    upsert(row, &self.scope, &mut self.batch);
                 }
-                Ok(Some(WatchEvent::Delete(row))) => {
-                    advance(version, &row.meta().resource_version);
-                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(row.meta()) });
+                Ok(Some(WatchEvent::Delete(meta))) => {
+                    advance(version, &meta.resource_version);
+                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(&meta) });
                 }
-                Ok(Some(WatchEvent::Bookmark(row))) => advance(version, &row.meta().resource_version),
+                Ok(Some(WatchEvent::Bookmark(meta))) => advance(version, &meta.resource_version),
                 Ok(Some(WatchEvent::Error(status))) => failure = Some(Error::from_status(status.code, None, status)),
                 Ok(None) => self.undecodable += 1,
                 Err(error) => failure = Some(self.connection.not_json(&error)),
@@ -345,12 +365,11 @@ where
     }
 }
 
-fn upsert<R: Kind>(mut row: R, pool: &mut Pool, scope: &Scope, batch: &mut Vec<Delta>)
+fn upsert<R: Kind>(row: R, scope: &Scope, batch: &mut Vec<Delta>)
 where
-    Row: From<std::sync::Arc<R>>,
+    Row: From<Arc<R>>,
 {
-    row.intern(pool);
-    batch.push(Delta::Upsert { scope: scope.clone(), row: Row::from(std::sync::Arc::new(row)) });
+    batch.push(Delta::Upsert { scope: scope.clone(), row: Row::from(Arc::new(row)) });
 }
 
 /// Moves a watch's version forward; an empty one (a server's mistake) is ignored.

@@ -21,7 +21,7 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, watch, writes};
+use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, writes};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -121,6 +121,9 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     rbac::authorise(&api.store, &identity, verb, &target, &query)?;
     if api.faults.refuses(verb, target.served.plural) {
         return Err(rbac::refusal(&identity, verb, &target, &[]));
+    }
+    if streams::is_stream(&target) {
+        return streams::serve(api, &target, &query, parts).await;
     }
     let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
         let mut status = Status::bad_request(format!("Request entity too large: {error}"));
