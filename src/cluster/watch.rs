@@ -9,11 +9,6 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-<<<<<<< HEAD
-use bytes::Bytes;
-=======
-use chrono::Utc;
->>>>>>> main
 use futures::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -192,50 +187,6 @@ where
         self.flush().await?;
         // Twenty kinds at once are fine; hundreds of namespaces times twenty kinds are not.
         let _permit = self.lists.acquire().await;
-<<<<<<< HEAD
-        let mut path = format!("{}?limit={PAGE}", self.path());
-        loop {
-            let meta = self.page(&path).await?;
-            self.flush().await?;
-            let Some(more) = meta.more.filter(|more| !more.is_empty()) else {
-                self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
-                self.failing = None;
-                self.backoff.reset();
-                self.heard = Some(Instant::now());
-                self.flush().await?;
-                return Ok(meta.resource_version);
-            };
-            path = format!("{}?limit={PAGE}&continue={}", self.path(), encode(&more));
-        }
-    }
-
-    async fn page(&mut self, path: &str) -> Result<ListMeta, Stop> {
-        let accept = if R::INFO.metadata_only { METADATA_LIST } else { super::http::JSON };
-        let call = Call { accept, limit: LIST_SILENCE, ..Call::get(path) };
-        let mut body = self.connection.unless_silent(self.connection.open(call, false)).await??;
-        let mut splitter = Splitter::new();
-        while let Some(chunk) = self.chunk(&mut body, LIST_SILENCE).await? {
-            let fed = splitter.feed(&chunk, &mut |item: &[u8]| match serde_json::from_slice::<R>(item) {
-                Ok(row) => upsert(row, &mut self.pool, &self.scope, &mut self.batch),
-                Err(error) => {
-                    self.undecodable += 1;
-                    tracing::warn!(kind = R::INFO.kind, line = error.line(), column = error.column(), "undecodable object");
-                }
-            });
-            fed.map_err(|not| self.connection.garbage(not.0))?;
-            if self.batch.len() >= BATCH {
-                self.flush().await?;
-            }
-        }
-        Ok(splitter.finish().map_err(|not| self.connection.garbage(not.0))?)
-    }
-
-    async fn chunk(&self, body: &mut BodyStream, silence: Duration) -> Result<Option<Bytes>, Error> {
-        match timeout(silence, self.connection.unless_silent(body.next())).await {
-            Ok(next) => next?.transpose(),
-            Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: silence }),
-        }
-=======
         let pages = Pages::<R> {
             connection: self.connection.clone(),
             scope: self.scope.clone(),
@@ -246,13 +197,12 @@ where
         let done = pages.list(&self.path()).await?;
         self.undecodable += done.undecodable;
         Pool::lock(self.pool).forget_texts();
-        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
         self.failing = None;
         self.backoff.reset();
         self.heard = Some(Instant::now());
         self.flush().await?;
         Ok(done.version)
->>>>>>> main
     }
 
     /// Watches from `version` until the server ends the watch, keeping `version` up to date.
