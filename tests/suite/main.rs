@@ -36,3 +36,4 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
+mod trace;
