@@ -37,7 +37,13 @@ fn a_broken_workload_shows_what_matched_with_its_evidence_and_what_was_ruled_out
     let pull = trace.checks.iter().find(|c| c.rule.name == "image-pull").expect("the rule looked");
     assert!(matches!(&pull.found[..], [(finding, Fate::Incident(_)), ..] if finding.cause.0 == "image-not-found"));
     let text = trace.lines().join("\n");
-    for part in ["What matched", "rule image-pull looked at 1 object", "image-not-found on pod/image-typo-", "Ruled out", "Looked and found nothing"] {
+    for part in [
+        "What matched",
+        "rule image-pull looked at 1 object",
+        "image-not-found on pod/image-typo-",
+        "Ruled out",
+        "Looked and found nothing",
+    ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
     let quiet = text.split("Looked and found nothing").nth(1).unwrap();

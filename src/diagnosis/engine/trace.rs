@@ -152,7 +152,8 @@ fn check(
 }
 
 fn fate(finding: &Finding, incidents: &[Incident]) -> Fate {
-    let names = |incident: &&Incident| incident.objects.contains(&finding.subject) || incident.workloads.contains(&finding.workload);
+    let names =
+        |incident: &&Incident| incident.objects.contains(&finding.subject) || incident.workloads.contains(&finding.workload);
     let same = incidents.iter().filter(names).find(|incident| incident.cause == finding.cause);
     if let Some(incident) = same {
         return Fate::Incident(incident.title.clone());
@@ -190,6 +191,8 @@ fn without_usage(snapshot: &Snapshot, subjects: &BTreeSet<Subject>, missing: &mu
         }
     }
     if let Some(count) = unmeasured.get("pods") {
-        missing.insert(format!("CPU and memory of {count} pods: nobody measures them (memory-near-limit, cpu-throttled cannot be told)"));
+        missing.insert(format!(
+            "CPU and memory of {count} pods: nobody measures them (memory-near-limit, cpu-throttled cannot be told)"
+        ));
     }
 }

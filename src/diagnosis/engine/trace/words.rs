@@ -85,7 +85,8 @@ impl Trace {
     }
 
     fn blind(&self) -> Vec<String> {
-        let of_rules = self.checks.iter().filter_map(|check| Some(format!("rule {}: {}", check.rule.name, check.blind.as_ref()?)));
+        let of_rules =
+            self.checks.iter().filter_map(|check| Some(format!("rule {}: {}", check.rule.name, check.blind.as_ref()?)));
         of_rules.chain(self.missing.iter().cloned()).collect()
     }
 
