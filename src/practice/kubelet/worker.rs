@@ -5,6 +5,7 @@
 use super::super::object;
 use super::super::random::Random;
 use super::super::resources::PODS;
+use super::super::runtime::Runtime;
 use super::super::store::{Store, Writer};
 use super::container::{Container, State};
 use super::host::Host;
@@ -100,6 +101,10 @@ impl Worker {
                 addresses.release(&self.node, &self.uid);
                 let _ = host.store.delete(&PODS, object::namespace(host.pod), object::name(host.pod), Some(0));
                 return None;
+            }
+            Stage::Gone { at, .. } if *at == DateTime::<Utc>::MAX_UTC => {
+                self.stage = Stage::Gone { phase: "Failed", at: host.now };
+                Some(host.now)
             }
             Stage::Gone { at, .. } => Some(*at),
             _ if object::is_deleting(host.pod) => self.sync_stopping(host),
@@ -223,6 +228,14 @@ impl Worker {
                 object::put(pod, &["status"], composed);
             }
         });
+    }
+
+    /// Kills everything at once, for an eviction.
+    pub fn end(&mut self, runtime: &Runtime, now: DateTime<Utc>) {
+        for container in self.init.iter_mut().chain(&mut self.main) {
+            container.kill(runtime, &self.uid, now);
+        }
+        self.stage = Stage::Gone { phase: "Failed", at: DateTime::<Utc>::MAX_UTC };
     }
 
     /// Whether anything in it runs.
