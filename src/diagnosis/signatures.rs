@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use regex::{Regex, RegexSet};
+use regex::{Regex, RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
 /// One signature.
@@ -76,6 +76,9 @@ pub struct Signatures {
 /// How many lines from the end are read: a traceback of a deep framework fits.
 const WINDOW: usize = 300;
 
+/// Bytes the automaton over all signatures may grow to, as lines ask for it.
+const CACHE: usize = 16 << 20;
+
 impl Signatures {
     /// The signatures shipped with k3am.
     pub fn shipped() -> &'static Self {
@@ -102,7 +105,9 @@ impl Signatures {
                 patterns.push((index, regex));
             }
         }
-        let set = RegexSet::new(patterns.iter().map(|(_, r)| r.as_str())).map_err(|e| e.to_string())?;
+        // The set's lazy automaton outgrows the default 2 MiB, and what it falls back to is a hundred times slower.
+        let set = RegexSetBuilder::new(patterns.iter().map(|(_, r)| r.as_str())).dfa_size_limit(CACHE).build();
+        let set = set.map_err(|e| e.to_string())?;
         Ok(Self { list: file.signature, set, patterns })
     }
 

@@ -4,7 +4,7 @@
 
 use super::super::object;
 use super::super::random::Random;
-use super::super::resources::PODS;
+use super::super::resources::{NODES, PODS};
 use super::super::runtime::Runtime;
 use super::super::store::{Store, Writer};
 use super::container::{Container, State};
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// The manager in managedFields.
 pub const MANAGER: &str = "kubelet";
+
+/// The annotation of a node by which scenarios break its network plugin: the plugin's error.
+const CNI_ERROR: &str = "practice.k3am.dev/cni-error";
 
 /// See the module.
 pub struct Worker {
@@ -156,6 +159,16 @@ impl Worker {
         if volumes::complain(host) {
             self.mount_wait = (self.mount_wait * 2).min(Duration::from_secs(122));
             return Some(host.now + self.mount_wait);
+        }
+        let node = host.store.get(&NODES, "", &self.node);
+        let broken = node.as_ref().map_or("", |node| object::annotation(node, CNI_ERROR));
+        if !broken.is_empty() {
+            let message = format!(
+                "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"{}\": {broken}",
+                self.random.hex(64)
+            );
+            host.warn("", "FailedCreatePodSandBox", &message);
+            return Some(host.now + self.random.seconds(11.0, 16.0));
         }
         match addresses.allocate(&self.node, &self.uid) {
             Ok(ip) => {
