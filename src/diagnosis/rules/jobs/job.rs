@@ -74,6 +74,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(draft.because_all(ended).done());
 }
 
+/// Whether a pod is of a Job that counts no more, because a later run of its CronJob has succeeded.
+pub fn is_of_superseded(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod) -> bool {
+    let Some(owner) = pod.meta.controller().filter(|o| &*o.kind == "Job") else { return false };
+    facts.snapshot.jobs.named(&pod.meta.namespace, &owner.name).is_some_and(|job| superseded(facts, job))
+}
+
 /// A later Job of the same CronJob has succeeded, or the failure is older than a day: history.
 fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {
     let Some(owner) = job.meta.controller().filter(|o| &*o.kind == "CronJob") else { return false };
