@@ -207,3 +207,19 @@ impl Refusal {
         Self(sentence.into())
     }
 }
+
+impl fmt::Display for Intent {
+    /// `scale deployment/web to 4`: what it would do, for a line that offers it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undo { workload, to_revision: Some(to) } => write!(f, "{workload} to revision {to}"),
+            Self::Undo { workload, to_revision: None } => write!(f, "{workload} to its last revision"),
+            Self::Scale { workload, replicas } => write!(f, "{workload} to {replicas} replicas"),
+            Self::Restart { workload } => write!(f, "restart {workload}"),
+            Self::Delete { object, .. } => write!(f, "delete {object}"),
+            Self::RemoveFinalizer { object, finalizer } => write!(f, "finalizer {finalizer} off {object}"),
+            Self::SetMemoryLimit { workload, container, limit } => write!(f, "{workload} {container} memory limit {limit}"),
+            Self::SetImage { workload, container, image } => write!(f, "{workload} {container}={image}"),
+        }
+    }
+}

@@ -25,8 +25,8 @@ pub mod update;
 pub mod view;
 
 pub use cockpit::Pane;
-pub use effect::{Effect, LogSpec};
-pub use msg::{ConnectFailure, ConnectedInfo, ContextInfo, LogBatch, Msg, ResourceKind};
+pub use effect::Effect;
+pub use msg::{ConnectFailure, ConnectedInfo, ContextInfo, Msg, ResourceKind};
 pub use state::{ConnectionState, Options, State};
 pub use update::update;
 pub use view::View;

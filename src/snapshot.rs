@@ -18,7 +18,7 @@ pub mod table;
 
 pub use coverage::{Coverage, CoverageState, Scope};
 pub use delta::{Changed, Delta};
-pub use evidence::{LogExcerpt, LogKey, LogLine, Throttling, Usage, UsageKey};
+pub use evidence::{LogBatch, LogExcerpt, LogKey, LogLine, LogSpec, Throttling, Usage, UsageKey};
 pub use table::{Key, Table};
 
 macro_rules! define_snapshot {

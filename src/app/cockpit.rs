@@ -1,6 +1,13 @@
 //! The cockpit: which pane has the focus, zoom and scrolling, and what keys do there.
 
+use std::cell::Cell;
+
+use crossterm::event::{Event, KeyEvent};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
 use super::effect::Effect;
+use super::filter::Filter;
 use super::logs;
 use super::preview;
 use super::state::State;
@@ -9,6 +16,10 @@ use super::update::refollow;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
 use crate::kinds::ObjectRef;
+use crate::report::{self, Report, SourceKind};
+
+/// What a key says that needs an incident where there is none.
+pub const NOTHING: &str = "no incident is selected; : opens tables of everything";
 
 /// The five things on screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +77,14 @@ pub struct Cockpit {
     pub zoomed: bool,
     /// First line of the why pane.
     pub why_scroll: usize,
+    /// How far the why pane can be scrolled: what the frame drawn last found. A measure of the screen, not a fact.
+    pub why_last: Cell<usize>,
     /// First line of the event tail.
     pub events_scroll: usize,
+    /// Which events are shown.
+    pub events_filter: Option<Filter>,
+    /// The filter being typed.
+    pub typing: Option<Input>,
 }
 
 /// Places of the cockpit's keys, narrowest first.
@@ -99,6 +116,12 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::CopyNamespace => copy(state, |o| o.namespace.to_string()),
         Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => scroll(state, hit.action),
         _ if state.cockpit.focus == Pane::Logs => logs::on(state, hit),
+        Action::Filter => {
+            let filter = filter_of(state).map(|filter| filter.text.clone()).unwrap_or_default();
+            state.cockpit.typing = Some(Input::from(filter));
+            Vec::new()
+        }
+        Action::Save => save(state),
         _ => Vec::new(),
     }
 }
@@ -128,7 +151,7 @@ fn open(state: &mut State) -> Vec<Effect> {
             Vec::new()
         }
         Pane::Logs => {
-            state.views.push(View::Logs);
+            state.open(View::Logs);
             Vec::new()
         }
         _ => zoom(state),
@@ -136,7 +159,11 @@ fn open(state: &mut State) -> Vec<Effect> {
 }
 
 fn back(state: &mut State) -> Vec<Effect> {
-    if state.cockpit.zoomed {
+    if state.cockpit.focus == Pane::Logs && state.logs.filter.is_some() {
+        state.logs.unfilter();
+    } else if filter_of(state).is_some() {
+        return set_filter(state, "");
+    } else if state.cockpit.zoomed {
         state.cockpit.zoomed = false;
     } else {
         state.cockpit.focus = Pane::Incidents;
@@ -161,7 +188,7 @@ fn open_logs(state: &mut State, previous: bool) -> Vec<Effect> {
     if previous {
         (spec.previous, spec.follow) = (true, false);
     }
-    state.views.push(View::Logs);
+    state.open(View::Logs);
     if state.logs.spec.as_ref() == Some(&spec) {
         return Vec::new();
     }
@@ -176,7 +203,10 @@ fn selected_object(state: &State) -> Option<ObjectRef> {
 }
 
 fn with_object(state: &mut State, effect: impl Fn(ObjectRef) -> Effect, what: &str) -> Vec<Effect> {
-    let Some(object) = selected_object(state) else { return Vec::new() };
+    let Some(object) = selected_object(state) else {
+        state.notify(NOTHING);
+        return Vec::new();
+    };
     text_view::open_object(state, &object, what);
     vec![effect(object)]
 }
@@ -184,7 +214,10 @@ fn with_object(state: &mut State, effect: impl Fn(ObjectRef) -> Effect, what: &s
 fn copy(state: &mut State, part: impl Fn(&ObjectRef) -> String) -> Vec<Effect> {
     match selected_object(state) {
         Some(object) => vec![Effect::Copy(part(&object))],
-        None => Vec::new(),
+        None => {
+            state.notify(NOTHING);
+            Vec::new()
+        }
     }
 }
 
@@ -192,9 +225,12 @@ fn scroll(state: &mut State, action: Action) -> Vec<Effect> {
     let page = usize::from(state.size.1 / 2).max(1);
     match state.cockpit.focus {
         Pane::Incidents => return select(state, action),
-        Pane::Why => state.cockpit.why_scroll = moved(state.cockpit.why_scroll, action, page, 500),
+        Pane::Why => {
+            let last = state.cockpit.why_last.get();
+            state.cockpit.why_scroll = moved(state.cockpit.why_scroll.min(last), action, page, last);
+        }
         Pane::Events => {
-            let last = state.follow.events.len().saturating_sub(1);
+            let last = events(state).count().saturating_sub(1);
             state.cockpit.events_scroll = moved(state.cockpit.events_scroll, action, page, last);
         }
         Pane::Logs => state.logs.scroll(action, page),
@@ -212,6 +248,87 @@ fn select(state: &mut State, action: Action) -> Vec<Effect> {
     state.cockpit.why_scroll = 0;
     state.cockpit.events_scroll = 0;
     refollow(state)
+}
+
+/// Events the pane shows, newest first.
+pub fn events(state: &State) -> impl Iterator<Item = &crate::kinds::events::Event> {
+    let filter = state.cockpit.events_filter.as_ref();
+    let found = state.follow.events.iter().filter_map(|key| state.snapshot.events.get(key));
+    found.filter(move |event| filter.is_none_or(|filter| fits(filter, event)))
+}
+
+/// Text filters look at reason, object and message; `-l` asks `reason`, `type`, `kind`, `name`, `namespace`, or a label.
+fn fits(filter: &Filter, event: &crate::kinds::events::Event) -> bool {
+    let object = event.object();
+    let text = format!("{}  {object}  {}", event.reason, event.text());
+    let kind = if event.is_warning() { "Warning" } else { "Normal" };
+    filter.keeps(&text)
+        && filter.keeps_labels(|key| match key {
+            "reason" => Some(&*event.reason),
+            "type" => Some(kind),
+            "kind" => Some(&*object.kind),
+            "name" => Some(&*object.name),
+            "namespace" => Some(&*object.namespace),
+            _ => event.meta.label(key),
+        })
+}
+
+/// The filter of the focused pane: its own for the events, the incidents' for the others.
+fn filter_of(state: &State) -> Option<&Filter> {
+    match state.cockpit.focus {
+        Pane::Events => state.cockpit.events_filter.as_ref(),
+        _ => state.incidents.filter.as_ref(),
+    }
+}
+
+fn set_filter(state: &mut State, text: &str) -> Vec<Effect> {
+    if state.cockpit.focus == Pane::Events {
+        state.cockpit.events_filter = Filter::parse(text);
+        state.cockpit.events_scroll = 0;
+        return Vec::new();
+    }
+    state.incidents.set_filter(text);
+    state.cockpit.why_scroll = 0;
+    refollow(state)
+}
+
+/// Pasted text goes to the filter being typed.
+pub fn paste(state: &mut State, text: &str) -> bool {
+    let Some(typing) = state.cockpit.typing.as_mut().filter(|_| state.views.is_empty()) else { return false };
+    *typing = typing.clone().with_value(format!("{}{text}", typing.value()));
+    let text = typing.value().to_owned();
+    set_filter(state, &text);
+    true
+}
+
+/// Keys while a filter is typed; `None` when none is.
+pub fn on_filter_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
+    let hit = state.config.keymap.find(&[Place::Prompt], key).map(|h| h.action);
+    let typing = state.cockpit.typing.as_mut().filter(|_| state.views.is_empty())?;
+    Some(match hit {
+        Some(Action::Accept) => {
+            state.cockpit.typing = None;
+            Vec::new()
+        }
+        Some(Action::Cancel) => {
+            state.cockpit.typing = None;
+            set_filter(state, "")
+        }
+        _ => {
+            typing.handle_event(&Event::Key(*key));
+            let text = typing.value().to_owned();
+            set_filter(state, &text)
+        }
+    })
+}
+
+/// What is broken, as `k3am diagnose` prints it.
+fn save(state: &State) -> Vec<Effect> {
+    let incidents = state.engine.incidents().to_vec();
+    let diagnosis = (incidents, state.engine.not_evaluated());
+    let report = Report::new(SourceKind::Cluster, &state.snapshot, diagnosis, state.now);
+    let name = format!("incidents-{}.txt", state.now.format("%Y%m%dT%H%M%SZ"));
+    vec![Effect::Save { name, text: report::text::render(&report) }]
 }
 
 /// A position after a movement, between 0 and `last`.

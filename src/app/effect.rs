@@ -3,6 +3,7 @@
 use crate::actions::{Intent, Plan};
 use crate::diagnosis::EvidenceRequest;
 use crate::kinds::ObjectRef;
+use crate::snapshot::LogSpec;
 use crate::text::Text;
 
 /// One thing to do outside the pure core.
@@ -18,6 +19,8 @@ pub enum Effect {
         stream: u64,
         /// Which log.
         spec: LogSpec,
+        /// Other containers of the pod, their lines merged into it.
+        also: Vec<Text>,
     },
     /// Drop the current log stream.
     StopLog,
@@ -69,23 +72,4 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     ClearScreen,
-}
-
-/// Which log to stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSpec {
-    /// Pod's namespace.
-    pub namespace: Text,
-    /// Pod.
-    pub pod: Text,
-    /// Container.
-    pub container: Text,
-    /// The run before the current one.
-    pub previous: bool,
-    /// Keep following.
-    pub follow: bool,
-    /// Lines from the end to start with.
-    pub tail: Option<i64>,
-    /// Only lines of the last so many seconds.
-    pub since_seconds: Option<i64>,
 }

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::effect::LogSpec;
 use super::incidents::Incidents;
 use crate::diagnosis::{EvidenceSource, Incident};
 use crate::kinds::pods::{ContainerRole, Pod};
 use crate::kinds::{KindId, ObjectRef};
-use crate::snapshot::{Key, Snapshot, UsageKey};
+use crate::snapshot::{Key, LogSpec, Snapshot, UsageKey};
 use crate::text::Text;
 
 /// Events shown at most.

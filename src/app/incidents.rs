@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
+use super::filter::Filter;
+
 use crate::actions::Intent;
 use crate::diagnosis::{Incident, IncidentId};
 use crate::kinds::{ObjectRef, Row};
@@ -58,8 +60,12 @@ struct Applied {
 /// The list, its selection, and what was done about which incident.
 #[derive(Debug, Default)]
 pub struct Incidents {
-    /// Lines, top to bottom.
+    /// Lines that are shown, top to bottom.
     pub rows: Vec<Shown>,
+    /// Every line, those that the filter hides too.
+    pub all: Vec<Shown>,
+    /// What hides lines.
+    pub filter: Option<Filter>,
     /// The selected incident; survives re-ranking.
     pub selected: Option<IncidentId>,
     /// A person has moved the selection: from then on it stays with its incident, before that it is the worst one.
@@ -70,20 +76,33 @@ pub struct Incidents {
 impl Incidents {
     /// Takes over what the engine says now. Incidents it no longer has are recovering or recovered.
     pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
-        let before = std::mem::take(&mut self.rows);
-        let old_index = self.selected_index_in(&before);
+        let before = std::mem::take(&mut self.all);
+        let old_index = self.selected_index();
         // What is still broken for another (better known) reason has not recovered.
         let gone: Vec<Shown> =
             before.iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).cloned().collect();
-        self.rows = engine.iter().map(|i| self.open(i, &before, snapshot, now)).collect();
+        self.all = engine.iter().map(|i| self.open(i, &before, snapshot, now)).collect();
         self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
         let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
         recovered.truncate(KEEP_RECOVERED);
         let at = recovered.iter().take_while(|row| matches!(row.standing, Standing::Recovering { .. })).count();
         let quiet = recovered.split_off(at);
-        self.rows.splice(0..0, recovered);
-        self.rows.extend(quiet);
+        self.all.splice(0..0, recovered);
+        self.all.extend(quiet);
+        self.show(old_index);
+    }
+
+    /// Takes another filter: incidents it does not fit stay, unseen.
+    pub fn set_filter(&mut self, text: &str) {
+        self.filter = Filter::parse(text);
+        self.touched |= self.filter.is_some();
+        self.show(Some(0));
+    }
+
+    fn show(&mut self, old_index: Option<usize>) {
+        let fits = |row: &&Shown| self.filter.as_ref().is_none_or(|filter| fits(filter, &row.incident));
+        self.rows = self.all.iter().filter(fits).cloned().collect();
         self.keep_selection(old_index);
     }
 
@@ -149,6 +168,7 @@ impl Incidents {
             return false;
         }
         let row = self.rows.remove(index);
+        self.all.retain(|other| other.incident.id != row.incident.id);
         self.applied.remove(&row.incident.id);
         self.keep_selection(Some(index));
         true
@@ -161,12 +181,8 @@ impl Incidents {
 
     /// Index of the selected line.
     pub fn selected_index(&self) -> Option<usize> {
-        self.selected_index_in(&self.rows)
-    }
-
-    fn selected_index_in(&self, rows: &[Shown]) -> Option<usize> {
         let id = self.selected.as_ref()?;
-        rows.iter().position(|row| row.incident.id == *id)
+        self.rows.iter().position(|row| row.incident.id == *id)
     }
 
     /// Selects the line at `index`, or the last.
@@ -182,6 +198,20 @@ impl Incidents {
             self.select(old_index.unwrap_or(0));
         }
     }
+}
+
+/// Text filters look at what the lines say: names, cause, severity, what changed. `-l` asks `namespace`, `cause`, `severity`.
+fn fits(filter: &Filter, incident: &Incident) -> bool {
+    let namespace = incident.workloads.iter().chain(&incident.objects).map(|object| &*object.namespace).next();
+    let label = |key: &str| match key {
+        "namespace" => namespace,
+        "cause" => Some(incident.cause.0),
+        "severity" => Some(incident.severity.word()),
+        _ => None,
+    };
+    let names: Vec<String> = incident.workloads.iter().chain(&incident.objects).map(ToString::to_string).collect();
+    let text = [&*names.join(" "), incident.cause.0, incident.severity.word(), namespace.unwrap_or_default(), &incident.title];
+    filter.keeps(&text.join("  ")) && filter.keeps_labels(label)
 }
 
 /// True for the same incident, or one of another cause that names one of its workloads or objects.

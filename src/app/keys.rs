@@ -19,6 +19,9 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
     if let Some(effects) = prompt::on_key(state, key).or_else(|| picker::on_key(state, key)) {
         return effects;
     }
+    if let Some(effects) = super::cockpit::on_filter_key(state, key) {
+        return effects;
+    }
     if let Some(effects) = table::keys::on_filter_key(state, key) {
         return effects;
     }
@@ -49,11 +52,13 @@ pub fn on_paste(state: &mut State, text: &str) {
         preview.paste(&line);
     } else if state.prompt.is_some() {
         prompt::paste(state, &line);
+    } else if super::cockpit::paste(state, &line) {
     } else if let Some(View::Table(table)) = state.views.last_mut() {
         table.paste(&line);
     } else if let Some(typing) = &mut state.logs.typing {
         *typing = typing.clone().with_value(format!("{}{line}", typing.value()));
-        state.logs.filter = super::filter::Filter::parse(typing.value());
+        let text = typing.value().to_owned();
+        super::logs::keys::set_filter(state, &text);
     } else if let Some(View::Text(view)) = state.views.last_mut() {
         view.paste(&line);
     }
@@ -82,18 +87,23 @@ pub fn on_action(state: &mut State, hit: Hit) -> Vec<Effect> {
             text_view::open_help(state, &places);
             Vec::new()
         }
-        Action::Leave | Action::HistoryBack | Action::LastView if hit.action == Action::Leave || !state.views.is_empty() => {
-            leave(state)
+        Action::Leave => leave(state),
+        Action::WayBack => preview::open_way_back(state),
+        Action::HistoryForward => view::forward(state),
+        Action::LastView if !state.forward.is_empty() => view::forward(state),
+        Action::HistoryBack | Action::LastView if state.views.is_empty() => {
+            state.notify("there is no earlier view");
+            Vec::new()
         }
+        Action::HistoryBack | Action::LastView => leave(state),
         Action::Command => prompt::open(state),
-        Action::Back if !state.views.is_empty() => view::dispatch(state, hit),
         _ => view::dispatch(state, hit),
     }
 }
 
 /// One view back; at the cockpit, ask.
 pub fn leave(state: &mut State) -> Vec<Effect> {
-    if state.views.pop().is_some() {
+    if view::back(state) {
         state.logs.by_hand = None;
         return super::update::refollow(state);
     }

@@ -3,30 +3,28 @@
 //! `/` hides what does not match; `n` and `N` bring the rest back and walk from match to match. Lines are numbered for as long
 //! as they are kept, so what a search stands on survives what falls out of the ring.
 
-use std::collections::VecDeque;
+//! Several containers of a pod can be merged: their lines stand in the order of their time stamps, each with its container.
 
-use crossterm::event::KeyEvent;
+use std::collections::{BTreeMap, VecDeque};
+
 use tui_input::Input;
-use tui_input::backend::crossterm::EventHandler;
 
-use super::effect::{Effect, LogSpec};
-use super::keys;
+use super::effect::Effect;
 use super::level::{Level, Levels};
-use super::msg::LogBatch;
-use super::state::State;
-use super::view::View;
-use crate::config::{Action, Hit, Place};
+use crate::config::Action;
+use crate::snapshot::{LogBatch, LogSpec};
 use crate::text::{Text, Time};
 
+mod field;
+pub mod keys;
+
 pub use super::filter::Filter;
+pub use keys::{on, on_search_key};
 
 /// Lines kept.
 pub const KEEP: usize = 10_000;
-/// The ranges of keys 0 to 6: seconds, or none for tail and head.
-const RANGES: [Option<i64>; 7] = [None, None, Some(60), Some(300), Some(900), Some(1800), Some(3600)];
-
-/// The index of `head` in it.
-const HEAD: usize = 1;
+/// Columns a step to the side moves.
+const SIDE_STEP: usize = 20;
 
 /// A line and how bad it is; the level is read once, when it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +35,17 @@ pub struct Entry {
     pub text: Text,
     /// How bad it is.
     pub level: Level,
+    /// Which container wrote it, where several are merged.
+    pub container: Option<Text>,
+}
+
+/// What a log view shows: one container, or several of its pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The log.
+    pub spec: LogSpec,
+    /// Other containers of the pod, merged into it.
+    pub also: Vec<Text>,
 }
 
 /// The log stream and how it is looked at.
@@ -44,6 +53,10 @@ pub struct Entry {
 pub struct Logs {
     /// Which log.
     pub spec: Option<LogSpec>,
+    /// Other containers of the pod, merged into it.
+    pub also: Vec<Text>,
+    /// Labels of the pod, for a filter that asks for them.
+    pub labels: BTreeMap<Text, Text>,
     /// Why this one: `the run that crashed`, ...
     pub why: String,
     /// Lines, oldest first.
@@ -58,6 +71,8 @@ pub struct Logs {
     pub timestamps: bool,
     /// Wrap long lines.
     pub wrap: bool,
+    /// Columns cut off at the left.
+    pub left: usize,
     /// The search or filter being typed.
     pub typing: Option<Input>,
     /// What is filtered by, or searched for.
@@ -70,7 +85,7 @@ pub struct Logs {
     pub by_hand: Option<LogSpec>,
     stream: u64,
     first: u64,
-    levels: Levels,
+    levels: BTreeMap<Text, Levels>,
     first_error: Option<u64>,
 }
 
@@ -87,7 +102,7 @@ impl Logs {
             Some((spec, why)) => self.open(spec.clone(), why),
             None if self.spec.is_none() => Vec::new(),
             None => {
-                self.reset(None, "");
+                self.reset(None, Vec::new(), "");
                 vec![Effect::StopLog]
             }
         }
@@ -95,8 +110,18 @@ impl Logs {
 
     /// Opens a log, dropping the one before.
     pub fn open(&mut self, spec: LogSpec, why: &str) -> Vec<Effect> {
-        self.reset(Some(spec.clone()), why);
-        vec![Effect::FollowLog { stream: self.stream, spec }]
+        self.open_source(Source { spec, also: Vec::new() }, why)
+    }
+
+    /// Opens the log of one or several containers, dropping the one before.
+    pub fn open_source(&mut self, Source { spec, also }: Source, why: &str) -> Vec<Effect> {
+        self.reset(Some(spec.clone()), also.clone(), why);
+        vec![Effect::FollowLog { stream: self.stream, spec, also }]
+    }
+
+    /// What is shown, to come back to.
+    pub fn source(&self) -> Option<Source> {
+        Some(Source { spec: self.spec.clone()?, also: self.also.clone() })
     }
 
     /// Number of the stream on screen: lines of others are ignored.
@@ -104,9 +129,9 @@ impl Logs {
         self.stream
     }
 
-    fn reset(&mut self, spec: Option<LogSpec>, why: &str) {
+    fn reset(&mut self, spec: Option<LogSpec>, also: Vec<Text>, why: &str) {
         self.stream += 1;
-        self.spec = spec;
+        (self.spec, self.also, self.left) = (spec, also, 0);
         why.clone_into(&mut self.why);
         self.lines.clear();
         self.dropped = 0;
@@ -114,7 +139,7 @@ impl Logs {
         self.scrolled = 0;
         self.found = None;
         self.by_hand = None;
-        self.levels = Levels::default();
+        self.levels.clear();
         self.first_error = None;
     }
 
@@ -123,19 +148,23 @@ impl Logs {
         if stream != self.stream {
             return false;
         }
-        for line in batch.lines {
-            let level = self.levels.next(&line.text);
-            if level == Level::Error && self.first_error.is_none() {
-                self.first_error = Some(self.end());
-            }
-            self.push(Entry { at: line.at, text: line.text, level });
+        let container = (!self.also.is_empty()).then(|| batch.container.clone());
+        let levels = self.levels.entry(batch.container).or_default();
+        let read: Vec<Entry> = batch
+            .lines
+            .into_iter()
+            .map(|line| Entry { level: levels.next(&line.text), at: line.at, text: line.text, container: container.clone() })
+            .collect();
+        for entry in read {
+            self.push(entry);
         }
         self.dropped += batch.dropped;
         self.ended = batch.ended.or(self.ended.take());
         true
     }
 
-    fn push(&mut self, entry: Entry) {
+    /// Adds a line: at the end, or where its time stamp belongs among those of other containers.
+    pub(super) fn push(&mut self, entry: Entry) {
         if self.lines.len() == KEEP {
             self.dropped += 1;
             if self.is_head() {
@@ -147,7 +176,16 @@ impl Logs {
         if self.scrolled > 0 && self.shows(&entry) {
             self.scrolled += 1;
         }
-        self.lines.push_back(entry);
+        let later = |other: &&Entry| entry.container.is_some() && other.at > entry.at;
+        let after = self.lines.iter().rev().take_while(later).count();
+        let number = self.end() - after as u64;
+        for mark in [&mut self.found, &mut self.first_error].into_iter().flatten() {
+            *mark += u64::from(*mark >= number);
+        }
+        if entry.level == Level::Error && self.first_error.is_none_or(|first| number < first) {
+            self.first_error = Some(number);
+        }
+        self.lines.insert(self.lines.len() - after, entry);
     }
 
     /// Asked for the beginning of a log, the first lines stay, else the last ones.
@@ -160,7 +198,19 @@ impl Logs {
     }
 
     fn shows(&self, entry: &Entry) -> bool {
-        self.searching || self.filter.as_ref().is_none_or(|f| f.keeps(&entry.text))
+        self.searching || self.filter.as_ref().is_none_or(|filter| self.fits(filter, entry))
+    }
+
+    /// `-l k=v` asks the labels of the pod, `container`, and the fields a structured line has (`level=error`, `"level":"error"`).
+    fn fits(&self, filter: &Filter, entry: &Entry) -> bool {
+        let own = |key: &str| match key {
+            "container" => entry.container.as_deref().or(self.spec.as_ref().map(|spec| &*spec.container)),
+            "pod" => self.spec.as_ref().map(|spec| &*spec.pod),
+            _ => None,
+        };
+        let label = |key: &str| self.labels.get(key).map(|value| &**value);
+        filter.keeps(&entry.text)
+            && filter.keeps_labels(|key| own(key).or_else(|| label(key)).or_else(|| field::of(&entry.text, key)))
     }
 
     /// Lines that are shown, oldest first, with their numbers.
@@ -193,7 +243,7 @@ impl Logs {
         self.searching = true;
         let found = self.found;
         let next = {
-            let mut all = self.numbered().filter(|(_, entry)| filter.keeps(&entry.text)).map(|(number, _)| number);
+            let mut all = self.numbered().filter(|(_, entry)| self.fits(&filter, entry)).map(|(number, _)| number);
             match (forward, found) {
                 (true, Some(at)) => all.find(|number| *number > at),
                 (true, None) => all.next(),
@@ -207,7 +257,7 @@ impl Logs {
     }
 
     /// Shows everything again; the line the search stood on stays in sight.
-    fn unfilter(&mut self) {
+    pub(super) fn unfilter(&mut self) {
         (self.filter, self.searching, self.found) = (None, false, None);
     }
 
@@ -228,6 +278,15 @@ impl Logs {
             Action::PageDown => self.scrolled.saturating_sub(page),
             Action::Top => last,
             Action::Bottom => 0,
+            Action::Left => {
+                self.left = self.left.saturating_sub(SIDE_STEP);
+                return;
+            }
+            Action::Right => {
+                let widest = self.shown().map(|entry| entry.text.chars().count()).max().unwrap_or(0);
+                self.left = if self.left + SIDE_STEP < widest { self.left + SIDE_STEP } else { self.left };
+                return;
+            }
             _ => self.scrolled,
         };
         self.scrolled = to.min(last);
@@ -242,118 +301,4 @@ impl Logs {
         self.show(number, page);
         true
     }
-}
-
-/// Handles an action in the log pane or view.
-pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
-    let page = usize::from(state.size.1).saturating_sub(4).max(1);
-    match hit.action {
-        Action::Follow => state.logs.scrolled = usize::from(state.logs.scrolled == 0),
-        Action::Timestamps => state.logs.timestamps = !state.logs.timestamps,
-        Action::Wrap => state.logs.wrap = !state.logs.wrap,
-        Action::ClearLog => state.logs.clear(),
-        Action::Filter => {
-            let text = state.logs.filter.as_ref().map(|f| f.text.clone()).unwrap_or_default();
-            state.logs.typing = Some(Input::new(text));
-        }
-        Action::FirstError => first_error(state, page),
-        Action::PreviousRun => return change(state, |spec| (spec.previous, spec.follow) = (!spec.previous, spec.previous)),
-        Action::ChooseContainer | Action::AllContainers => return next_container(state),
-        Action::LogRange => return range(state, hit.nth),
-        Action::MarkLine => mark(state),
-        Action::CopyName => return state.logs.spec.iter().map(|spec| Effect::Copy(spec.pod.to_string())).collect(),
-        Action::Save => return save(state),
-        Action::NextMatch => search(state, true, page),
-        Action::PreviousMatch => search(state, false, page),
-        Action::Zoom if state.views.is_empty() => state.cockpit.zoomed = !state.cockpit.zoomed,
-        Action::Back if state.logs.filter.is_some() => state.logs.unfilter(),
-        Action::Zoom | Action::Back => return keys::leave(state),
-        Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => {
-            state.logs.scroll(hit.action, page);
-        }
-        _ => {}
-    }
-    Vec::new()
-}
-
-fn first_error(state: &mut State, page: usize) {
-    if !state.logs.to_first_error(page) {
-        state.notify("no error line in what was read");
-    }
-}
-
-fn search(state: &mut State, forward: bool, page: usize) {
-    if state.logs.filter.is_none() {
-        state.notify("nothing to search for yet: / and what to look for, then n and N");
-    } else if !state.logs.walk(forward, page) {
-        state.notify(if forward { "no match below" } else { "no match above" });
-    }
-}
-
-fn mark(state: &mut State) {
-    let line = if state.ascii { "-------- mark --------" } else { "──────── mark ────────" };
-    state.logs.push(Entry { at: Some(state.now), text: line.into(), level: Level::Plain });
-}
-
-fn change(state: &mut State, edit: impl FnOnce(&mut LogSpec)) -> Vec<Effect> {
-    let Some(mut spec) = state.logs.spec.clone() else { return Vec::new() };
-    edit(&mut spec);
-    let by_hand = state.follow.log.as_ref().map(|(spec, _)| spec.clone());
-    let effects = state.logs.open(spec, "chosen by key");
-    state.logs.by_hand = by_hand;
-    effects
-}
-
-/// The next container of the pod, init containers included.
-fn next_container(state: &mut State) -> Vec<Effect> {
-    let Some(spec) = &state.logs.spec else { return Vec::new() };
-    let Some(pod) = state.snapshot.pods.named(&spec.namespace, &spec.pod) else { return Vec::new() };
-    let names: Vec<_> = pod.spec.all_containers().map(|c| c.name.clone()).collect();
-    let at = names.iter().position(|n| *n == spec.container).unwrap_or(0);
-    match names.get((at + 1) % names.len().max(1)) {
-        Some(next) if *next != spec.container => change(state, |spec| spec.container = next.clone()),
-        _ => {
-            state.notify("the pod has one container");
-            Vec::new()
-        }
-    }
-}
-
-fn range(state: &mut State, nth: usize) -> Vec<Effect> {
-    let since = RANGES.get(nth).copied().flatten();
-    change(state, |spec| {
-        spec.since_seconds = since;
-        spec.tail = if nth == 0 { Some(500) } else { None };
-        spec.follow = !spec.previous && nth != HEAD;
-    })
-}
-
-fn save(state: &mut State) -> Vec<Effect> {
-    let Some(spec) = &state.logs.spec else { return Vec::new() };
-    let text: String = state.logs.shown().flat_map(|line| [&*line.text, "\n"]).collect();
-    vec![Effect::Save { name: format!("{}-{}.log", spec.pod, spec.container), text }]
-}
-
-/// Keys while a filter is typed; `None` when none is.
-pub fn on_search_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
-    let visible =
-        matches!(state.views.last(), Some(View::Logs)) || (state.views.is_empty() && state.cockpit.focus == super::Pane::Logs);
-    if !visible || state.logs.typing.is_none() {
-        return None;
-    }
-    let hit = state.config.keymap.find(&[Place::Prompt], key);
-    match hit.map(|h| h.action) {
-        Some(Action::Accept) => state.logs.typing = None,
-        Some(Action::Cancel) => {
-            state.logs.typing = None;
-            state.logs.unfilter();
-        }
-        _ => {
-            let input = state.logs.typing.as_mut()?;
-            input.handle_event(&crossterm::event::Event::Key(*key));
-            state.logs.filter = Filter::parse(input.value());
-            (state.logs.searching, state.logs.found, state.logs.scrolled) = (false, None, 0);
-        }
-    }
-    Some(Vec::new())
 }

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 
 use crate::actions::{Check, Intent, Plan, Refusal};
 use crate::kinds::ObjectRef;
-use crate::snapshot::{Delta, LogLine};
+use crate::snapshot::{Delta, LogBatch};
 use crate::text::Time;
 
 /// One thing that happened.
@@ -98,17 +98,6 @@ pub enum ConnectFailure {
     NoKubeconfig,
     /// Anything else, as a sentence that says what to do.
     Other(String),
-}
-
-/// A batch of log lines.
-#[derive(Debug, Clone, Default)]
-pub struct LogBatch {
-    /// Lines, cleaned, oldest first.
-    pub lines: Vec<LogLine>,
-    /// Lines dropped because the reader was slow.
-    pub dropped: u64,
-    /// The stream ended or failed: a line for a person.
-    pub ended: Option<String>,
 }
 
 /// A kind the server offers.

@@ -41,6 +41,17 @@ pub struct Preview {
     pub typed: Option<Input>,
     /// What must be typed.
     pub must_type: Option<String>,
+    /// The focus is on leaving it: `Enter` does nothing but close. What destroys begins like that.
+    pub cancel_focused: bool,
+}
+
+/// What takes the last applied plan back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WayBack {
+    /// The plan's opposite.
+    pub intent: Intent,
+    /// The incident the plan was for.
+    pub incident: Option<IncidentId>,
 }
 
 impl Preview {
@@ -77,16 +88,18 @@ pub fn open_undo(state: &mut State) -> Vec<Effect> {
 
 /// Undo the rollout of that workload.
 pub fn open_undo_of(state: &mut State, workload: &ObjectRef, incident: Option<IncidentId>) -> Vec<Effect> {
-    let revisions = changes::revisions(&state.snapshot, workload);
-    let target = changes::undo_target(&revisions).map(|r| r.number);
-    let chosen = target.and_then(|n| revisions.iter().position(|r| r.number == n)).unwrap_or(0);
+    let target = changes::undo_target(&changes::revisions(&state.snapshot, workload)).map(|r| r.number);
+    let choice = chosen(state, workload, target);
     let intent = Intent::Undo { workload: workload.clone(), to_revision: target };
-    open(state, intent, incident, Risk::Safe, (revisions, chosen))
+    open(state, intent, incident, Risk::Safe, choice)
 }
 
 /// `1`..`9`: preview that fix of the selected incident.
 pub fn open_fix(state: &mut State, nth: usize) -> Vec<Effect> {
-    let Some(row) = state.incidents.selected() else { return Vec::new() };
+    let Some(row) = state.incidents.selected() else {
+        state.notify(super::cockpit::NOTHING);
+        return Vec::new();
+    };
     let Some(fix) = row.incident.fixes.get(nth) else {
         state.notify(format!("there is no fix {}", nth + 1));
         return Vec::new();
@@ -110,9 +123,15 @@ fn open(
     (revisions, chosen): (Vec<Revision>, usize),
 ) -> Vec<Effect> {
     let protected = state.config.is_protected(&state.snapshot.identity.name);
-    let must_type = (risk == Risk::Destructive || protected).then(|| target(&intent).name.to_string());
+    let object = target(&intent);
+    // A single pod is asked about, Cancel focused; what takes more with it, its name must be typed.
+    let one_pod = incident.is_none() && &*object.kind == "Pod";
+    let weighty = matches!(&*object.kind, "Node" | "Namespace");
+    let must_type = (risk == Risk::Destructive && !one_pod || protected || weighty).then(|| object.name.to_string());
+    let destroys = risk == Risk::Destructive || matches!(intent, Intent::Delete { .. });
     state.preview = Some(Preview {
         typed: must_type.as_ref().map(|_| Input::default()),
+        cancel_focused: must_type.is_none() && destroys,
         must_type,
         intent: intent.clone(),
         incident,
@@ -125,6 +144,35 @@ fn open(
         failed: None,
     });
     vec![Effect::Plan(intent)]
+}
+
+/// Undo to that revision of the workload.
+pub fn open_undo_to(state: &mut State, workload: &ObjectRef, revision: i64) -> Vec<Effect> {
+    let choice = chosen(state, workload, Some(revision));
+    let intent = Intent::Undo { workload: workload.clone(), to_revision: Some(revision) };
+    open(state, intent, None, Risk::Safe, choice)
+}
+
+/// The revisions of a workload, and the index of one.
+fn chosen(state: &State, workload: &ObjectRef, revision: Option<i64>) -> (Vec<Revision>, usize) {
+    let revisions = changes::revisions(&state.snapshot, workload);
+    let at = revision.and_then(|n| revisions.iter().position(|r| r.number == n)).unwrap_or(0);
+    (revisions, at)
+}
+
+/// Takes the last applied plan back, through a preview like any other.
+pub fn open_way_back(state: &mut State) -> Vec<Effect> {
+    let Some(WayBack { intent, incident }) = state.way_back.clone() else {
+        state.notify("nothing was applied here that can be taken back");
+        return Vec::new();
+    };
+    match &intent {
+        Intent::Undo { workload, to_revision } => {
+            let choice = chosen(state, workload, *to_revision);
+            open(state, intent, incident, Risk::Disruptive, choice)
+        }
+        _ => open(state, intent, incident, Risk::Disruptive, (Vec::new(), 0)),
+    }
 }
 
 /// Previews an action on an object of a table: no incident follows it.
@@ -152,7 +200,15 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
     let Some(preview) = &mut state.preview else { return Vec::new() };
     let typing = preview.typed.is_some();
     match (modal, everywhere) {
+        (Some(Action::Apply), _) if preview.cancel_focused => {
+            state.preview = None;
+            Vec::new()
+        }
         (Some(Action::Apply), _) => apply(state),
+        (Some(Action::OtherChoice), _) if !typing => {
+            preview.cancel_focused = !preview.cancel_focused;
+            Vec::new()
+        }
         (Some(Action::Cancel), _) if !typing || key.code == crossterm::event::KeyCode::Esc => {
             state.preview = None;
             Vec::new()
@@ -246,12 +302,17 @@ pub fn on_applied(state: &mut State, intent: &Intent, at: Time, result: Result<(
     match result {
         Ok(()) => {
             let id = preview.incident.take();
+            let back = preview.plan.take().and_then(Result::ok).and_then(|plan| plan.way_back);
             state.preview = None;
+            state.way_back = back.map(|intent| WayBack { intent, incident: id.clone() });
+            let follows = if id.is_some() { "; the incident follows the recovery" } else { "" };
             if let Some(id) = id {
                 state.incidents.applied(id, intent, at);
             }
             state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
-            state.notify("applied; the incident follows the recovery");
+            let key = state.config.keymap.label(&[Place::Everywhere], Action::WayBack).unwrap_or_default();
+            let back = if state.way_back.is_some() { format!("; {key} takes it back") } else { String::new() };
+            state.notify(format!("applied{follows}{back}"));
         }
         Err(why) => {
             preview.applying = false;

@@ -14,9 +14,12 @@ use super::preview;
 use super::state::State;
 use super::table::{self, TableSpec, TableView};
 use crate::actions::Intent;
+use crate::changes;
 use crate::config::{Action, Place};
 use crate::diagnosis::Risk;
-use crate::kinds::ObjectRef;
+use crate::kinds::pod_spec::PodSpec;
+use crate::kinds::{ObjectRef, Row};
+use crate::snapshot::Snapshot;
 
 /// Suggestions shown at most.
 pub const SHOWN: usize = 8;
@@ -30,6 +33,8 @@ pub enum Ask {
     Command,
     /// How many replicas the workload shall have.
     Replicas(ObjectRef),
+    /// Which image a container of the workload shall have.
+    Image(ObjectRef),
 }
 
 /// A completion.
@@ -106,11 +111,39 @@ impl Prompt {
         }
     }
 
+    /// Asks for an image, as `CONTAINER=IMAGE`; suggests what each container has and had. `None` where there is no pod template.
+    pub fn image(snapshot: &Snapshot, workload: &ObjectRef) -> Option<Self> {
+        let template = match snapshot.find(workload)? {
+            Row::Deployment(row) => row.spec.template.clone(),
+            Row::StatefulSet(row) => row.spec.template.clone(),
+            Row::DaemonSet(row) => row.spec.template.clone(),
+            _ => return None,
+        };
+        let first = template.spec.containers.first()?;
+        let mut suggestions: Vec<Suggestion> = Vec::new();
+        let mut suggest = |spec: &PodSpec, about: String| {
+            for container in spec.all_containers() {
+                let line = format!("{}={}", container.name, container.image);
+                if suggestions.iter().all(|other| other.line != line) {
+                    suggestions.push(Suggestion { line, about: about.clone() });
+                }
+            }
+        };
+        suggest(&template.spec, "now".to_owned());
+        for revision in changes::revisions(snapshot, workload) {
+            let ready = if revision.was_ready() { ", was ready" } else { "" };
+            suggest(&revision.template.spec, format!("revision {}{ready}", revision.number));
+        }
+        let input = Input::from(format!("{}={}", first.name, first.image));
+        Some(Self { ask: Ask::Image(workload.clone()), input, suggestions, chosen: None, error: None })
+    }
+
     /// What stands before the line.
     pub fn label(&self) -> String {
         match &self.ask {
             Ask::Command => ":".to_owned(),
             Ask::Replicas(workload) => format!("scale {workload} to: "),
+            Ask::Image(workload) => format!("image of {workload}: "),
         }
     }
 }
@@ -136,7 +169,8 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
         Some(Action::Cancel) => state.prompt = None,
         Some(Action::Accept) => return Some(accept(state)),
         Some(Action::Complete) => {
-            let line = prompt.suggestions.get(prompt.chosen.unwrap_or(0)).map(|s| format!("{} ", s.line));
+            let end = if prompt.ask == Ask::Command { " " } else { "" };
+            let line = prompt.suggestions.get(prompt.chosen.unwrap_or(0)).map(|s| format!("{}{end}", s.line));
             if let Some(line) = line {
                 take(state, Input::from(line));
             }
@@ -175,7 +209,8 @@ fn stepped(chosen: Option<usize>, forward: bool, count: usize) -> Option<usize> 
 fn take(state: &mut State, input: Input) {
     let found = match &state.prompt {
         Some(prompt) if prompt.ask == Ask::Command => suggestions(state, input.value()),
-        _ => Vec::new(),
+        Some(prompt) => prompt.suggestions.clone(),
+        None => Vec::new(),
     };
     if let Some(prompt) = &mut state.prompt {
         (prompt.input, prompt.suggestions, prompt.chosen, prompt.error) = (input, found, None, None);
@@ -211,6 +246,10 @@ fn meaning(state: &State, prompt: &Prompt) -> Result<Meant, String> {
         }
         return Ok(Meant::Intent(Intent::Scale { workload: workload.clone(), replicas }));
     }
+    if let Ask::Image(workload) = &prompt.ask {
+        let chosen = prompt.chosen.and_then(|at| prompt.suggestions.get(at)).map_or(typed, |s| &s.line);
+        return image(workload, chosen).map(Meant::Intent);
+    }
     if let Some(chosen) = prompt.chosen.and_then(|at| prompt.suggestions.get(at)) {
         return parse(state, &chosen.line).map(Meant::Command);
     }
@@ -222,6 +261,15 @@ fn meaning(state: &State, prompt: &Prompt) -> Result<Meant, String> {
         let best = prompt.suggestions.first().filter(|_| !typed.contains(' ')).ok_or(why)?;
         parse(state, &best.line).map(Meant::Command)
     })
+}
+
+fn image(workload: &ObjectRef, line: &str) -> Result<Intent, String> {
+    let (container, image) = line.split_once('=').ok_or("write CONTAINER=IMAGE")?;
+    let (container, image) = (container.trim().to_owned(), image.trim().to_owned());
+    if container.is_empty() || image.is_empty() || image.contains(char::is_whitespace) {
+        return Err("write CONTAINER=IMAGE".to_owned());
+    }
+    Ok(Intent::SetImage { workload: workload.clone(), container, image })
 }
 
 /// Reads a command line.

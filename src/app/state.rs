@@ -6,9 +6,9 @@ use super::incidents::Incidents;
 use super::logs::Logs;
 use super::msg::{ConnectFailure, ConnectedInfo, ContextInfo, ResourceKind};
 use super::picker::Picker;
-use super::preview::Preview;
+use super::preview::{Preview, WayBack};
 use super::prompt::Prompt;
-use super::view::View;
+use super::view::{self, View};
 use crate::config::Config;
 use crate::diagnosis::engine::Engine;
 use crate::snapshot::Snapshot;
@@ -68,8 +68,12 @@ pub struct State {
     pub logs: Logs,
     /// Views on top of the cockpit, the last one visible.
     pub views: Vec<View>,
+    /// Views that were left, the last one first to come back; opening a view forgets them.
+    pub forward: Vec<view::Left>,
     /// The preview of an action, over everything.
     pub preview: Option<Preview>,
+    /// What takes the last applied action back.
+    pub way_back: Option<WayBack>,
     /// The `:` prompt, or another line being asked for.
     pub prompt: Option<Prompt>,
     /// A list to choose from, over everything.
@@ -103,7 +107,9 @@ impl State {
             cockpit: Cockpit::default(),
             logs: Logs::default(),
             views: Vec::new(),
+            forward: Vec::new(),
             preview: None,
+            way_back: None,
             prompt: None,
             picker: None,
             asks_to_quit: false,
@@ -117,6 +123,12 @@ impl State {
     /// True when writes are refused.
     pub fn is_read_only(&self) -> bool {
         self.config.readonly || matches!(&self.connection, ConnectionState::Connected(info) if info.read_only)
+    }
+
+    /// Puts a view on top.
+    pub fn open(&mut self, view: View) {
+        self.forward.clear();
+        self.views.push(view);
     }
 
     /// Shows a line in the footer for a while.

@@ -129,6 +129,10 @@ impl TableView {
         let own = match self.spec.kind {
             KindId::Pod => Some(Place::Pods),
             KindId::Deployment | KindId::StatefulSet | KindId::DaemonSet => Some(Place::Workloads),
+            KindId::ReplicaSet => Some(Place::ReplicaSets),
+            KindId::Job => Some(Place::Jobs),
+            KindId::CronJob => Some(Place::CronJobs),
+            KindId::Service => Some(Place::Services),
             KindId::Node => Some(Place::Nodes),
             _ => None,
         };

@@ -14,6 +14,9 @@ use crate::config::{Action, Hit, Place};
 use crate::diagnosis::rules;
 use crate::kinds::ObjectRef;
 
+/// Columns a step to the side moves.
+const SIDE_STEP: usize = 20;
+
 /// A text and what of it is visible.
 #[derive(Debug, Default)]
 pub struct TextView {
@@ -25,6 +28,8 @@ pub struct TextView {
     pub offset: usize,
     /// Wrap long lines.
     pub wrap: bool,
+    /// Columns cut off at the left.
+    pub left: usize,
     /// The search being typed.
     pub typing: Option<Input>,
     /// What is searched for.
@@ -47,6 +52,13 @@ impl TextView {
     pub fn paste(&mut self, text: &str) {
         if let Some(typing) = &mut self.typing {
             *typing = typing.clone().with_value(format!("{}{text}", typing.value()));
+        }
+    }
+
+    fn widest(&self) -> usize {
+        match &self.lines {
+            Some(Ok(lines)) => lines.iter().map(|line| line.chars().count()).max().unwrap_or(0),
+            _ => 0,
         }
     }
 
@@ -76,7 +88,7 @@ impl TextView {
 pub fn open_object(state: &mut State, object: &ObjectRef, what: &str) {
     let title = format!("{what}  {object}  {}", object.namespace);
     let view = TextView { title, object: Some(object.clone()), is_yaml: what == "YAML", ..TextView::default() };
-    state.views.push(View::Text(Box::new(view)));
+    state.open(View::Text(Box::new(view)));
 }
 
 /// Opens the help of these places, generated from the key table.
@@ -90,12 +102,15 @@ pub fn open_help(state: &mut State, places: &[Place]) {
     }
     lines.push("Every key can be changed in config.toml; `k3am keys` prints this table.".to_owned());
     let view = TextView { title: "Help".to_owned(), lines: Some(Ok(lines)), ..TextView::default() };
-    state.views.push(View::Text(Box::new(view)));
+    state.open(View::Text(Box::new(view)));
 }
 
 /// Opens what can be said about the selected incident's cause: its page, what was ruled out, what could not be evaluated.
 pub fn open_explain(state: &mut State) -> Vec<Effect> {
-    let Some(row) = state.incidents.selected() else { return Vec::new() };
+    let Some(row) = state.incidents.selected() else {
+        state.notify(super::cockpit::NOTHING);
+        return Vec::new();
+    };
     let incident = &row.incident;
     let mut lines = vec![incident.title.clone(), String::new()];
     if let Some(cause) = incident.cause.cause() {
@@ -121,7 +136,7 @@ pub fn open_explain(state: &mut State) -> Vec<Effect> {
     }
     let view =
         TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
-    state.views.push(View::Text(Box::new(view)));
+    state.open(View::Text(Box::new(view)));
     Vec::new()
 }
 
@@ -143,11 +158,12 @@ pub fn on_listing(state: &mut State, plural: &str, table: Result<(Vec<String>, V
     state.dirty = true;
     let lines = table.map(|(columns, rows)| aligned(&columns, &rows));
     let view = TextView { title: plural.to_owned(), lines: Some(lines), ..TextView::default() };
-    state.views.push(View::Text(Box::new(view)));
+    state.open(View::Text(Box::new(view)));
     Vec::new()
 }
 
-fn aligned(columns: &[String], rows: &[Vec<String>]) -> Vec<String> {
+/// Titles and rows in columns as wide as what stands in them.
+pub fn aligned(columns: &[String], rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = columns.iter().map(|c| c.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -171,8 +187,12 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
     let Some(View::Text(view)) = state.views.last_mut() else { return Vec::new() };
     match hit.action {
         Action::Down | Action::Up | Action::Top | Action::Bottom | Action::PageDown | Action::PageUp => {
-            view.offset = moved(view.offset, hit.action, page, view.len().saturating_sub(1));
+            // Wrapped lines take more room than is known here: their last one can be brought to the top.
+            let last = view.len().saturating_sub(if view.wrap { 1 } else { page });
+            view.offset = moved(view.offset, hit.action, page, last);
         }
+        Action::Left => view.left = view.left.saturating_sub(SIDE_STEP),
+        Action::Right if view.left + SIDE_STEP < view.widest() => view.left += SIDE_STEP,
         Action::Wrap => view.wrap = !view.wrap,
         Action::Filter => view.typing = Some(Input::default()),
         Action::NextMatch => {
@@ -182,7 +202,9 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
             view.seek_match(false);
         }
         Action::Reveal => return reveal(state),
-        Action::CopyName => return view.object.iter().map(|o| Effect::Copy(o.name.to_string())).collect(),
+        Action::CopyName => {
+            return vec![Effect::Copy(view.object.as_ref().map_or_else(|| view.title.clone(), |o| o.name.to_string()))];
+        }
         Action::Save => return save(view),
         Action::Back if view.search.is_some() => view.search = None,
         Action::Back => return keys::leave(state),

@@ -2,11 +2,11 @@
 
 use super::effect::Effect;
 use super::follow::Follow;
-use super::msg::{ConnectFailure, ConnectedInfo, LogBatch, Msg};
+use super::msg::{ConnectFailure, ConnectedInfo, Msg};
 use super::state::{ConnectionState, State};
 use super::{keys, preview, table, text_view};
 use crate::diagnosis::engine::Engine;
-use crate::snapshot::{Changed, Delta, Snapshot};
+use crate::snapshot::{Changed, Delta, LogBatch, Snapshot};
 use crate::text::Time;
 
 /// Seconds a notice stays.
@@ -116,10 +116,12 @@ fn start_over(state: &mut State, same_cluster: bool) {
     state.snapshot = Snapshot::default();
     state.engine = Engine::default();
     state.incidents = super::incidents::Incidents::default();
+    state.way_back = None;
     if same_cluster {
         state.snapshot.identity = identity;
     } else {
         state.views.clear();
+        state.forward.clear();
     }
 }
 

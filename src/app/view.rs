@@ -19,6 +19,34 @@ pub enum View {
     Table(Box<TableView>),
 }
 
+/// A view that was left, and what it takes to come back to it.
+#[derive(Debug)]
+pub struct Left {
+    view: View,
+    log: Option<super::logs::Source>,
+}
+
+/// One view back; what was left waits for [`forward`]. False when there is none to leave.
+pub fn back(state: &mut State) -> bool {
+    let Some(view) = state.views.pop() else { return false };
+    let log = matches!(view, View::Logs).then(|| state.logs.source()).flatten();
+    state.forward.push(Left { view, log });
+    true
+}
+
+/// Back to the view that was left last.
+pub fn forward(state: &mut State) -> Vec<Effect> {
+    let Some(Left { view, log }) = state.forward.pop() else {
+        state.notify("there is no later view");
+        return Vec::new();
+    };
+    state.views.push(view);
+    match log {
+        Some(source) => state.logs.open_source(source, "chosen with the key"),
+        None => Vec::new(),
+    }
+}
+
 /// Which keys count where we are, narrowest place first.
 pub fn places(state: &State) -> Vec<Place> {
     if state.views.is_empty() && matches!(state.connection, ConnectionState::Failed(ConnectFailure::NoKubeconfig)) {

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use super::http::{Call, encode};
 use super::{Connection, Error};
 use crate::kinds::pods::Pod;
-use crate::snapshot::{LogExcerpt, LogKey, LogLine};
-use crate::text::{Text, Time};
+use crate::snapshot::{LogBatch, LogExcerpt, LogKey, LogLine, LogSpec};
+use crate::text::Time;
 
 mod lines;
 
@@ -28,36 +28,6 @@ const MOST_PENDING: usize = 5_000;
 const BATCH: usize = 500;
 /// How often a container that does not run is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// Which log to stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSpec {
-    /// Pod's namespace.
-    pub namespace: Text,
-    /// Pod name.
-    pub pod: Text,
-    /// Container name.
-    pub container: Text,
-    /// The run before the current one.
-    pub previous: bool,
-    /// Keep following, over restarts of the container.
-    pub follow: bool,
-    /// Lines from the end to start with.
-    pub tail: Option<i64>,
-    /// Only lines of the last so many seconds.
-    pub since_seconds: Option<i64>,
-}
-
-/// Lines of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogBatch {
-    /// Lines, cleaned, oldest first.
-    pub lines: Vec<LogLine>,
-    /// Lines dropped because the reader was slow.
-    pub dropped: u64,
-    /// The stream ended: why, for a person.
-    pub ended: Option<String>,
-}
 
 /// Fetches the end of a log as evidence. Never fails: [`LogExcerpt::unavailable`] says why there are no lines.
 pub async fn excerpt(connection: &Connection, key: &LogKey, restart_count: i32) -> LogExcerpt {
@@ -254,7 +224,7 @@ impl Stream {
 
     fn batch(&mut self) -> LogBatch {
         let lines = self.pending.drain(..self.pending.len().min(BATCH)).collect();
-        LogBatch { lines, dropped: std::mem::take(&mut self.dropped), ended: None }
+        LogBatch { container: self.spec.container.clone(), lines, dropped: std::mem::take(&mut self.dropped), ended: None }
     }
 
     async fn finish(&mut self, ended: String) {

@@ -28,6 +28,8 @@ actions! {
     SetImage = "set-image", "Set the image: asks for it, then preview.";
     Delete = "delete", "Delete: asks, Cancel focused.";
     Kill = "kill", "Delete at once, without grace: asks, Cancel focused.";
+    RollBack = "roll-back", "Roll back to the selected revision: preview, then Enter.";
+    WayBack = "way-back", "Take the last applied action back: preview, then Enter.";
     Dismiss = "dismiss", "Dismiss a recovered incident.";
     Explain = "explain", "Explain: what was checked, matched, ruled out.";
     Logs = "logs", "Logs.";
@@ -37,6 +39,7 @@ actions! {
     Events = "events", "Events of the selection.";
     JumpToOwner = "jump-to-owner", "Jump to the owner.";
     JumpToNode = "jump-to-node", "Jump to the node.";
+    JumpToReplicaSets = "jump-to-replicasets", "Jump to its ReplicaSets.";
     CopyName = "copy-name", "Copy the name.";
     CopyNamespace = "copy-namespace", "Copy the namespace.";
     Save = "save", "Save this view to a file.";

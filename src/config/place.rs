@@ -30,6 +30,10 @@ places! {
     Tables = "tables", "Any table of resources.";
     Pods = "pods", "The pods table.";
     Workloads = "workloads", "Tables of Deployments, StatefulSets, DaemonSets.";
+    ReplicaSets = "replicasets", "The ReplicaSets table.";
+    Jobs = "jobs", "The Jobs table.";
+    CronJobs = "cronjobs", "The CronJobs table.";
+    Services = "services", "The Services table.";
     Nodes = "nodes", "The nodes table.";
     Text = "text", "YAML, descriptions, help, explanations.";
     Yaml = "yaml", "The YAML view.";

@@ -178,4 +178,6 @@ pub static CAUSES: &[Cause] = &[
     cause("api-service-unavailable", "Jobs, nodes, scaling, capacity", Severity::Critical, false, "an aggregated API does not answer (metrics, custom)"),
     cause("control-plane-overloaded", "Jobs, nodes, scaling, capacity", Severity::Critical, false, "leases lost, 429s, time-outs of the API server itself"),
     cause("certificate-expiring", "Jobs, nodes, scaling, capacity", Severity::Warning, false, "a TLS secret or serving certificate is expired or about to be"),
+    cause("liveness-too-strict", "Habits", Severity::Info, false, "the liveness probe asks what only readiness should ask: a dependency at fault restarts the pods"),
+    cause("password-in-environment", "Habits", Severity::Info, false, "a password stands in a plain environment variable (named, never shown)"),
 ];

@@ -76,6 +76,9 @@ pub static ALL: &[&Rule] = &[
     &api::remarks::REMARKS,
     &scaling::autoscaler::AUTOSCALER,
     &scaling::budget::BUDGET,
+    &workload::start::SLOW_START,
+    &workload::liveness::LIVENESS_KILLS_ON_DEPENDENCY,
+    &workload::migration::MIGRATION,
     &workload::connections::CONNECTION_BUDGET,
     &workload::throttled::CPU_THROTTLED,
     &workload::memory::NEAR_LIMIT,
@@ -86,7 +89,12 @@ pub static ALL: &[&Rule] = &[
 
 /// Rules on habits and cost. They say what is unwise, not what is broken: nothing they find is an incident. `X` runs them on the
 /// object it is asked about.
-pub static ADVICE: &[&Rule] = &[&workload::memory::OVERSIZED];
+pub static ADVICE: &[&Rule] = &[
+    &workload::start::START_MARGIN,
+    &workload::liveness::LIVENESS_SHARED,
+    &workload::plain_password::PLAIN_PASSWORD,
+    &workload::memory::OVERSIZED,
+];
 
 /// Every rule there is, incidents first.
 pub fn every() -> impl Iterator<Item = &'static Rule> {

@@ -154,6 +154,9 @@ impl Desk {
         for sentence in panics::take_untold() {
             self.tell(session, Msg::Notice(sentence));
         }
+        if let Some(sentence) = session.clock_words() {
+            self.tell(session, Msg::Notice(sentence));
+        }
         let now = session.now();
         self.tell(session, Msg::Tick(now));
     }
@@ -196,7 +199,7 @@ impl Desk {
         match effect {
             Effect::Quit => self.end = Some(End::Quit),
             Effect::Fetch(request) => session.request(request),
-            Effect::FollowLog { stream, spec } => session.follow_log(stream, spec),
+            Effect::FollowLog { stream, spec, also } => session.follow_log(stream, spec, also),
             Effect::StopLog => session.stop_log(),
             Effect::SwitchContext(context) => session.switch_context(context),
             Effect::StartPractice => session.start_practice(),

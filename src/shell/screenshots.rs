@@ -13,10 +13,10 @@ use ratatui::backend::TestBackend;
 use serde_json::Value;
 
 use crate::actions::{self, Check, ObjectRequest, Objects};
-use crate::app::{ConnectedInfo, Effect, LogBatch, LogSpec, Msg, Options, State, update};
+use crate::app::{ConnectedInfo, Effect, Msg, Options, State, update};
 use crate::config::{Config, Sources};
 use crate::kinds::{KindId, ObjectRef};
-use crate::snapshot::{Delta, Identity, LogKey, UsageKey};
+use crate::snapshot::{Delta, Identity, LogBatch, LogKey, LogSpec, UsageKey};
 use crate::source::bundle::{self, Bundle};
 use crate::text::{Time, quantity};
 use crate::ui;
@@ -148,7 +148,7 @@ impl Stage {
 
     fn answer(&self, effect: Effect) -> Option<Msg> {
         match effect {
-            Effect::FollowLog { stream, spec } => Some(Msg::Log { stream, batch: self.log(&spec) }),
+            Effect::FollowLog { stream, spec, .. } => Some(Msg::Log { stream, batch: self.log(&spec) }),
             Effect::Plan(intent) => {
                 let objects = self.objects(&actions::needs(&intent));
                 let plan = Box::new(actions::plan(&intent, &objects, &self.state.snapshot, self.state.now));

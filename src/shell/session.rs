@@ -3,6 +3,7 @@
 //! Invariant: what belongs to a cluster we left (deltas, log lines, late answers) never reaches the cockpit: its channels and
 //! tasks go with it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -10,17 +11,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::demo::{self, Practice};
+use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
-use crate::app::{LogSpec, Msg};
 use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
-use crate::snapshot::{Delta, Identity};
+use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
 use crate::source::live::{LiveOptions, LiveSource};
-use crate::text::Time;
+use crate::text::{Text, Time, duration};
 
 /// Batches of deltas in flight; a full queue slows the watches down.
 const DELTAS: usize = 64;
+/// Clocks that differ by less are not worth a word.
+const SKEW_SECONDS: i64 = 30;
 /// Batches of log lines in flight.
 const LOG_BATCHES: usize = 16;
 /// Waits between attempts to connect, the last one again and again.
@@ -99,6 +102,7 @@ pub struct Session {
     connecting: Option<Task>,
     usage: Option<Task>,
     log: Option<Task>,
+    skew_told: bool,
 }
 
 impl Session {
@@ -106,7 +110,19 @@ impl Session {
     pub fn new(user: ConnectOptions, read_only: bool, reports: mpsc::Sender<Report>) -> Self {
         let none = (None, None, None);
         let (connecting, usage, log) = none;
-        Self { user, read_only, reports, attempt: 0, link: None, live: None, deltas: None, connecting, usage, log }
+        Self {
+            user,
+            read_only,
+            reports,
+            attempt: 0,
+            link: None,
+            live: None,
+            deltas: None,
+            connecting,
+            usage,
+            log,
+            skew_told: false,
+        }
     }
 
     /// What the command line says about the kubeconfig.
@@ -119,13 +135,27 @@ impl Session {
         &self.reports
     }
 
-    /// The cluster's time: the practice cluster has a clock of its own.
+    /// The cluster's time, as far as it is known: the practice cluster has a clock of its own, others tell theirs in answers.
     pub fn now(&self) -> Time {
-        self.practice().map_or_else(Utc::now, |practice| practice.cluster.clock().now())
+        match &self.link {
+            Some(Link { practice: Some(practice), .. }) => practice.cluster.clock().now(),
+            Some(link) => link.connection.now(),
+            None => Utc::now(),
+        }
     }
 
     fn practice(&self) -> Option<&Practice> {
         self.link.as_ref()?.practice.as_ref()
+    }
+
+    /// Said once a connection: the clocks of this machine and the cluster differ so much that it matters.
+    pub fn clock_words(&mut self) -> Option<String> {
+        let ahead = self.link.as_ref().filter(|link| link.practice.is_none())?.connection.clock_skew();
+        if ahead.abs().num_seconds() < SKEW_SECONDS || std::mem::replace(&mut self.skew_told, true) {
+            return None;
+        }
+        let (by, which) = (duration(ahead.abs()), if ahead > chrono::Duration::zero() { "behind" } else { "ahead of" });
+        Some(format!("this machine's clock is {by} {which} the cluster's; times and ages here are the cluster's"))
     }
 
     /// The connection, once there is one.
@@ -182,6 +212,7 @@ impl Session {
         let (tx, rx) = mpsc::channel(DELTAS);
         let (told, usage) = mpsc::unbounded_channel();
         self.log = None;
+        self.skew_told = false;
         self.live = Some(LiveSource::start(&link.connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx));
         self.usage = Some(Task(tokio::spawn(forward_usage(usage, self.reports.clone()))));
         self.deltas = Some(rx);
@@ -230,11 +261,13 @@ impl Session {
         }
     }
 
-    /// Streams a log; the stream before it ends.
-    pub fn follow_log(&mut self, stream: u64, spec: LogSpec) {
+    /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
+    pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
         let Some(connection) = self.connection().cloned() else { return };
-        self.log = Some(Task(tokio::spawn(follow(connection, stream, spec, self.reports.clone()))));
+        let others: Vec<LogSpec> = also.into_iter().map(|container| LogSpec { container, ..spec.clone() }).collect();
+        let specs = std::iter::once(spec).chain(others).collect();
+        self.log = Some(Task(tokio::spawn(follow(connection, stream, specs, self.reports.clone()))));
     }
 
     /// Ends the log stream.
@@ -294,17 +327,24 @@ async fn forward_usage(mut usage: mpsc::UnboundedReceiver<Result<String, String>
     }
 }
 
-async fn follow(connection: Connection, stream: u64, spec: LogSpec, reports: mpsc::Sender<Report>) {
-    let LogSpec { namespace, pod, container, previous, follow, tail, since_seconds } = spec;
-    let spec = logs::LogSpec { namespace, pod, container, previous, follow, tail, since_seconds };
-    let (tx, mut rx) = mpsc::channel(LOG_BATCHES);
-    let forward = async {
-        while let Some(logs::LogBatch { lines, dropped, ended }) = rx.recv().await {
-            let batch = crate::app::LogBatch { lines, dropped, ended };
-            if reports.send(Msg::Log { stream, batch }.into()).await.is_err() {
-                return;
+/// Streams all logs at once. The end is told when the last of them has ended.
+async fn follow(connection: Connection, stream: u64, specs: Vec<LogSpec>, reports: mpsc::Sender<Report>) {
+    let open = std::sync::atomic::AtomicUsize::new(specs.len());
+    let (open, connection, reports) = (&open, &connection, &reports);
+    let one = |spec: LogSpec| async move {
+        let (tx, mut rx) = mpsc::channel::<LogBatch>(LOG_BATCHES);
+        let forward = async {
+            while let Some(mut batch) = rx.recv().await {
+                if batch.ended.is_some() {
+                    let left = open.fetch_sub(1, Ordering::Relaxed) - 1;
+                    batch.ended = batch.ended.filter(|_| left == 0);
+                }
+                if reports.send(Msg::Log { stream, batch }.into()).await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        tokio::join!(logs::follow(connection.clone(), spec, tx), forward);
     };
-    tokio::join!(logs::follow(connection, spec, tx), forward);
+    futures::future::join_all(specs.into_iter().map(one)).await;
 }

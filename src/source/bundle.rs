@@ -1,21 +1,31 @@
 //! A bundle: the files of a cluster, read instead of the cluster itself.
 //!
-//! Layouts are recognised by content: any `kubectl get -o json|yaml` output (a List or single objects), the folder of
-//! `kubectl cluster-info dump`, container logs in `NS/POD/CONTAINER[.previous].log`, `/version`, the kubelet's
-//! `/stats/summary`, pod metrics. What is broken or unknown is named and skipped, never fatal. The same files give the same
-//! snapshot: order does not matter, the same object found twice counts once (the newer resourceVersion).
+//! Layouts are recognised by content: any `kubectl get -o json|yaml` output (a List, bare arrays or single objects), the folder or
+//! the single stream of `kubectl cluster-info dump`, support bundles of troubleshoot.sh, must-gathers, container logs under every
+//! name we know (`log_names.rs`), `/version`, the kubelet's `/stats/summary`, pod metrics. What is broken or unknown is named and
+//! skipped, never fatal. The same files give the same snapshot: order does not matter, the same object found twice counts once (the
+//! newer resourceVersion, then the copy that says more).
+//!
+//! Two passes, both streams: objects become rows as they are read, then the ends of logs are kept for the pods now known. What is
+//! asked for later (an object in full, a whole log) is read again from its file ([`Store`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::kinds::{KindId, Pool, Row};
+use crate::kinds::{KindId, ObjectRef, Row};
 use crate::snapshot::{Delta, Identity, Key, LogExcerpt, LogKey, Scope, Snapshot, UsageKey};
 use crate::text::Time;
 
 mod archive;
+mod documents;
+mod encoding;
 mod files;
+mod log_names;
 mod logs;
+mod names;
 mod objects;
+mod refusals;
+mod scopes;
 mod times;
 mod usage;
 
@@ -40,88 +50,147 @@ pub struct Bundle {
     pub name: String,
     /// `gitVersion` of the server, if `/version` was saved.
     pub server_version: Option<String>,
-    /// The newest time the objects speak of (logs and metrics count only when no object has any): when to judge ages at.
+    /// When to judge ages at: the newest time the objects speak of (logs and metrics count only when no object has any), or a
+    /// later one that a file of the bundle names as the time it was taken.
     pub newest: Option<Time>,
     /// Files that were broken or not recognised.
     pub skipped: Vec<Skipped>,
     /// Files that were used.
     pub used: usize,
-    objects: BTreeMap<(KindId, Key), Row>,
-    listed: BTreeMap<KindId, BTreeSet<Scope>>,
+    taken: Option<Time>,
+    objects: BTreeMap<(KindId, Key), Copy>,
+    others: BTreeMap<ObjectRef, u32>,
+    files: FileNames,
+    listed: scopes::Listed,
     single: BTreeSet<KindId>,
-    denied: BTreeMap<KindId, String>,
+    denied: BTreeMap<(KindId, Scope), String>,
     logs: BTreeMap<LogKey, LogExcerpt>,
+    log_files: BTreeMap<LogKey, u32>,
     usage: BTreeMap<UsageKey, (Time, f64, f64)>,
     throttling: BTreeMap<UsageKey, (f64, f64)>,
     throttled_at: Option<Time>,
 }
 
-/// Reads a folder, an archive (`.tar`, `.tgz`) or a single file.
+/// One copy of an object, and the file it was found in.
+#[derive(Debug, Clone)]
+struct Copy {
+    row: Row,
+    size: usize,
+    file: u32,
+}
+
+impl Copy {
+    /// Orders copies of one object. resourceVersions of one server are comparable numbers (KEP-5504).
+    fn worth(&self) -> (u128, usize) {
+        (self.row.meta().resource_version.parse().unwrap_or_default(), self.size)
+    }
+}
+
+/// The names of files, each once.
+#[derive(Debug, Clone, Default)]
+struct FileNames(Vec<String>);
+
+impl FileNames {
+    /// The number of the file being read.
+    fn number(&mut self, path: &str) -> u32 {
+        if self.0.last().is_none_or(|last| last != path) {
+            self.0.push(path.to_owned());
+        }
+        self.0.len() as u32 - 1
+    }
+}
+
+/// Reads a folder, an archive (`.tar`, `.tgz`, `.zip`) or a single file.
 ///
 /// # Errors
 /// The path does not exist or cannot be read, or nothing in it is a Kubernetes object.
 pub fn read(path: &Path) -> Result<Bundle, BundleError> {
-    let (files, skipped) = files::collect(path)?;
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let mut bundle = Bundle { name, skipped, ..Bundle::default() };
-    let mut reader = objects::Reader::new(&mut bundle, Pool::default());
-    let mut texts = Vec::new();
-    for file in files {
-        if let Some(text) = reader.file(file) {
-            texts.push(text);
-        }
-    }
-    reader.finish();
-    logs::attach(&mut bundle, &texts);
-    if bundle.objects.is_empty() && bundle.listed.is_empty() {
-        return Err(BundleError::Nothing { path: path.display().to_string(), skipped: bundle.skipped.len() });
+    let mut bundle = Bundle { name, ..Bundle::default() };
+    let mut objects = objects::Reader::new(&mut bundle);
+    files::visit(path, &mut objects)?;
+    let texts = objects.finish();
+    if !texts.is_empty() {
+        let mut logs = logs::Reader::new(&mut bundle, texts);
+        files::visit(path, &mut logs)?;
+        logs.finish();
     }
     bundle.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    if bundle.objects.is_empty() && bundle.listed.is_empty() {
+        let first = bundle.skipped.iter().find(|s| s.broken);
+        let first = first.map(|s| if s.path.is_empty() { s.why.clone() } else { format!("{}: {}", s.path, s.why) });
+        return Err(BundleError::Nothing { path: path.display().to_string(), skipped: bundle.skipped.len(), first });
+    }
+    // A clock that is a day off is not the cluster's.
+    let same_day = |taken: &Time| bundle.newest.is_none_or(|newest| (*taken - newest).abs() < chrono::TimeDelta::days(1));
+    bundle.newest = bundle.newest.max(bundle.taken.filter(same_day));
     Ok(bundle)
 }
 
 impl Bundle {
+    /// Objects without rows that are remembered.
+    const MOST_OTHERS: usize = 200_000;
+
     /// The bundle as the deltas a live source would have sent, in a fixed order.
     pub fn deltas(&self) -> Vec<Delta> {
-        let at = self.newest.unwrap_or_default();
-        let mut deltas = vec![Delta::Identity(Identity { name: self.name.clone(), server_version: self.server_version.clone() })];
-        for &kind in KindId::ALL {
-            self.kind_deltas(kind, at, &mut deltas);
-        }
-        deltas.extend(self.logs.iter().map(|(key, excerpt)| Delta::Log { key: key.clone(), excerpt: excerpt.clone() }));
-        deltas.extend(
-            self.usage.iter().map(|(key, &(at, cpu, memory))| Delta::Usage { samples: vec![(key.clone(), cpu, memory)], at }),
-        );
-        if !self.throttling.is_empty() {
-            let samples = self.throttling.iter().map(|(key, &(periods, held))| (key.clone(), periods, held)).collect();
-            deltas.push(Delta::Throttling { samples, at: self.throttled_at.unwrap_or(at) });
-        }
+        let mut deltas = Vec::new();
+        self.each_delta(&mut |delta| deltas.push(delta));
         deltas
     }
 
     /// Everything in one snapshot.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for delta in self.deltas() {
+        self.each_delta(&mut |delta| {
             snapshot.apply(delta);
-        }
+        });
         snapshot
     }
 
-    fn kind_deltas(&self, kind: KindId, at: Time, deltas: &mut Vec<Delta>) {
-        let scopes = self.scopes(kind);
-        deltas.extend(scopes.iter().map(|scope| Delta::ListStarted { kind, scope: scope.clone() }));
-        let rows = self.objects.iter().filter(|((k, _), _)| *k == kind);
-        for ((_, key), row) in rows {
-            let scope = scopes.iter().find(|s| s.contains(&key.namespace)).cloned().unwrap_or(Scope::Cluster);
-            deltas.push(Delta::Upsert { scope, row: row.clone() });
+    fn each_delta(&self, tell: &mut dyn FnMut(Delta)) {
+        let at = self.newest.unwrap_or_default();
+        tell(Delta::Identity(Identity { name: self.name.clone(), server_version: self.server_version.clone() }));
+        for &kind in KindId::ALL {
+            self.kind_deltas(kind, at, tell);
         }
-        deltas.extend(scopes.into_iter().map(|scope| Delta::Listed { kind, scope, at }));
-        if let Some(why) = self.denied.get(&kind) {
-            deltas.push(Delta::Denied { kind, scope: Scope::Cluster, why: why.clone() });
-        } else if self.single.contains(&kind) && !self.listed.contains_key(&kind) {
-            let why = "the bundle holds single objects of this kind, not the whole list".to_owned();
-            deltas.push(Delta::Denied { kind, scope: Scope::Cluster, why });
+        for (key, excerpt) in &self.logs {
+            tell(Delta::Log { key: key.clone(), excerpt: excerpt.clone() });
+        }
+        for (key, &(at, cpu, memory)) in &self.usage {
+            tell(Delta::Usage { samples: vec![(key.clone(), cpu, memory)], at });
+        }
+        if !self.throttling.is_empty() {
+            let samples = self.throttling.iter().map(|(key, &(periods, held))| (key.clone(), periods, held)).collect();
+            tell(Delta::Throttling { samples, at: self.throttled_at.unwrap_or(at) });
+        }
+    }
+
+    fn kind_deltas(&self, kind: KindId, at: Time, tell: &mut dyn FnMut(Delta)) {
+        let scopes = self.scopes(kind);
+        for scope in &scopes {
+            tell(Delta::ListStarted { kind, scope: scope.clone() });
+        }
+        let first = (kind, Key::new("", ""));
+        for ((_, key), copy) in self.objects.range(first..).take_while(|((k, _), _)| *k == kind) {
+            let scope = scopes.iter().find(|s| s.contains(&key.namespace)).cloned().unwrap_or(Scope::Cluster);
+            tell(Delta::Upsert { scope, row: copy.row.clone() });
+        }
+        for scope in &scopes {
+            tell(Delta::Listed { kind, scope: scope.clone(), at });
+        }
+        let mut denied = false;
+        for ((_, scope), why) in self.denied.iter().filter(|((k, scope), _)| *k == kind && !scopes.contains(scope)) {
+            tell(Delta::Denied { kind, scope: scope.clone(), why: why.clone() });
+            denied = true;
+        }
+        let here = self.objects.range((kind, Key::new("", ""))..).next().is_some_and(|((k, _), _)| *k == kind);
+        if !denied && scopes.is_empty() && here {
+            let why = if self.single.contains(&kind) {
+                "the bundle holds single objects of this kind, not the whole list"
+            } else {
+                "the bundle's list of this kind is damaged"
+            };
+            tell(Delta::Denied { kind, scope: Scope::Cluster, why: why.to_owned() });
         }
     }
 

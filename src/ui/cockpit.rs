@@ -20,7 +20,7 @@ const METRICS: u16 = 4;
 /// Draws the cockpit.
 pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let state = paint.state;
-    if state.incidents.rows.is_empty() && quiet::owns_the_screen(state) {
+    if state.incidents.all.is_empty() && quiet::owns_the_screen(state) {
         quiet::draw_alone(paint, area, frame);
         return;
     }
@@ -84,7 +84,7 @@ fn compact(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
 
 /// Without an incident there is nothing to explain: what is quiet, and why, gets the room of both panes.
 fn state_is_quiet(paint: &Paint<'_>) -> bool {
-    paint.state.incidents.rows.is_empty()
+    paint.state.incidents.all.is_empty()
 }
 
 fn tab_line(paint: &Paint<'_>) -> Line<'static> {

@@ -16,23 +16,26 @@ use crate::text::{clean, ellipsis};
 /// Draws the pane: only what is visible is built.
 pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) {
     let state = paint.state;
-    let block = pane(paint, "Events", &format!("following {}", state.follow.title), focused, area);
+    let filter = state.cockpit.events_filter.as_ref().map(|f| format!("  /{}", f.text)).unwrap_or_default();
+    let block = pane(paint, "Events", &format!("following {}{filter}", state.follow.title), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let width = usize::from(inner.width);
     let height = usize::from(inner.height);
     let mut lines = Vec::new();
-    for key in state.follow.events.iter().skip(state.cockpit.events_scroll) {
+    for event in crate::app::cockpit::events(state).skip(state.cockpit.events_scroll) {
         if lines.len() >= height {
             break;
         }
-        if let Some(event) = state.snapshot.events.get(key) {
-            push(paint, event, width, &mut lines);
-        }
+        push(paint, event, width, &mut lines);
     }
     if lines.is_empty() {
         let listed = state.snapshot.coverage.is_listed(crate::kinds::KindId::Event);
-        let text = if listed { " no events; they expire after an hour" } else { " loading events" };
+        let text = match (listed, state.follow.events.is_empty()) {
+            (_, false) => " no event matches the filter",
+            (true, _) => " no events; they expire after an hour",
+            (false, _) => " loading events",
+        };
         lines.push(Line::from(paint.span(Role::Dim, text)));
     }
     frame.render_widget(Paragraph::new(lines), inner);

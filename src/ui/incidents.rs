@@ -39,6 +39,11 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let block = pane(paint, "Incidents", &format!("{}{more}", counts(paint)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
+    if state.incidents.rows.is_empty() && !state.incidents.all.is_empty() {
+        let text = format!(" none of {} incidents matches the filter", state.incidents.all.len());
+        frame.render_widget(Paragraph::new(paint.span(Role::Dim, text)), inner);
+        return;
+    }
     if state.incidents.rows.is_empty() {
         quiet::draw(paint, inner, frame);
         return;
@@ -78,7 +83,11 @@ fn counts(paint: &Paint<'_>) -> String {
         (open(Severity::Info), "info"),
         (recovered, paint.glyphs.ok),
     ];
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join("  ")
+    let mut said: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if let Some(filter) = &state.incidents.filter {
+        said.push(format!("/{}  {} of {}", filter.text, state.incidents.rows.len(), state.incidents.all.len()));
+    }
+    said.join("  ")
 }
 
 fn draw_row(paint: &Paint<'_>, row: &Shown, area: Rect, (selected, focused): (bool, bool), frame: &mut Frame<'_>) {

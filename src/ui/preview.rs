@@ -172,6 +172,18 @@ fn revision_line(paint: &Paint<'_>, revision: &Revision, chosen: bool, width: us
     Line::from(paint.span(role, ellipsis(&text, width)))
 }
 
+/// Cancel has the focus: `Enter` leaves it, another key goes to the one that destroys.
+fn two_buttons(paint: &Paint<'_>, does: &str, width: usize) -> Vec<Line<'static>> {
+    let cancel = "[ Enter  leave it ]";
+    let (other, hint) = spread(&format!("  {does}  "), "Tab  the other button", width.saturating_sub(cancel.len() + 4));
+    vec![Line::from(vec![
+        paint.span(Role::Accent, cancel),
+        Span::raw("    "),
+        paint.span(Role::Text, other),
+        paint.span(Role::Dim, hint),
+    ])]
+}
+
 fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let (Some(name), Some(typed)) = (&preview.must_type, &preview.typed) {
@@ -185,7 +197,11 @@ fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'stat
     let enter = if preview.applying {
         paint.span(Role::Warning, format!("{} applying ...", paint.glyphs.working))
     } else if preview.is_ready() {
-        let role = if preview.risk == Risk::Destructive { Role::Danger } else { Role::Accent };
+        let destroys = preview.risk == Risk::Destructive || matches!(preview.intent, Intent::Delete { .. });
+        let role = if destroys { Role::Danger } else { Role::Accent };
+        if preview.cancel_focused {
+            return two_buttons(paint, &does, width);
+        }
         paint.span(role, format!("[ Enter  {does} ]"))
     } else {
         paint.span(Role::Dim, format!("( Enter  {does}: not yet )"))

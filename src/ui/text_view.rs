@@ -51,7 +51,7 @@ fn push(paint: &Paint<'_>, view: &TextView, line: &str, width: usize, lines: &mu
             .map(|p| format!("{}{p}", " ".repeat(lead)))
             .collect()
     } else {
-        vec![ellipsis(line, width)]
+        vec![ellipsis(&super::words::shifted(line, view.left), width)]
     };
     lines.extend(parts.into_iter().map(|part| Line::from(spans(paint, view, &part))));
 }

@@ -25,12 +25,17 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
         let block = pane(paint, "Why", "", focused, area);
         let inner = block.inner(area);
         frame.render_widget(block, area);
+        if !paint.state.incidents.all.is_empty() {
+            return;
+        }
         quiet::draw(paint, inner, frame);
         return;
     };
     let lines = lines(paint, row, usize::from(area.width).saturating_sub(4));
     let height = usize::from(area.height.saturating_sub(2));
-    let first = paint.state.cockpit.why_scroll.min(lines.len().saturating_sub(height));
+    let last = lines.len().saturating_sub(height);
+    paint.state.cockpit.why_last.set(last);
+    let first = paint.state.cockpit.why_scroll.min(last);
     let below = lines.len().saturating_sub(first + height);
     let arrow = if paint.state.ascii { "v" } else { "↓" };
     let more = if below > 0 { format!("  {arrow}{below} lines more") } else { String::new() };
@@ -98,7 +103,19 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         }
     };
     if let Some((role, text)) = state {
-        lines.push(Line::from(paint.span(role, text)));
+        lines.extend(wrap(&text, width).into_iter().map(|part| Line::from(paint.span(role, part))));
+    }
+    let app = paint.state;
+    if let Some(back) = app.way_back.as_ref().filter(|back| back.incident.as_ref() == Some(&incident.id)) {
+        let key = app.config.keymap.label(&[Place::Everywhere], Action::WayBack).unwrap_or_default();
+        let does = format!("takes what was done back: {}", back.intent);
+        let text = wrap(&does, width.saturating_sub(key.len() + 2));
+        let lead = |at: usize| if at == 0 { format!("{key}  ") } else { " ".repeat(key.len() + 2) };
+        lines.extend(
+            text.into_iter()
+                .enumerate()
+                .map(|(at, part)| Line::from(vec![paint.span(Role::Key, lead(at)), paint.span(Role::Text, part)])),
+        );
     }
     let (_, role) = paint.severity(incident.severity);
     for line in wrap(&redact::text(&incident.summary), width) {

@@ -41,6 +41,14 @@ fn break_word(word: &str, width: usize, lines: &mut Vec<String>) -> String {
     line
 }
 
+/// Without its first `left` columns, the cut marked with `…`.
+pub fn shifted(text: &str, left: usize) -> String {
+    if left == 0 || text.is_empty() {
+        return text.to_owned();
+    }
+    format!("…{}", text.chars().skip(left + 1).collect::<String>())
+}
+
 /// `02:47:13`, UTC.
 pub fn clock(time: Time) -> String {
     time.format("%H:%M:%S").to_string()

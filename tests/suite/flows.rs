@@ -2,9 +2,9 @@
 //! anything but panic or lose the selection.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use k3am::app::{Effect, LogBatch, Msg, Pane, State, View, update};
+use k3am::app::{Effect, Msg, Pane, State, View, update};
 use k3am::kinds::KindId;
-use k3am::snapshot::{Delta, Key, LogLine};
+use k3am::snapshot::{Delta, Key, LogBatch, LogLine};
 use proptest::prelude::*;
 
 use super::screens::{agreed, bad_rollout, buffer, capture, connected, crash_log, feed, lines, plan_and_check, text};
@@ -179,7 +179,7 @@ fn lines_of_an_older_stream_are_ignored() {
     press(&mut state, "l");
     let old = state.logs.stream();
     press(&mut state, "p");
-    let batch = LogBatch { lines: crash_log(), dropped: 0, ended: None };
+    let batch = LogBatch { lines: crash_log(), ..LogBatch::default() };
     update(&mut state, Msg::Log { stream: old, batch });
     assert_eq!(state.logs.lines.len(), 0);
 }

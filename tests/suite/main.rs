@@ -10,6 +10,7 @@
 )]
 mod actions;
 mod bundle;
+mod bundle_layouts;
 mod captures;
 mod catalogue;
 mod cause_scenarios;
@@ -17,11 +18,14 @@ mod changes;
 mod cli;
 mod config;
 mod connect;
+mod dead_keys;
+
 mod door;
 mod engine;
 mod fake_api;
 mod flows;
 mod live;
+mod live_faults;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;

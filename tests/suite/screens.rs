@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use k3am::actions::{Check, Intent, Plan};
-use k3am::app::{ConnectFailure, ConnectedInfo, LogBatch, Msg, Options, State, update};
+use k3am::app::{ConnectFailure, ConnectedInfo, Msg, Options, State, update};
 use k3am::config::{Config, Flags, Role, Sources};
 use k3am::kinds::{KindId, Row};
-use k3am::snapshot::{Delta, Identity, Key, LogLine, Scope};
+use k3am::snapshot::{Delta, Identity, Key, LogBatch, LogLine, Scope};
 use k3am::source::bundle;
 use k3am::text::Time;
 use k3am::ui;
@@ -268,7 +268,7 @@ pub fn crash_log() -> Vec<LogLine> {
 /// Feeds the log that is being followed.
 pub fn feed(state: &mut State, lines: Vec<LogLine>) {
     let stream = state.logs.stream();
-    update(state, Msg::Log { stream, batch: LogBatch { lines, dropped: 0, ended: None } });
+    update(state, Msg::Log { stream, batch: LogBatch { lines, ..LogBatch::default() } });
 }
 
 #[test]

@@ -222,7 +222,12 @@ fn actions_open_their_previews_on_the_right_object() {
     let mut state = at(":po<enter>");
     let effects = press(&mut state, "<ctrl-k>");
     assert!(matches!(&effects[..], [Effect::Plan(Intent::Delete { force: true, .. })]), "{effects:?}");
-    assert!(state.preview.as_ref().unwrap().must_type.is_some(), "killing asks for the name");
+    assert!(state.preview.as_ref().unwrap().cancel_focused, "killing asks, Cancel focused");
+    assert_eq!(press(&mut state, "<enter>"), [], "Enter on Cancel leaves it");
+    assert!(state.preview.is_none());
+    let mut state = at(":deploy<enter>/web<enter>");
+    press(&mut state, "<ctrl-d>");
+    assert_eq!(state.preview.as_ref().unwrap().must_type.as_deref(), Some("web"), "a workload's name must be typed");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyEvent};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{TableView, open};
+use super::{TableView, open, rows};
 use crate::actions::Intent;
 use crate::app::cockpit::moved;
 use crate::app::effect::Effect;
@@ -14,7 +14,7 @@ use crate::app::view::View;
 use crate::app::{keys, preview, text_view};
 use crate::config::{Action, Hit, Place};
 use crate::diagnosis::Risk;
-use crate::kinds::{KindId, ObjectRef};
+use crate::kinds::{KindId, ObjectRef, Row};
 
 /// Handles an action in the table on top.
 pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
@@ -42,6 +42,7 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Back if table.filter.is_some() => table.set_filter(""),
         Action::Back => return keys::leave(state),
         Action::Namespace => return choose_namespace(state, hit.nth, &favourites),
+        Action::Save => return save(state),
         action => {
             let Some(object) = table.object() else { return Vec::new() };
             return on_object(state, action, &object);
@@ -105,11 +106,14 @@ fn on_object(state: &mut State, action: Action, object: &ObjectRef) -> Vec<Effec
         Action::CopyName => vec![Effect::Copy(object.name.to_string())],
         Action::CopyNamespace if !object.namespace.is_empty() => vec![Effect::Copy(object.namespace.to_string())],
         Action::Undo => undo(state, object),
+        Action::RollBack => roll_back(state, object),
+        Action::JumpToReplicaSets => open::belonging(state, KindId::ReplicaSet, object.clone()),
         Action::Restart => {
             let intent = Intent::Restart { workload: object.clone() };
             preview::open_intent(state, intent, Risk::Disruptive)
         }
         Action::Scale => ask_replicas(state, object),
+        Action::SetImage => ask_image(state, object),
         Action::Delete => delete(state, object, false),
         Action::Kill => delete(state, object, true),
         Action::Explain => explain(state, object),
@@ -134,6 +138,17 @@ fn undo(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     preview::open_undo_of(state, &workload, None)
 }
 
+/// To the revision of the selected ReplicaSet.
+fn roll_back(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
+    let workload = workload_of(state, object);
+    let revision = state.snapshot.replica_sets.named(&object.namespace, &object.name).and_then(|set| set.revision());
+    let (Some(revision), "Deployment") = (revision, &*workload.kind) else {
+        state.notify(format!("{object} is no revision of a Deployment"));
+        return Vec::new();
+    };
+    preview::open_undo_to(state, &workload, revision)
+}
+
 fn workload_of(state: &State, object: &ObjectRef) -> ObjectRef {
     match state.snapshot.find(object) {
         Some(row) => state.snapshot.top_owner(&object.kind, row.meta()),
@@ -147,16 +162,37 @@ fn ask_replicas(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
         return Vec::new();
     }
     let now = match state.snapshot.find(object) {
-        Some(crate::kinds::Row::Deployment(d)) => d.spec.replicas,
-        Some(crate::kinds::Row::StatefulSet(set)) => set.spec.replicas,
+        Some(Row::Deployment(d)) => d.spec.replicas,
+        Some(Row::StatefulSet(set)) => set.spec.replicas,
+        Some(Row::ReplicaSet(set)) => set.spec.replicas,
         _ => None,
     };
     state.prompt = Some(Prompt::replicas(object.clone(), now.unwrap_or(1)));
     Vec::new()
 }
 
+fn ask_image(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
+    let workload = workload_of(state, object);
+    match Prompt::image(&state.snapshot, &workload) {
+        Some(prompt) => state.prompt = Some(prompt),
+        None => state.notify(format!("{workload} has no image to set")),
+    }
+    Vec::new()
+}
+
+/// Every row that is shown, as a text with aligned columns.
+fn save(state: &State) -> Vec<Effect> {
+    let Some(View::Table(table)) = state.views.last() else { return Vec::new() };
+    vec![Effect::Save { name: format!("{}.txt", table.spec.name), text: rows::as_text(&state.snapshot, table, state.now) }]
+}
+
 fn jump_to_owner(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
-    let owner = workload_of(state, object);
+    // A Job's CronJob acts through it, so top_owner stops at the Job; here one step up is what is asked for.
+    let controller = match state.snapshot.find(object) {
+        Some(Row::Pod(_) | Row::ReplicaSet(_)) | None => None,
+        Some(row) => row.meta().controller().map(|owner| ObjectRef::new(&owner.kind, &object.namespace, &owner.name)),
+    };
+    let owner = controller.unwrap_or_else(|| workload_of(state, object));
     if owner == *object {
         state.notify(format!("{object} has no owner"));
         return Vec::new();

@@ -1,16 +1,16 @@
 //! Opening tables: from the prompt, by drilling down, by jumping to an owner or a node.
 
 use super::{TableView, of_kind, refresh};
-use crate::app::effect::{Effect, LogSpec};
+use crate::app::effect::Effect;
 use crate::app::state::State;
 use crate::app::view::View;
 use crate::kinds::pods::{ContainerRole, Pod};
 use crate::kinds::{KindId, ObjectRef};
-use crate::snapshot::Key;
+use crate::snapshot::{Key, LogSpec};
 
 /// Puts a table on top.
 pub fn push(state: &mut State, table: TableView) -> Vec<Effect> {
-    state.views.push(View::Table(Box::new(table)));
+    state.open(View::Table(Box::new(table)));
     refresh(state);
     Vec::new()
 }
@@ -70,14 +70,15 @@ fn about(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
 
 /// The log of a pod, or of the pod of a workload that says most.
 pub fn logs(state: &mut State, object: &ObjectRef, previous: bool) -> Vec<Effect> {
-    let pods = state.snapshot.pods_of(object);
-    let spec = pods.iter().max_by_key(|pod| (!pod.is_ready(), pod.restarts())).and_then(|pod| log_of(pod, previous));
+    let pods = super::rows::pods_of(&state.snapshot, object);
+    let pods = pods.iter().filter_map(|key| state.snapshot.pods.get(key));
+    let spec = pods.max_by_key(|pod| (!pod.is_ready(), pod.restarts())).and_then(|pod| log_of(pod, previous));
     let Some(spec) = spec else {
         let what = if previous { "nothing of it has run before" } else { "no container of it has run yet" };
         state.notify(format!("{what}: there is no log"));
         return Vec::new();
     };
-    state.views.push(View::Logs);
+    state.open(View::Logs);
     state.logs.open(spec, "chosen with the key")
 }
 

@@ -71,7 +71,8 @@ fn belonging(snapshot: &Snapshot, kind: KindId, owner: &ObjectRef) -> Vec<Key> {
     }
 }
 
-fn pods_of(snapshot: &Snapshot, owner: &ObjectRef) -> Vec<Key> {
+/// Pods of a workload, node or Service; of a pod, itself.
+pub fn pods_of(snapshot: &Snapshot, owner: &ObjectRef) -> Vec<Key> {
     match snapshot.find(owner) {
         Some(Row::Node(node)) => snapshot.pods_on(&node.meta.name).map(|pod| Key::of(&pod.meta)).collect(),
         Some(Row::Service(service)) => {
@@ -98,6 +99,16 @@ fn events_of(snapshot: &Snapshot, owner: &ObjectRef) -> Vec<Key> {
     }
     let events = objects.iter().flat_map(|object| snapshot.events_about(object));
     events.map(|event| Key::of(&event.meta)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The whole table as a text: titles and rows in columns as wide as what stands in them.
+pub fn as_text(snapshot: &Snapshot, table: &TableView, now: Time) -> String {
+    let columns: Vec<_> = table.spec.columns(table.wide, true).collect();
+    let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
+    let rows = table.index.iter().filter_map(|key| snapshot.row(table.spec.kind, key));
+    let cells = rows.map(|row| columns.iter().map(|column| (column.cell)(snapshot, &row, now).text).collect());
+    let lines = crate::app::text_view::aligned(&titles, &cells.collect::<Vec<_>>());
+    lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 /// How much of the table is known, in words; `None` when all of it is.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Subject;
 use crate::changes::references::config_of;
 use crate::diagnosis::rules::network::dns::is_cluster_dns;
-use crate::diagnosis::rules::workload::connections;
+use crate::diagnosis::rules::workload::{connections, migration};
 use crate::kinds::pod_spec::PodSpec;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Meta, ObjectRef, Row};
@@ -87,6 +87,10 @@ impl Touched {
             }
             Row::Deployment(_) | Row::StatefulSet(_) | Row::ReplicaSet(_) => {
                 self.databases(snapshot, row);
+                if matches!(row, Row::Deployment(_)) {
+                    let jobs = snapshot.jobs.in_namespace(&namespace).filter(|job| migration::is_migration(job));
+                    self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+                }
                 self.scaled.entry(namespace).or_default().insert((row.kind().name().into(), meta.name.clone()));
             }
             Row::IngressClass(_) => {

@@ -5,8 +5,12 @@
 pub mod access_log;
 pub mod connections;
 pub mod leak;
+pub mod liveness;
 pub mod memory;
+pub mod migration;
+pub mod plain_password;
 pub mod pool;
+pub mod start;
 pub mod throttled;
 pub mod traffic;
 pub mod worker_timeout;

@@ -1,22 +1,29 @@
-//! The files of a bundle: a folder walked in sorted order, an archive, or one file.
+//! The files of a bundle, one after the other: a folder walked in sorted order, an archive, or one file.
+//!
+//! Nothing is kept: a visitor reads each file as a stream, so that a bundle costs what its facts cost. Symbolic links to folders
+//! are not followed (loops), hidden files and files larger than [`LARGEST`] are left out, the latter by name.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::{Skipped, archive};
+use super::archive;
 
 /// Larger files are named and skipped: no kubectl output worth judging is this big.
-const LARGEST: u64 = 1 << 30;
-/// Folders nested deeper than this are a loop or not a bundle.
-const DEEPEST: usize = 12;
+const LARGEST: u64 = 2 << 30;
+/// Folders nested deeper than this are not a bundle's.
+const DEEPEST: usize = 24;
 
-/// One file of a bundle.
-#[derive(Debug)]
-pub(super) struct File {
-    /// Path inside the bundle, `/`-separated.
-    pub path: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+/// Looks at the files of a bundle.
+pub(super) trait Visitor {
+    /// False when the file need not be opened.
+    fn wants(&self, _path: &str) -> bool {
+        true
+    }
+    /// A file: its path inside the bundle (`/`-separated) and its bytes.
+    fn file(&mut self, path: &str, content: &mut dyn Read);
+    /// A file or folder that cannot be read, and why, in a few words.
+    fn unreadable(&mut self, path: &str, why: String);
 }
 
 /// Why a bundle cannot be read at all.
@@ -32,70 +39,70 @@ pub enum BundleError {
     },
     /// No file holds a Kubernetes object.
     #[error(
-        "{path} holds no Kubernetes objects ({skipped} files skipped): give a folder, .tar or .tgz of `kubectl get -o json|yaml` files or of `kubectl cluster-info dump`"
+        "{path} holds no Kubernetes objects ({skipped} files skipped{}): give a folder, .tar, .tgz or .zip of `kubectl get -o json|yaml` files, of `kubectl cluster-info dump`, a support bundle or a must-gather",
+        first.as_ref().map(|first| format!(", first {first}")).unwrap_or_default()
     )]
     Nothing {
         /// The path given.
         path: String,
         /// How many files were looked at in vain.
         skipped: usize,
+        /// The first damaged file and why, when one was damaged.
+        first: Option<String>,
     },
 }
 
-/// Every file under `path`, sorted, and those that could not be read.
-pub(super) fn collect(path: &Path) -> Result<(Vec<File>, Vec<Skipped>), BundleError> {
+/// Shows `visitor` every file under `path`.
+pub(super) fn visit(path: &Path, visitor: &mut dyn Visitor) -> Result<(), BundleError> {
     let unreadable = |source| BundleError::Unreadable { path: path.display().to_string(), source };
-    let mut skipped = Vec::new();
-    let mut files = Vec::new();
     if fs::metadata(path).map_err(unreadable)?.is_dir() {
         fs::read_dir(path).map_err(unreadable)?;
-        walk(path, "", 0, &mut files, &mut skipped);
-    } else {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let bytes = fs::read(path).map_err(unreadable)?;
-        match archive::unpack(&bytes) {
-            Ok(Some(found)) => files = found,
-            Ok(None) => files.push(File { path: name, bytes }),
-            Err(source) => return Err(unreadable(source)),
-        }
+        walk(path, "", 0, visitor);
+        return Ok(());
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((files, skipped))
+    let file = File::open(path).map_err(unreadable)?;
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    archive::open(&name, file, "", visitor);
+    Ok(())
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<File>, skipped: &mut Vec<Skipped>) {
-    let mut skip = |path: &str, why: String| skipped.push(Skipped { path: path.to_owned(), why, broken: true });
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => return skip(prefix, error.to_string()),
+fn walk(folder: &Path, prefix: &str, depth: usize, visitor: &mut dyn Visitor) {
+    let mut entries: Vec<fs::DirEntry> = match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().collect(),
+        Err(error) => return visitor.unreadable(prefix, error.to_string()),
     };
-    let mut folders = Vec::new();
-    for entry in entries.flatten() {
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        let Ok(metadata) = fs::metadata(entry.path()) else {
-            skip(&path, "cannot be opened".to_owned());
-            continue;
-        };
-        if name.starts_with('.') {
+        if is_hidden(&name) {
             continue;
         }
-        if metadata.is_dir() {
-            folders.push((entry.path(), path));
-        } else if metadata.len() > LARGEST {
-            skip(&path, "larger than 1 GiB".to_owned());
-        } else if metadata.is_file() {
-            match fs::read(entry.path()) {
-                Ok(bytes) => files.push(File { path, bytes }),
-                Err(error) => skip(&path, error.to_string()),
+        let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        match fs::metadata(entry.path()) {
+            Err(error) => visitor.unreadable(&path, error.to_string()),
+            Ok(metadata) if metadata.is_dir() && is_link => visitor.unreadable(&path, "a link to a folder".to_owned()),
+            Ok(metadata) if metadata.is_dir() && depth >= DEEPEST => visitor.unreadable(&path, "nested too deep".to_owned()),
+            Ok(metadata) if metadata.is_dir() => walk(&entry.path(), &path, depth + 1, visitor),
+            Ok(metadata) if metadata.is_file() && metadata.len() > LARGEST => {
+                visitor.unreadable(&path, "larger than 2 GiB".to_owned());
             }
+            Ok(metadata) if metadata.is_file() => one(&entry.path(), &path, visitor),
+            Ok(_) => {}
         }
     }
-    for (folder, path) in folders {
-        if depth < DEEPEST {
-            walk(&folder, &path, depth + 1, files, skipped);
-        } else {
-            skipped.push(Skipped { path, why: "nested too deep".to_owned(), broken: true });
-        }
+}
+
+fn one(file: &Path, path: &str, visitor: &mut dyn Visitor) {
+    match File::open(file) {
+        Ok(file) if archive::may_be(path) => archive::open(path, file, path, visitor),
+        Ok(file) if visitor.wants(path) => visitor.file(path, &mut BufReader::new(file)),
+        Ok(_) => {}
+        Err(error) => visitor.unreadable(path, error.to_string()),
     }
+}
+
+/// True for names that tools make for themselves (`.git`, `.DS_Store`, `__MACOSX`).
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || name == "__MACOSX"
 }

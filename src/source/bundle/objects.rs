@@ -1,229 +1,291 @@
-//! Kubernetes objects out of JSON and YAML files: Lists of any kind, single objects, several documents in a file.
+//! Kubernetes objects out of JSON and YAML files: Lists of any kind, bare arrays, single objects, several documents in a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
 
 use serde_json::Value;
 
-use super::files::File;
-use super::{Bundle, Skipped, times, usage};
-use crate::kinds::{KindId, Pool, Row};
-use crate::snapshot::{Key, Scope};
+use super::documents::{self, Budget, Header, LOG_STARTS, Sink, WithoutLogs, text};
+use super::encoding::Utf8;
+use super::files::Visitor;
+use super::names::{kind_of, kind_of_path};
+use super::scopes::{self, List};
+use super::{Bundle, Copy, Skipped, refusals, times, usage};
+use crate::kinds::{KindId, ObjectRef, Pool, Row};
+use crate::snapshot::Key;
 use crate::text::Time;
 
-/// A text file that is no object: maybe a container's log.
-#[derive(Debug)]
-pub(super) struct TextFile {
-    /// Path inside the bundle.
-    pub path: String,
-    /// Its content.
-    pub text: String,
-}
+/// How much of a file is looked at to know what it is.
+const HEAD: usize = 32 << 10;
+/// Items without a kind that wait for the end of their list, where its kind may stand.
+const WAITING: usize = 5000;
 
-/// A `*List` file: which kind it lists and which namespaces its items are in.
-struct ListFile {
-    path: String,
-    kind: KindId,
-    namespaces: BTreeSet<String>,
-}
-
-/// Reads files into a [`Bundle`].
+/// The first pass over a bundle: everything but logs.
 pub(super) struct Reader<'a> {
     bundle: &'a mut Bundle,
     pool: Pool,
-    lists: Vec<ListFile>,
+    lists: Vec<List>,
     newest_other: Option<Time>,
+    /// Files that may hold logs, for the second pass.
+    pub texts: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(bundle: &'a mut Bundle, pool: Pool) -> Self {
-        Self { bundle, pool, lists: Vec::new(), newest_other: None }
+    pub fn new(bundle: &'a mut Bundle) -> Self {
+        Self { bundle, pool: Pool::default(), lists: Vec::new(), newest_other: None, texts: BTreeSet::new() }
     }
 
-    /// Takes a file's objects; gives back text that is none.
-    pub fn file(&mut self, file: File) -> Option<TextFile> {
-        let File { path, bytes } = file;
-        let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-        let start = text.trim_start_matches('\u{feff}').trim_start();
-        if start.starts_with("# HELP ") && usage::take_exposition(self.bundle, start) {
-            self.bundle.used += 1;
-            return None;
-        }
-        let documents = if std::path::Path::new(&path).extension().is_some_and(|e| e == "log") || start.is_empty() {
-            return Some(TextFile { path, text });
-        } else if start.starts_with('{') || start.starts_with('[') {
-            serde_json::Deserializer::from_str(start).into_iter().collect::<Result<Vec<Value>, _>>().map_err(|e| e.to_string())
-        } else if looks_like_yaml(&text) {
-            serde_saphyr::from_multiple::<Value>(&text).map_err(|e| e.to_string())
+    fn skip(&mut self, path: &str, why: &str, broken: bool) {
+        self.bundle.skipped.push(Skipped { path: path.to_owned(), why: why.to_owned(), broken });
+    }
+
+    /// Reads the documents of a file, then says what became of it.
+    fn documents(&mut self, path: &str, is_json: bool, content: &mut dyn BufRead) {
+        let budget = Budget::new();
+        let without_logs = WithoutLogs::new(content, budget.clone());
+        let logs = std::rc::Rc::clone(&without_logs.logs);
+        let mut content = BufReader::with_capacity(HEAD, without_logs);
+        let lists = self.lists.len();
+        let mut file = File { reader: self, path, known: 0, broken: None, waiting: Vec::new(), namespaces: BTreeMap::new() };
+        let done = if is_json {
+            documents::json(&mut content, &budget, &mut file)
         } else {
-            return Some(TextFile { path, text });
+            documents::yaml(&mut content, &budget, &mut file)
         };
-        match documents {
-            Ok(documents) => self.documents(&path, documents),
-            Err(why) => self.broken(&path, format!("not readable: {}", why.lines().next().unwrap_or_default())),
+        let (known, mut broken) = (file.known, file.broken.take());
+        if let Err(why) = done {
+            broken = broken.or(Some(format!("not readable: {why}")));
+            // A list in it may have ended early: what it did not name may exist.
+            self.lists.truncate(lists);
         }
-        None
-    }
-
-    fn unknown(&mut self, path: &str, why: &str) {
-        self.bundle.skipped.push(Skipped { path: path.to_owned(), why: why.to_owned(), broken: false });
-    }
-
-    fn broken(&mut self, path: &str, why: String) {
-        self.bundle.skipped.push(Skipped { path: path.to_owned(), why, broken: true });
-    }
-
-    fn documents(&mut self, path: &str, documents: Vec<Value>) {
-        if documents.iter().any(|d| d.get("type").is_some() && d.get("object").is_some()) {
-            return self.unknown(path, "a recorded watch: its objects are older than the lists");
+        if logs.get() > 0 {
+            self.texts.insert(path.to_owned());
         }
-        let mut known = false;
-        for document in documents {
-            known |= self.document(path, document);
-        }
-        if known {
-            self.bundle.used += 1;
-        } else {
-            self.unknown(path, "holds nothing k3am reads");
-        }
-    }
-
-    /// True when the document was of any use.
-    fn document(&mut self, path: &str, mut document: Value) -> bool {
-        if let Some(version) = document.get("gitVersion").and_then(Value::as_str) {
-            self.bundle.server_version = Some(version.to_owned());
-            return true;
-        }
-        if usage::take(self.bundle, &document) {
-            self.newest_other = self.newest_other.max(times::newest(&document));
-            return true;
-        }
-        let kind = text(&document, "kind");
-        if kind == "Status" {
-            return self.status(&document);
-        }
-        if let Some(items) = document.get_mut("items").map(Value::take) {
-            let Value::Array(items) = items else { return self.list(path, &document, Vec::new()) };
-            return self.list(path, &document, items);
-        }
-        let Some(kind) = kind_of(&kind, &text(&document, "apiVersion")) else {
-            return document.get("apiVersion").is_some() && !kind.is_empty();
-        };
-        self.bundle.single.insert(kind);
-        self.object(path, kind, document);
-        true
-    }
-
-    /// A saved refusal (`kubectl get --raw` writes the server's `Status`).
-    fn status(&mut self, status: &Value) -> bool {
-        let plural = status.pointer("/details/kind").and_then(Value::as_str).unwrap_or_default();
-        let Some(kind) = KindId::ALL.iter().copied().find(|k| k.info().plural == plural) else { return false };
-        self.bundle.denied.insert(kind, text(status, "message"));
-        true
-    }
-
-    fn list(&mut self, path: &str, list: &Value, items: Vec<Value>) -> bool {
-        let list_kind = text(list, "kind");
-        let list_version = text(list, "apiVersion");
-        let item_kind = list_kind.strip_suffix("List").unwrap_or_default();
-        // An empty `List` does not say of what: kubectl's own words are gone, so the file's name has to do.
-        let mut kinds: BTreeSet<KindId> = kind_of(item_kind, &list_version)
-            .or_else(|| items.is_empty().then(|| kind_of_name(path)).flatten())
-            .into_iter()
-            .collect();
-        let mut namespaces = BTreeSet::new();
-        let mut other = !item_kind.is_empty() || items.is_empty();
-        for item in items {
-            let own = text(&item, "kind");
-            let (kind, version) =
-                if own.is_empty() { (item_kind.to_owned(), list_version.clone()) } else { (own, text(&item, "apiVersion")) };
-            let Some(kind) = kind_of(&kind, &version) else {
-                other = true;
-                continue;
-            };
-            kinds.insert(kind);
-            if let Some(namespace) = item.pointer("/metadata/namespace").and_then(Value::as_str) {
-                namespaces.insert(namespace.to_owned());
+        match broken {
+            Some(why) if known > 0 => self.skip(path, &format!("{why}; what came before was read ({known} objects)"), true),
+            Some(why) if is_json || is_data(path) => self.skip(path, &why, true),
+            _ if known > 0 => self.bundle.used += 1,
+            // Lines of JSON may be a log.
+            _ if !is_data(path) => {
+                self.texts.insert(path.to_owned());
             }
-            self.object(path, kind, item);
+            _ => self.skip(path, "holds nothing k3am reads", false),
         }
-        other |= !kinds.is_empty();
-        self.lists.extend(kinds.into_iter().map(|kind| ListFile { path: path.to_owned(), kind, namespaces: namespaces.clone() }));
-        other
     }
 
-    fn object(&mut self, path: &str, kind: KindId, value: Value) {
+    fn object(&mut self, path: &str, kind: KindId, value: Value) -> Result<Option<String>, String> {
         let newest = times::newest(&value);
-        let row = match Row::from_value(kind, value, &mut self.pool) {
-            Ok(row) => row,
-            Err(error) => return self.broken(path, format!("a {kind} in it is not as Kubernetes writes it: {error}")),
-        };
+        let size = times::fields(&value);
+        let row = Row::from_value(kind, value, &mut self.pool)
+            .map_err(|error| format!("a {kind} in it is not as Kubernetes writes it: {error}"))?;
         if row.meta().name.is_empty() {
-            return self.broken(path, format!("a {kind} in it has no name"));
+            return Err(format!("a {kind} in it has no name"));
         }
         self.bundle.newest = self.bundle.newest.max(newest);
-        let at = (kind, Key::of(row.meta()));
-        match self.bundle.objects.get(&at) {
-            Some(known) if version(known) >= version(&row) => {}
+        let key = Key::of(row.meta());
+        let namespace = (!key.namespace.is_empty()).then(|| key.namespace.to_string());
+        let file = self.bundle.files.number(path);
+        let copy = Copy { row, size, file };
+        match self.bundle.objects.get(&(kind, key.clone())) {
+            Some(known) if known.worth() >= copy.worth() => {}
             _ => {
-                self.bundle.objects.insert(at, row);
+                self.bundle.objects.insert((kind, key), copy);
             }
         }
+        Ok(namespace)
     }
 
     /// Decides what each list covered, once all of them are known.
-    pub fn finish(self) {
-        // In the layout of `cluster-info dump` the folder is the namespace; lists beside those of proven namespaces are too.
-        let proven: BTreeSet<&str> =
-            self.lists.iter().filter(|l| in_own_folder(l)).filter_map(|l| grandparent(&l.path)).collect();
-        for list in &self.lists {
-            let dumped = list.kind.info().namespaced
-                && (in_own_folder(list)
-                    || (list.namespaces.is_empty() && grandparent(&list.path).is_some_and(|g| proven.contains(g))));
-            let scope = if dumped { Scope::Namespace(folder(&list.path).into()) } else { Scope::Cluster };
-            self.bundle.listed.entry(list.kind).or_default().insert(scope);
+    pub fn finish(self) -> BTreeSet<String> {
+        for (kind, scopes) in scopes::of_lists(&self.lists) {
+            self.bundle.listed.entry(kind).or_default().extend(scopes);
         }
         self.bundle.newest = self.bundle.newest.or(self.newest_other);
+        self.texts
     }
 }
 
-fn in_own_folder(list: &ListFile) -> bool {
-    list.namespaces.len() == 1 && list.namespaces.contains(folder(&list.path)) && !folder(&list.path).is_empty()
+impl Visitor for Reader<'_> {
+    fn file(&mut self, path: &str, content: &mut dyn Read) {
+        let mut plain = Utf8::new(content);
+        let mut content = BufReader::with_capacity(HEAD, &mut plain);
+        let head = match content.fill_buf() {
+            Ok(head) => String::from_utf8_lossy(head).into_owned(),
+            Err(error) => return self.skip(path, &format!("not readable: {error}"), true),
+        };
+        let start = head.trim_start();
+        if start.is_empty() {
+            self.skip(path, "empty", false);
+        } else if head.contains('\0') {
+            self.skip(path, "not text", false);
+        } else if is_log(path) || start.starts_with(LOG_STARTS) {
+            self.texts.insert(path.to_owned());
+        } else if start.starts_with(['{', '[']) {
+            self.documents(path, true, &mut content);
+        } else if start.starts_with("# HELP ") || start.starts_with("# TYPE ") {
+            if usage::take_exposition(self.bundle, &mut content) {
+                self.bundle.used += 1;
+            } else {
+                self.skip(path, "metrics of something else", false);
+            }
+        } else if documents::looks_like_yaml(&head) {
+            self.documents(path, false, &mut content);
+        } else if refusals::take_text(self.bundle, &head) {
+            self.bundle.used += 1;
+        } else if let Some(at) = times::of_file(path, &head) {
+            self.bundle.taken = self.bundle.taken.max(Some(at));
+            self.bundle.used += 1;
+        } else {
+            self.texts.insert(path.to_owned());
+        }
+    }
+
+    fn unreadable(&mut self, path: &str, why: String) {
+        self.skip(path, &why, true);
+    }
 }
 
-fn folder(path: &str) -> &str {
-    path.rsplit('/').nth(1).unwrap_or_default()
+fn is_log(path: &str) -> bool {
+    std::path::Path::new(path).extension().is_some_and(|end| end.eq_ignore_ascii_case("log"))
 }
 
-fn grandparent(path: &str) -> Option<&str> {
-    let (parent, _) = path.rsplit_once('/')?;
-    Some(parent.rsplit_once('/').map_or("", |(above, _)| above))
+/// True for names that promise objects.
+fn is_data(path: &str) -> bool {
+    let end = std::path::Path::new(path).extension().map(|end| end.to_string_lossy().to_lowercase());
+    matches!(end.as_deref(), Some("json" | "jsonl" | "yaml" | "yml"))
 }
 
-fn text(value: &Value, field: &str) -> String {
-    value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+/// One file's documents on their way into the bundle.
+struct File<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    path: &'r str,
+    /// Documents and items that were of use.
+    known: usize,
+    broken: Option<String>,
+    /// Items whose kind nobody has told yet.
+    waiting: Vec<Value>,
+    /// Namespaces of the list being read, by kind.
+    namespaces: BTreeMap<KindId, BTreeSet<String>>,
 }
 
-/// The watched kind of that name, if its API group fits (a custom `Service` of Knative is not ours).
-fn kind_of(kind: &str, api_version: &str) -> Option<KindId> {
-    let id = KindId::from_name(kind)?;
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let fits = group == id.info().group || (id == KindId::Event && group == "events.k8s.io") || api_version.is_empty();
-    fits.then_some(id)
+impl File<'_, '_> {
+    /// Keeps an object that has a row; remembers where others are.
+    fn keep(&mut self, kind: &str, api_version: &str, value: Value) -> Option<KindId> {
+        let Some(id) = kind_of(kind, api_version) else {
+            self.remember(kind, &value);
+            return None;
+        };
+        match self.reader.object(self.path, id, value) {
+            Ok(namespace) => {
+                self.known += 1;
+                self.namespaces.entry(id).or_default().extend(namespace);
+                Some(id)
+            }
+            Err(why) => {
+                self.broken.get_or_insert(why);
+                None
+            }
+        }
+    }
+
+    /// An object of a kind without rows: it can be shown, if it has a name.
+    fn remember(&mut self, kind: &str, value: &Value) {
+        let field = |name: &str| value.pointer(name).and_then(Value::as_str).unwrap_or_default();
+        let name = field("/metadata/name");
+        if !kind.is_empty() && !name.is_empty() && self.reader.bundle.others.len() < Bundle::MOST_OTHERS {
+            let file = self.reader.bundle.files.number(self.path);
+            self.reader.bundle.others.insert(ObjectRef::new(kind, field("/metadata/namespace"), name), file);
+        }
+        self.known += usize::from(!kind.is_empty());
+    }
+
+    /// What is no object: a server's version, usage, a refusal, a time.
+    fn aside(&mut self, document: &Value) -> bool {
+        let bundle = &mut *self.reader.bundle;
+        // `/version`, `kubectl version -o json`, the cluster version of a support bundle.
+        let version = ["/gitVersion", "/serverVersion/gitVersion", "/info/gitVersion"]
+            .iter()
+            .find_map(|at| document.pointer(at).and_then(Value::as_str));
+        if let Some(version) = version {
+            bundle.server_version = Some(version.to_owned());
+            return true;
+        }
+        if usage::take(bundle, document) {
+            self.reader.newest_other = self.reader.newest_other.max(times::newest(document));
+            return true;
+        }
+        if let Some(at) = document.get("observedAt").and_then(Value::as_str).and_then(times::parse) {
+            bundle.taken = bundle.taken.max(Some(at));
+            return true;
+        }
+        refusals::take(bundle, document)
+    }
 }
 
-/// The kind a file name tells of: `cronjobs.batch.json`, `cronjobs.yaml`, `CronJob.json`.
-fn kind_of_name(path: &str) -> Option<KindId> {
-    let name = path.rsplit('/').next()?;
-    let stem = name.split('.').next()?.replace('-', "").to_lowercase();
-    KindId::ALL.iter().copied().find(|k| k.info().plural == stem || k.name().to_lowercase() == stem)
-}
+impl Sink for File<'_, '_> {
+    fn item(&mut self, header: &Header, value: Value) {
+        if let Value::String(_) = value {
+            self.known += usize::from(refusals::take(self.reader.bundle, &value));
+            return;
+        }
+        let own = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
+        let (kind, version) = match (own.0.is_empty(), header.kind.strip_suffix("List")) {
+            (false, _) => own,
+            (true, Some(kind)) if !kind.is_empty() => (kind.to_owned(), header.api_version.clone()),
+            _ => match kind_of_path(self.path).filter(|_| value.get("metadata").is_some()) {
+                Some(kind) => (kind.name().to_owned(), String::new()),
+                None if self.waiting.len() < WAITING => return self.waiting.push(value),
+                None => return,
+            },
+        };
+        if !usage::take_item(self.reader.bundle, &kind, &value) {
+            self.keep(&kind, &version, value);
+        }
+    }
 
-/// Orders two copies of one object. resourceVersions of one server are comparable numbers (KEP-5504).
-fn version(row: &Row) -> u128 {
-    row.meta().resource_version.parse().unwrap_or_default()
-}
+    fn list(&mut self, header: &Header) {
+        let item_kind = header.kind.strip_suffix("List").unwrap_or_default();
+        for value in std::mem::take(&mut self.waiting) {
+            if !item_kind.is_empty() && !usage::take_item(self.reader.bundle, item_kind, &value) {
+                self.keep(item_kind, &header.api_version, value);
+            }
+        }
+        let mut found = std::mem::take(&mut self.namespaces);
+        // An empty `List` does not say of what: kubectl's own words are gone, so the file's name has to do.
+        let told = kind_of(item_kind, &header.api_version)
+            .or_else(|| (found.is_empty() && item_kind.is_empty()).then(|| kind_of_path(self.path)).flatten());
+        if let Some(kind) = told {
+            found.entry(kind).or_default();
+        }
+        self.known += usize::from(!header.kind.is_empty() || !found.is_empty());
+        let path = self.path;
+        self.reader.lists.extend(found.into_iter().map(|(kind, namespaces)| List { path: path.to_owned(), kind, namespaces }));
+    }
 
-fn looks_like_yaml(text: &str) -> bool {
-    let has = |field: &str| text.lines().any(|line| line.starts_with(field));
-    has("kind:") && (has("apiVersion:") || has("items:"))
+    fn single(&mut self, value: Value) {
+        if value.get("type").is_some() && value.get("object").is_some() {
+            // A recorded watch: its objects are older than the lists.
+            return;
+        }
+        if self.aside(&value) {
+            self.known += 1;
+            return;
+        }
+        let (kind, version) = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
+        if version.is_empty() {
+            return;
+        }
+        let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(id) = self.keep(&kind, &version, value) {
+            self.namespaces.clear();
+            match scopes::of_single(self.path, id, &namespace) {
+                Some(scope) => {
+                    self.reader.bundle.listed.entry(id).or_default().insert(scope);
+                }
+                None => {
+                    self.reader.bundle.single.insert(id);
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Usage in a bundle: the kubelet's `/stats/summary`, `/metrics/resource` and `/metrics/cadvisor`, or `PodMetrics` of
 //! metrics.k8s.io.
 
+use std::io::BufRead;
+
 use serde_json::Value;
 
 use super::{Bundle, times};
@@ -8,7 +10,7 @@ use crate::cluster::metrics::exposition::{self, Sample, Throttling};
 use crate::snapshot::UsageKey;
 use crate::text::quantity;
 
-/// Takes the samples of a kubelet summary or a `PodMetricsList`. False when `value` is neither.
+/// Takes the samples of a kubelet summary or of one `PodMetrics`. False when `value` is neither.
 pub(super) fn take(bundle: &mut Bundle, value: &Value) -> bool {
     if value.get("node").is_some() && value.pointer("/pods").is_some_and(Value::is_array) {
         for pod in array(value, "pods") {
@@ -16,12 +18,15 @@ pub(super) fn take(bundle: &mut Bundle, value: &Value) -> bool {
         }
         return true;
     }
-    match value.get("kind").and_then(Value::as_str) {
-        Some("PodMetricsList") => array(value, "items").for_each(|pod| metrics_pod(bundle, pod)),
-        Some("PodMetrics") => metrics_pod(bundle, value),
-        _ => return false,
+    take_item(bundle, value.get("kind").and_then(Value::as_str).unwrap_or_default(), value)
+}
+
+/// Takes one object of that kind. False when it holds no usage.
+pub(super) fn take_item(bundle: &mut Bundle, kind: &str, value: &Value) -> bool {
+    if kind == "PodMetrics" {
+        metrics_pod(bundle, value);
     }
-    true
+    kind == "PodMetrics"
 }
 
 fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
@@ -63,10 +68,11 @@ fn metrics_pod(bundle: &mut Bundle, pod: &Value) {
 
 /// Takes the memory of containers and their CPU throttling out of a kubelet's metrics. CPU is a counter there, which a single
 /// look cannot turn into cores: only memory counts, and what a summary says counts more. False when there is neither.
-pub(super) fn take_exposition(bundle: &mut Bundle, text: &str) -> bool {
+pub(super) fn take_exposition(bundle: &mut Bundle, content: &mut dyn BufRead) -> bool {
     let mut counters = Throttling::default();
     let mut known = false;
-    for line in text.lines() {
+    for line in content.lines().map_while(Result::ok) {
+        let line = line.as_str();
         counters.line(line, |_| true);
         if let Some(Sample::Memory(key, bytes)) = exposition::parse(line)
             && !key.container.is_empty()

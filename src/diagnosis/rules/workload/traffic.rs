@@ -26,7 +26,7 @@ pub static TRAFFIC: Rule = Rule {
     doc: "\
 What it detects
   A running container whose access log of the last 5 minutes shows more than 1 % of requests answered 5xx, or more than 5 % of
-  those that carry a duration above 500 ms (or 5 lines that complain of slow requests above that).
+  those that carry a duration above 500 ms (or 5 lines that complain of slow requests above that, and of more than 10 %).
 Reads
   The log of one pod of each workload that stands behind a Service (a sample of at most 32 workloads, again every 5 minutes),
   and of pods that are looked at for other reasons: lines of uvicorn, gunicorn, nginx, Apache, Envoy, Traefik, Caddy, gin,
@@ -119,7 +119,10 @@ fn slowness(facts: &Facts<'_>, pod: &Pod, container: &str, requests: &[(&LogLine
     let complaints = slow.iter().filter(|(_, request, _)| request.status.is_none()).count();
     let share = slow.len() as f64 / timed.len().max(1) as f64;
     let all_timed = timed.iter().filter(|(_, request, _)| request.status.is_some()).count() >= 20;
-    if !(all_timed && share > 0.05 || complaints >= 5) {
+    // A slow request that is complained of has an access line of its own, without a duration.
+    let answered = requests.iter().filter(|(_, request)| request.status.is_some()).count();
+    let often = complaints >= 5 && complaints as f64 > answered as f64 * 0.1;
+    if !(all_timed && share > 0.05 || often) {
         return None;
     }
     let mostly = most(slow.iter().map(|(_, request, _)| request.what.clone()));
@@ -128,7 +131,8 @@ fn slowness(facts: &Facts<'_>, pod: &Pod, container: &str, requests: &[(&LogLine
     let counted = if all_timed {
         format!("{} of {} requests took longer than 500 ms{}", slow.len(), timed.len(), span(requests))
     } else {
-        format!("{complaints} slow requests are complained of{}", span(requests))
+        let of = if answered > 0 { format!("of {answered} requests {complaints}") } else { format!("{complaints} requests") };
+        format!("{of} are complained of as slow{}", span(requests))
     };
     Some(
         Draft::pod(facts, "latency-high", pod)
