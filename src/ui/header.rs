@@ -96,7 +96,7 @@ fn pods(state: &State) -> String {
     if !snapshot.coverage.is_listed(KindId::Pod) {
         return if total == 0 { "loading pods".to_owned() } else { format!("loading, pods {total} so far") };
     }
-    let not_ready = snapshot.pods.iter().filter(|p| !p.is_finished() && !p.is_ready()).count();
+    let not_ready = snapshot.pods_not_ready();
     if not_ready == 0 { format!("pods {total}") } else { format!("pods {total}, {not_ready} not ready") }
 }
 
