@@ -37,5 +37,5 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
-mod wild;
 mod trace;
+mod wild;
