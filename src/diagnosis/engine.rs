@@ -17,6 +17,7 @@ use crate::text::{Text, Time};
 mod affected;
 mod gaps;
 mod requests;
+pub mod trace;
 
 pub use gaps::NotEvaluated;
 

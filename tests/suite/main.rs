@@ -37,3 +37,5 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
+mod trace;
+mod wild;
