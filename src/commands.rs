@@ -86,7 +86,7 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
     if let Some(refusal) = nothing_seen(&collected.snapshot) {
         return refusal;
     }
-    let now = args.at.unwrap_or_else(chrono::Utc::now);
+    let now = args.at.unwrap_or_else(|| connection.now());
     let diagnosis = engine::diagnose(&collected.snapshot, now);
     finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
 }
@@ -121,7 +121,8 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
 
 /// Without the right to list anything, "nothing broken" and status 0 would be a lie.
 fn nothing_seen(snapshot: &Snapshot) -> Option<Outcome> {
-    if KindId::ALL.iter().any(|&kind| snapshot.coverage.is_listed(kind)) {
+    // An API that is not there counts as listed, and shows nothing.
+    if KindId::ALL.iter().any(|&kind| !kind.info().optional && snapshot.coverage.is_listed(kind)) {
         return None;
     }
     let why = snapshot.coverage.iter().find_map(|(_, _, state)| match state {

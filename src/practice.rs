@@ -17,6 +17,7 @@ mod apply;
 pub mod base64;
 pub mod behaviours;
 pub mod clock;
+pub mod control;
 pub mod controllers;
 mod custom;
 pub mod defaults;
@@ -86,11 +87,20 @@ pub struct Options {
     pub bind: SocketAddr,
     /// How many pods of load to add.
     pub pods: usize,
+    /// How many objects of the load change in a second.
+    pub events_per_second: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { speed: 1.0, seed: 1, scenario: None, bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), pods: 0 }
+        Self {
+            speed: 1.0,
+            seed: 1,
+            scenario: None,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            pods: 0,
+            events_per_second: 0,
+        }
     }
 }
 
@@ -128,6 +138,7 @@ impl PracticeCluster {
         rbac::bootstrap(&store);
         aggregation::bootstrap(&store);
         load::fill(&store, options.pods)?;
+        life.spawn(load::stream(store.clone(), options.events_per_second, options.seed));
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
         Ok(Self { api, server, namespace, simulation, life: Some(life) })
@@ -165,17 +176,22 @@ impl PracticeCluster {
 
     /// A kubeconfig of the cluster admin, as YAML.
     pub fn kubeconfig(&self) -> String {
-        kubeconfig::render(self.address(), None, &self.namespace)
+        kubeconfig::render(self.address(), None, &self.namespace, "practice")
     }
 
     /// A kubeconfig of a new user with a role, as YAML.
     pub fn kubeconfig_for(&self, user: &str, role: Role) -> String {
         let namespace = match &role {
-            Role::NamespaceReader(namespace) => namespace.clone(),
+            Role::NamespaceReader(namespace) | Role::NamespaceAdmin(namespace) => namespace.clone(),
             _ => self.namespace.clone(),
         };
         let token = self.api.access.grant(&self.api.store, user, role);
-        kubeconfig::render(self.address(), Some(&token), &namespace)
+        kubeconfig::render(self.address(), Some(&token), &namespace, &format!("practice-{user}"))
+    }
+
+    /// A kubeconfig for each of [`Role::named`], with the role's name and what it may.
+    pub fn kubeconfigs(&self) -> Vec<(&'static str, &'static str, String)> {
+        Role::named(&self.namespace).into_iter().map(|(name, may, role)| (name, may, self.kubeconfig_for(name, role))).collect()
     }
 
     /// Writes the admin's kubeconfig to `dir/kubeconfig` and returns the path.

@@ -78,7 +78,8 @@ fn all_listed(snapshot: &Snapshot) -> bool {
 /// A raw request of the test itself, past k3am's own code.
 pub async fn raw(kubeconfig: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let config: kube::config::Kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    config.default_retry = false;
     let client = kube::Client::try_from(config).unwrap();
     let bytes = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
     let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
@@ -94,11 +95,11 @@ pub async fn raw(kubeconfig: &str, method: &str, path: &str, body: Option<Value>
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-fn config_map(name: &str) -> Value {
+pub fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"password": "hunter2-in-a-configmap"}})
 }
 
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn list_and_watch_converge_over_pages() {
@@ -318,4 +319,17 @@ async fn one_look_lists_everything_and_finds_what_is_broken() {
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert!(all_listed(&collected.snapshot));
     assert!(!collected.engine.incidents().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_list_nothing_is_told_so_with_status_two_and_not_that_all_is_well() {
+    use clap::Parser;
+    let practice = practice(5);
+    let options = practice.options(&practice.cluster.kubeconfig_for("nobody", Role::Nothing));
+    let path = options.kubeconfig.unwrap();
+    let cli = k3am::cli::Cli::parse_from(["k3am", "diagnose", "--kubeconfig", path.to_str().unwrap()]);
+    let Some(k3am::cli::Command::Diagnose(args)) = &cli.command else { panic!("not diagnose") };
+    let outcome = k3am::commands::diagnose_cluster(&cli.global, args).await;
+    assert_eq!((outcome.status, &*outcome.out), (2, ""), "{outcome:?}");
+    assert!(matches!(&*outcome.notes, [one] if one.contains("you may not list anything here") && one.contains("ask for")));
 }
