@@ -70,9 +70,11 @@ fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
 /// Pods are not listed yet, or never will be.
 fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
     let state = paint.state;
-    let mut found = Vec::new();
+    let mut found: Vec<(Role, String)> = Vec::new();
     for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
         match coverage {
+            // Refused cluster-wide, then in the namespaces that were tried: the first says it.
+            CoverageState::Denied { .. } if !found.is_empty() => {}
             CoverageState::Denied { why } => {
                 found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)));
             }
