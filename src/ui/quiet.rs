@@ -70,14 +70,17 @@ fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
 /// Pods are not listed yet, or never will be.
 fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
     let state = paint.state;
-    let mut found: Vec<(Role, String)> = Vec::new();
+    let mut found = Vec::new();
     for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
         match coverage {
-            // Refused cluster-wide, then in the namespaces that were tried: the first says it.
-            CoverageState::Denied { .. } if !found.is_empty() => {}
-            CoverageState::Denied { why } => {
+            // The refusal of a namespace says what that of the cluster says.
+            CoverageState::Denied { why } if found.is_empty() => {
                 found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)));
+                let rights = "Look at a namespace you may read with -n NAME or :ns NAME, or ask for the rights of \
+                              assets/rbac/read.yaml; they are noticed when they come.";
+                found.push((Role::Text, rights.to_owned()));
             }
+            CoverageState::Denied { .. } => {}
             CoverageState::Failing { error, .. } => {
                 found.push((
                     Role::Critical,
