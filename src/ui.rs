@@ -18,19 +18,32 @@ mod prompt;
 mod quiet;
 mod table;
 mod text_view;
+mod timeline;
 mod why;
 pub mod words;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
+use ratatui::style::Modifier;
 use ratatui::widgets::Block;
 
 use crate::app::{State, View};
 use crate::config::Role;
+use crate::kinds::KindId;
+use crate::snapshot::CoverageState;
 use paint::Paint;
 
 /// Smallest screen that is drawn; below it only a sentence is.
 const SMALLEST: (u16, u16) = (30, 8);
+
+/// True when the pods on the screen are what they were when the server last answered.
+fn is_old(state: &State) -> bool {
+    state
+        .snapshot
+        .coverage
+        .of_kind(KindId::Pod)
+        .any(|coverage| matches!(coverage, CoverageState::Failing { last_heard: Some(_), .. }))
+}
 
 /// Draws the whole screen.
 pub fn view(state: &State, frame: &mut Frame<'_>) {
@@ -49,7 +62,11 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         None => cockpit::draw(&paint, body, frame),
         Some(View::Logs) => logs::draw_view(&paint, body, frame),
         Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
+        Some(View::Timeline(view)) => timeline::draw(&paint, view, body, frame),
         Some(View::Table(table)) => table::draw(&paint, table, body, frame),
+    }
+    if is_old(state) {
+        frame.buffer_mut().set_style(body, Modifier::DIM);
     }
     if let Some(open) = &state.preview {
         preview::draw(&paint, open, body, frame);

@@ -9,7 +9,6 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::Utc;
 use futures::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -124,9 +123,9 @@ where
                 None => self.list().await.map(|listed| version = Some(listed)),
                 Some(version) if self.can_watch && !version.is_empty() => self.watch(version).await,
                 Some(_) => {
-                    sleep(POLL.mul_f64(0.8 + 0.4 * jitter())).await;
                     version = None;
-                    Ok(())
+                    let pause = sleep(POLL.mul_f64(0.8 + 0.4 * jitter()));
+                    self.connection.unless_silent(pause).await.map_err(Stop::from)
                 }
             };
             match step {
@@ -146,12 +145,30 @@ where
                     if self.fails(&error).await.is_err() {
                         return End::Closed;
                     }
-                    sleep(self.backoff.next(error.retry_after())).await;
+                    self.rest(error.retry_after()).await;
                     if self.backoff.failures() >= RELIST_AFTER {
                         version = None;
                     }
                 }
             }
+        }
+    }
+
+    /// Waits after a failure. While nobody answers at all the heart asks, and feeds wait for it; when the server comes back
+    /// they return within a second, whatever they were waiting for.
+    async fn rest(&mut self, asked: Option<u64>) {
+        let heart = &self.connection.heart;
+        if heart.silent_since().is_none() {
+            let wait = self.backoff.next(asked);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = heart.comes_back() => {}
+            }
+        }
+        if heart.silent_since().is_some() {
+            heart.answers().await;
+            self.backoff.reset();
+            sleep(PROOF.mul_f64(jitter())).await;
         }
     }
 
@@ -180,7 +197,7 @@ where
         let done = pages.list(&self.path()).await?;
         self.undecodable += done.undecodable;
         Pool::lock(self.pool).forget_texts();
-        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
         self.failing = None;
         self.backoff.reset();
         self.heard = Some(Instant::now());
@@ -197,7 +214,8 @@ where
             encode(version)
         );
         let accept = if R::INFO.metadata_only { METADATA } else { super::http::JSON };
-        let mut body = self.connection.open(Call { accept, ..Call::get(&path) }, true).await?;
+        let call = Call { accept, ..Call::get(&path) };
+        let mut body = self.connection.unless_silent(self.connection.open(call, true)).await??;
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds) + GRACE;
         let mut lines = Lines::default();
@@ -205,10 +223,11 @@ where
         let mut proven = false;
         loop {
             let wait = if proven { end } else { started + PROOF };
-            let chunk = match tokio::time::timeout_at(wait, body.next()).await {
-                Ok(Some(Ok(chunk))) => chunk,
+            let chunk = match tokio::time::timeout_at(wait, self.connection.unless_silent(body.next())).await {
+                Ok(Ok(Some(Ok(chunk)))) => chunk,
+                Ok(Err(silent)) => return Err(Stop::Failed(silent)),
                 // Ended or cut: opening the next one shows whether the server is still there.
-                Ok(None | Some(Err(_))) => break,
+                Ok(Ok(None | Some(Err(_)))) => break,
                 Err(_) if !proven && !lines.is_inside_a_line() => {
                     proven = true;
                     self.alive().await?;
@@ -268,7 +287,7 @@ where
         let recovered = self.failing.take().is_some();
         if recovered || self.heard.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
             self.heard = Some(Instant::now());
-            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
             self.flush().await?;
         }
         Ok(())
@@ -280,7 +299,7 @@ where
         let since = match &self.failing {
             Some((_, known)) if *known == words => return Ok(()),
             Some((since, _)) => *since,
-            None => Utc::now(),
+            None => self.connection.silent_since().unwrap_or_else(|| self.connection.now()),
         };
         self.failing = Some((since, words.clone()));
         // What an interrupted list has brought so far is true all the same.

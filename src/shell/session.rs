@@ -21,10 +21,12 @@ use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
 use crate::source::bundle::Store;
 use crate::source::live::{LiveOptions, LiveSource};
-use crate::text::{Text, Time};
+use crate::text::{Text, Time, duration};
 
 /// Batches of deltas in flight; a full queue slows the watches down.
 const DELTAS: usize = 64;
+/// Clocks that differ by less are not worth a word.
+const SKEW_SECONDS: i64 = 30;
 /// Batches of log lines in flight.
 const LOG_BATCHES: usize = 16;
 /// Waits between attempts to connect, the last one again and again.
@@ -114,6 +116,7 @@ pub struct Session {
     connecting: Option<Task>,
     usage: Option<Task>,
     log: Option<Task>,
+    skew_told: bool,
 }
 
 impl Session {
@@ -121,7 +124,20 @@ impl Session {
     pub fn new(user: ConnectOptions, read_only: bool, reports: mpsc::Sender<Report>) -> Self {
         let none = (None, None, None);
         let (connecting, usage, log) = none;
-        Self { user, read_only, reports, attempt: 0, link: None, bundle: None, live: None, deltas: None, connecting, usage, log }
+        Self {
+            user,
+            read_only,
+            reports,
+            attempt: 0,
+            link: None,
+            bundle: None,
+            live: None,
+            deltas: None,
+            connecting,
+            usage,
+            log,
+            skew_told: false,
+        }
     }
 
     /// What the command line says about the kubeconfig.
@@ -134,16 +150,28 @@ impl Session {
         &self.reports
     }
 
-    /// The cluster's time: the practice cluster has a clock of its own.
+    /// The cluster's time, as far as it is known: the practice cluster has a clock of its own, others tell theirs in answers.
     pub fn now(&self) -> Time {
-        match &self.bundle {
-            Some(store) => store.time(),
-            None => self.practice().map_or_else(Utc::now, |practice| practice.cluster.clock().now()),
+        match (&self.bundle, &self.link) {
+            (Some(store), _) => store.time(),
+            (None, Some(Link { practice: Some(practice), .. })) => practice.cluster.clock().now(),
+            (None, Some(link)) => link.connection.now(),
+            (None, None) => Utc::now(),
         }
     }
 
     fn practice(&self) -> Option<&Practice> {
         self.link.as_ref()?.practice.as_ref()
+    }
+
+    /// Said once a connection: the clocks of this machine and the cluster differ so much that it matters.
+    pub fn clock_words(&mut self) -> Option<String> {
+        let ahead = self.link.as_ref().filter(|link| link.practice.is_none())?.connection.clock_skew();
+        if ahead.abs().num_seconds() < SKEW_SECONDS || std::mem::replace(&mut self.skew_told, true) {
+            return None;
+        }
+        let (by, which) = (duration(ahead.abs()), if ahead > chrono::Duration::zero() { "behind" } else { "ahead of" });
+        Some(format!("this machine's clock is {by} {which} the cluster's; times and ages here are the cluster's"))
     }
 
     /// The connection, once there is one.
@@ -236,6 +264,7 @@ impl Session {
         let (tx, rx) = mpsc::channel(DELTAS);
         let (told, usage) = mpsc::unbounded_channel();
         self.log = None;
+        self.skew_told = false;
         self.live = Some(LiveSource::start(&link.connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx));
         self.usage = Some(Task(tokio::spawn(forward_usage(usage, self.reports.clone()))));
         self.deltas = Some(rx);

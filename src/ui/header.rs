@@ -121,7 +121,13 @@ fn trouble(state: &State) -> Vec<(Role, String)> {
     }
     let mut parts = Vec::new();
     if let Some((error, since)) = failing {
-        parts.push((Role::Warning, format!("no answer for {}: {error}", age(since, state.now))));
+        // The most of a sentence that fits: who does not answer is said to the left.
+        let error = match error.split_once(": ") {
+            Some((cannot_reach, why)) if cannot_reach.starts_with("cannot reach ") => why,
+            _ => error,
+        };
+        let why = if error.starts_with("no answer from ") { String::new() } else { format!(": {error}") };
+        parts.push((Role::Warning, format!("no answer for {}{why}", age(since, state.now))));
     }
     denied.dedup();
     if !denied.is_empty() {

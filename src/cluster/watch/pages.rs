@@ -108,7 +108,10 @@ where
 
     async fn read(&self, path: &str, tell: oneshot::Sender<ListMeta>, batch: &mut Vec<Delta>) -> Result<u64, Stop> {
         let accept = if R::INFO.metadata_only { METADATA_LIST } else { JSON };
-        let mut body = self.connection.open(Call { accept, limit: SILENCE, ..Call::get(path) }, false).await?;
+        let mut body = self
+            .connection
+            .unless_silent(self.connection.open(Call { accept, limit: SILENCE, ..Call::get(path) }, false))
+            .await??;
         let mut splitter = Splitter::new();
         let (mut tell, mut undecodable) = (Some(tell), 0);
         while let Some(chunk) = self.chunk(&mut body).await? {
@@ -137,8 +140,8 @@ where
     }
 
     async fn chunk(&self, body: &mut BodyStream) -> Result<Option<Bytes>, Error> {
-        match timeout(SILENCE, body.next()).await {
-            Ok(next) => next.transpose(),
+        match timeout(SILENCE, self.connection.unless_silent(body.next())).await {
+            Ok(next) => next?.transpose(),
             Err(_) => Err(Error::TimedOut { host: self.connection.host().to_owned(), after: SILENCE }),
         }
     }
