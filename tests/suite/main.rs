@@ -38,3 +38,4 @@ mod snapshot;
 mod tables;
 mod tidy;
 mod timeline;
+mod trace;
