@@ -39,3 +39,4 @@ mod tables;
 mod tidy;
 mod timeline;
 mod trace;
+mod wild;
