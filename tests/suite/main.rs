@@ -37,4 +37,6 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
+mod timeline;
 mod trace;
+mod wild;
