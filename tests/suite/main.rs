@@ -39,5 +39,6 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
+mod timeline;
 mod trace;
 mod wild;
