@@ -63,6 +63,8 @@ pub struct Ending<'a> {
     pub end: End<'a>,
     /// True when the ended run's log is the previous one.
     pub previous: bool,
+    /// When this episode began: the first failure that objects still tell of, not the last restart.
+    pub since: Option<Time>,
 }
 
 impl Ending<'_> {
@@ -135,7 +137,21 @@ fn ending<'a>(
     if !is_crashing(facts, pod, view, run, end, out) {
         return None;
     }
-    Some(Ending { view, run, field, end, previous })
+    let since = first_failure(pod, view, run, events);
+    Some(Ending { view, run, field, end, previous, since })
+}
+
+/// The earliest of: the end of the last run, the first back-off event of the container, and, for one that was restarted, the
+/// moment since which its pod has not been ready. Events of an aggregated series keep the time of its first.
+fn first_failure(pod: &Pod, view: ContainerView<'_>, run: &Terminated, events: &[&Event]) -> Option<Time> {
+    let back_off = events
+        .iter()
+        .filter(|e| &*e.reason == "BackOff" && e.container() == Some(&*view.status.name))
+        .filter(|e| e.text().contains("restarting failed container"))
+        .filter_map(|e| e.first_seen())
+        .min();
+    let unready = pod.condition("Ready").filter(|c| !c.is_true() && view.status.restart_count > 0);
+    [run.finished_at, back_off, unready.and_then(|c| c.last_transition_time)].into_iter().flatten().min()
 }
 
 fn how<'a>(pod: &Pod, view: ContainerView<'a>, run: &Terminated, events: &[&'a Event]) -> End<'a> {

@@ -95,7 +95,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
 
 fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, ending: &Ending<'_>) -> Draft {
     let run = ending.run;
-    Draft::pod(facts, cause, pod).container(ending.name()).fact("exitCode", &run.exit_code.to_string()).since(run.finished_at)
+    Draft::pod(facts, cause, pod).container(ending.name()).fact("exitCode", &run.exit_code.to_string()).since(ending.since)
 }
 
 fn ended(pod: &Pod, ending: &Ending<'_>) -> crate::diagnosis::finding::Evidence {
@@ -200,7 +200,7 @@ fn missing_fields(log: &Quotable<'_>) -> Vec<String> {
 fn signed(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, log: &Quotable<'_>, found: &Match<'_>) -> Finding {
     let code = ending.run.exit_code.to_string();
     let draft = spoken(facts, pod, ending.name(), log, found).fact("exitCode", &code).because(ended(pod, ending));
-    draft.since(ending.run.finished_at).done()
+    draft.since(ending.since).done()
 }
 
 /// What a container that still runs waits for, when its log names it.

@@ -115,7 +115,7 @@ fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, ending: &Ending<'_>) 
             ending.view.status.restart_count.to_string(),
             None,
         ))
-        .since(run.finished_at)
+        .since(ending.since)
 }
 
 fn own_limit(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Finding {

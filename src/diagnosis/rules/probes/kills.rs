@@ -82,7 +82,7 @@ fn hook(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event) -> Fin
         .because(draft::event(event))
         .because(ended(pod, ending))
         .not("memory: the container was killed for its hook, not OOMKilled")
-        .since(ending.run.finished_at)
+        .since(ending.since)
         .done()
 }
 
@@ -144,7 +144,7 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: Option<&Event
         .because(ended(pod, ending))
         .not(format!("the application's own end: exit code {} follows from the kill", ending.run.exit_code))
         .not("memory: it was not OOMKilled")
-        .since(ending.run.finished_at)
+        .since(ending.since)
         .done()
 }
 

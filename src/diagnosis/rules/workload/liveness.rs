@@ -105,7 +105,7 @@ fn killing(facts: &Facts<'_>, row: &Row, out: &mut Output) {
             (None, None) => continue,
         };
         let finding = finding.because(probe_quote(pod, container, probe)).because_all(event.map(draft::event));
-        out.findings.push(finding.since(ending.run.finished_at).done());
+        out.findings.push(finding.since(ending.since).done());
     }
 }
 

@@ -131,7 +131,7 @@ fn killed_early(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 ))
                 .because(draft::log_line(log.pod.clone(), &container.name, log.previous, last))
                 .because_all(event.map(draft::event))
-                .since(ending.run.finished_at)
+                .since(ending.since)
                 .done(),
         );
     }
