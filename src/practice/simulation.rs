@@ -1,5 +1,6 @@
 //! The life behind the API: controllers, scheduler, kubelets, and the scenario that upsets them.
 
+use super::aggregation::Availability;
 use super::clock::Clock;
 use super::controllers::autoscaler::Autoscaler;
 use super::controllers::cron_job::CronJobController;
@@ -71,6 +72,7 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     }
     let mut crew = Crew { tasks: JoinSet::new(), store: store.clone(), clock: clock.clone() };
     crew.hire(Definitions::new(store.clone()));
+    crew.hire(Availability::new(store.clone()));
     crew.hire(NamespaceController::new(store.clone(), clock.clone()));
     crew.hire(DeploymentController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(ReplicaSetController::new(store.clone(), clock.clone(), recorder.clone()));
