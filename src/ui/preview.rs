@@ -132,7 +132,7 @@ fn server(paint: &Paint<'_>, preview: &Preview, width: usize, lines: &mut Vec<Li
         Err(why) => (Role::Critical, why.clone()),
     };
     for (what, (role, text)) in
-        [("server dry run", words(&check.dry_run, "accepted")), ("you may do this", words(&check.access, "yes"))]
+        [("server dry run", words(&check.dry_run, "accepted")), ("access", words(&check.access, "you may do this"))]
     {
         let glyph = if role == Role::Ok { paint.glyphs.ok } else { paint.glyphs.critical };
         for part in wrap(&format!("{glyph} {what}: {text}"), width) {
