@@ -222,7 +222,9 @@ impl Engine {
             let row = crate::kinds::Row::Pod(std::sync::Arc::clone(pod));
             let mut output = Output::default();
             if !said {
-                reads.iter().for_each(|rule| (rule.check)(&facts, &row, &mut output));
+                for rule in &reads {
+                    (rule.check)(&facts, &row, &mut output);
+                }
             }
             if said || output != Output::default() {
                 dirty.insert(subject);

@@ -48,7 +48,7 @@ struct PodText<'a> {
 fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Pod, serde_json::Error> {
     let text: PodText<'_> = serde_json::from_slice(json)?;
     let mut pool = Pool::lock(pool);
-    let json = text.spec.map(RawValue::get).unwrap_or("{}");
+    let json = text.spec.map_or("{}", RawValue::get);
     let written = pool.written.look_up(json.as_bytes());
     let mut pod = Pod { meta: text.metadata, status: text.status, ..Pod::default() };
     if let Written::Known(spec, node_name) = written {

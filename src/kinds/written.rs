@@ -59,6 +59,7 @@ impl WrittenSpecs {
     }
 
     /// Fills `self.cut`; the node's name if there is one. `None`: the text is not as servers write it.
+    #[expect(clippy::option_option, reason = "not comparable at all, and comparable without a node, are two things")]
     fn cut(&mut self, json: &[u8]) -> Option<Option<Text>> {
         let mut nodes = find_iter(json, NODE_NAME).map(|at| at + NODE_NAME.len());
         let node = match (nodes.next(), nodes.next()) {
