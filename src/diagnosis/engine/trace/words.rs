@@ -15,7 +15,10 @@ impl Trace {
         self.matched(&mut out);
         self.ruled_out(&mut out);
         out.section("Could not be judged", &self.blind());
-        out.section("Worth knowing, no incident", &self.advice.iter().map(|f| format!("{}: {}", f.cause, f.summary)).collect::<Vec<_>>());
+        out.section(
+            "Worth knowing, no incident",
+            &self.advice.iter().map(|f| format!("{}: {}", f.cause, f.summary)).collect::<Vec<_>>(),
+        );
         out.section("Looked and found nothing", &self.quiet());
         self.looked_at(&mut out);
         out.0
