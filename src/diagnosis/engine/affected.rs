@@ -87,10 +87,6 @@ impl Touched {
             }
             Row::Deployment(_) | Row::StatefulSet(_) | Row::ReplicaSet(_) => {
                 self.databases(snapshot, row);
-                if matches!(row, Row::Deployment(_)) {
-                    let jobs = snapshot.jobs.in_namespace(&namespace).filter(|job| migration::is_migration(job));
-                    self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
-                }
                 self.scaled.entry(namespace).or_default().insert((row.kind().name().into(), meta.name.clone()));
             }
             Row::IngressClass(_) => {
@@ -129,7 +125,8 @@ impl Touched {
         }
     }
 
-    /// The database Services a workload points to: how many connections they are asked for depends on it.
+    /// The database Services a workload points to, since how many connections they are asked for depends on it, and the
+    /// migrations that a rollout should wait for.
     fn databases(&mut self, snapshot: &Snapshot, row: &Row) {
         let (meta, spec) = match row {
             Row::Deployment(d) => (&d.meta, &d.spec.template.spec),
@@ -138,6 +135,8 @@ impl Touched {
         };
         let services = connections::databases_of(snapshot, &meta.namespace, spec);
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
+        let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
+        self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
     }
 
     /// An object that something was said about: itself and its owners.

@@ -90,12 +90,8 @@ impl Requests {
         let group = group(snapshot, &key);
         match self.sampled.get(&group) {
             Some((speaker, last)) if *speaker == key && *last >= round => return,
-            Some((speaker, last)) if *speaker != key && *last >= round => {
-                // Another pod of the workload spoke this round, unless it is gone.
-                if snapshot.pods.named(&speaker.namespace, &speaker.pod).is_some() {
-                    return;
-                }
-            }
+            // Another pod of the workload spoke this round, unless it is gone.
+            Some((speaker, last)) if *last >= round && snapshot.pods.named(&speaker.namespace, &speaker.pod).is_some() => return,
             None if self.sampled.len() >= SAMPLED => return,
             _ => {}
         }

@@ -14,9 +14,12 @@ impl Trace {
         self.outcome(&mut out);
         self.matched(&mut out);
         self.ruled_out(&mut out);
-        out.section("Could not be judged", self.blind());
-        out.section("Worth knowing, no incident", self.advice.iter().map(|f| format!("{}: {}", f.cause, f.summary)).collect());
-        out.section("Looked and found nothing", self.quiet());
+        out.section("Could not be judged", &self.blind());
+        out.section(
+            "Worth knowing, no incident",
+            &self.advice.iter().map(|f| format!("{}: {}", f.cause, f.summary)).collect::<Vec<_>>(),
+        );
+        out.section("Looked and found nothing", &self.quiet());
         self.looked_at(&mut out);
         out.0
     }
@@ -26,7 +29,7 @@ impl Trace {
             out.line(format!("{}: no rule finds anything broken.", self.object));
         }
         for incident in &self.incidents {
-            out.line(incident.title.clone());
+            out.line(&incident.title);
             let meaning = incident.cause.cause().map_or("", |cause| cause.meaning);
             out.line(format!("  {} ({}, {}): {meaning}", incident.cause, incident.severity.word(), incident.confidence.word()));
             if let Some(change) = &incident.change {
@@ -41,7 +44,7 @@ impl Trace {
         if matched.is_empty() {
             return;
         }
-        out.line("What matched".to_owned());
+        out.line("What matched");
         for check in matched {
             out.line(format!("  rule {} looked at {}", check.rule.name, objects(check.looked_at)));
             // Pods of one template say the same: one speaks, the others are counted.
@@ -81,7 +84,7 @@ impl Trace {
                 lines.push(line);
             }
         }
-        out.section("Ruled out", lines);
+        out.section("Ruled out", &lines);
     }
 
     fn blind(&self) -> Vec<String> {
@@ -110,7 +113,7 @@ impl Trace {
             names.push(format!("and {more} more"));
         }
         if !names.is_empty() {
-            out.section("Looked at with it", vec![names.join(", ")]);
+            out.section("Looked at with it", &[names.join(", ")]);
         }
         while out.0.last().is_some_and(String::is_empty) {
             out.0.pop();
@@ -132,7 +135,7 @@ fn finding_lines(finding: &Finding, fate: &Fate, times: usize, out: &mut Lines) 
     match fate {
         Fate::Incident(_) => {}
         Fate::Folded(title) => out.line(format!("      told with: {title}")),
-        Fate::Dropped => out.line("      explained by something stronger".to_owned()),
+        Fate::Dropped => out.line("      explained by something stronger"),
     }
 }
 
@@ -146,8 +149,8 @@ fn quoted(evidence: &Evidence) -> String {
 struct Lines(Vec<String>);
 
 impl Lines {
-    fn line(&mut self, line: String) {
-        self.0.push(crate::text::clean_keeping_indent(&line));
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.0.push(crate::text::clean_keeping_indent(line.as_ref()));
     }
 
     fn gap(&mut self) {
@@ -156,12 +159,14 @@ impl Lines {
         }
     }
 
-    fn section(&mut self, heading: &str, lines: Vec<String>) {
+    fn section(&mut self, heading: &str, lines: &[String]) {
         if lines.is_empty() {
             return;
         }
-        self.line(heading.to_owned());
-        lines.into_iter().for_each(|line| self.line(format!("  {line}")));
+        self.line(heading);
+        for line in lines {
+            self.line(format!("  {line}"));
+        }
         self.gap();
     }
 }
