@@ -17,6 +17,7 @@ use crate::practice::scenario::Scenario;
 use event_loop::Setup;
 
 mod demo;
+mod editor;
 mod event_loop;
 mod files;
 mod input;

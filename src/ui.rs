@@ -22,7 +22,7 @@ mod why;
 pub mod words;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::Block;
 
 use crate::app::{State, View};
@@ -31,6 +31,16 @@ use paint::Paint;
 
 /// Smallest screen that is drawn; below it only a sentence is.
 const SMALLEST: (u16, u16) = (30, 8);
+
+/// What is no longer confirmed keeps its words but not its colours.
+fn fade(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
+    let style = paint.style(Role::Stale);
+    for position in area.positions() {
+        if let Some(cell) = frame.buffer_mut().cell_mut(position) {
+            cell.set_style(style);
+        }
+    }
+}
 
 /// Draws the whole screen.
 pub fn view(state: &State, frame: &mut Frame<'_>) {
@@ -50,6 +60,9 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         Some(View::Logs) => logs::draw_view(&paint, body, frame),
         Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
         Some(View::Table(table)) => table::draw(&paint, table, body, frame),
+    }
+    if state.is_stale() {
+        fade(&paint, body, frame);
     }
     if let Some(open) = &state.preview {
         preview::draw(&paint, open, body, frame);

@@ -36,6 +36,20 @@ pub enum Msg {
         /// The text, or why it could not be fetched.
         text: Result<String, String>,
     },
+    /// An object's YAML, to be edited.
+    EditText {
+        /// Which object.
+        object: ObjectRef,
+        /// The text, or why it could not be fetched.
+        text: Result<String, String>,
+    },
+    /// The editor ended.
+    Edited {
+        /// Which object.
+        object: ObjectRef,
+        /// What changed, nothing, or what is wrong with it.
+        patch: Result<Option<String>, String>,
+    },
     /// A plan for what was asked, or why there is none.
     Planned {
         /// What was asked.
@@ -72,6 +86,8 @@ pub enum Msg {
     Contexts(Vec<ContextInfo>),
     /// The connection to another context is up (a fresh snapshot follows), or failed with a sentence; or there is no kubeconfig.
     Connected(Result<ConnectedInfo, ConnectFailure>),
+    /// The server answered a small question, or did not, and why: sent when that changes.
+    Pulse(Result<(), String>),
     /// A line for the status bar: copied, saved, refused.
     Notice(String),
     /// The terminal was redrawn from scratch by someone else: draw everything.

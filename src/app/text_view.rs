@@ -7,7 +7,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::cockpit::moved;
 use super::effect::Effect;
 use super::filter::Filter;
-use super::keys;
+use super::{edit, keys};
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
@@ -108,7 +108,13 @@ pub fn open_help(state: &mut State, places: &[Place]) {
 /// Opens what can be said about the selected incident's cause: its page, what was ruled out, what could not be evaluated.
 pub fn open_explain(state: &mut State) -> Vec<Effect> {
     let Some(row) = state.incidents.selected() else {
-        state.notify(super::cockpit::NOTHING);
+        let lines = not_evaluated(state);
+        if lines.is_empty() {
+            state.notify(super::cockpit::NOTHING);
+        } else {
+            let title = "What could not be evaluated".to_owned();
+            state.open(View::Text(Box::new(TextView { title, lines: Some(Ok(lines)), wrap: true, ..TextView::default() })));
+        }
         return Vec::new();
     };
     let incident = &row.incident;
@@ -129,15 +135,18 @@ pub fn open_explain(state: &mut State) -> Vec<Effect> {
         lines.extend(rule.doc.lines().map(|line| format!("  {}", line.trim())));
         lines.push(String::new());
     }
-    let not_evaluated = state.engine.not_evaluated();
-    if !not_evaluated.is_empty() {
-        lines.push("Not evaluated".to_owned());
-        lines.extend(not_evaluated.iter().map(|n| format!("  {}: {}", n.rule, n.why)));
-    }
+    lines.extend(not_evaluated(state));
     let view =
         TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
     state.open(View::Text(Box::new(view)));
     Vec::new()
+}
+
+/// Rules that did not run, a line each; nothing when all did.
+fn not_evaluated(state: &State) -> Vec<String> {
+    let gaps = state.engine.not_evaluated();
+    let heading = (!gaps.is_empty()).then(|| "Not evaluated".to_owned());
+    heading.into_iter().chain(gaps.iter().map(|n| format!("  {}: {}", n.rule, n.why))).collect()
 }
 
 /// The text of an object arrived.
@@ -201,6 +210,7 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::PreviousMatch => {
             view.seek_match(false);
         }
+        Action::Edit => return view.object.clone().map(|object| edit::start(state, &object)).unwrap_or_default(),
         Action::Reveal => return reveal(state),
         Action::CopyName => {
             return vec![Effect::Copy(view.object.as_ref().map_or_else(|| view.title.clone(), |o| o.name.to_string()))];

@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::follow::Follow;
 use super::msg::{ConnectFailure, ConnectedInfo, Msg};
 use super::state::{ConnectionState, State};
-use super::{keys, preview, table, text_view};
+use super::{edit, keys, preview, table, text_view};
 use crate::diagnosis::engine::Engine;
 use crate::snapshot::{Changed, Delta, LogBatch, Snapshot};
 use crate::text::Time;
@@ -44,6 +44,8 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::ObjectText { object, text } => text_view::on_text(state, &object, text),
+        Msg::EditText { object, text } => edit::on_text(state, object, text),
+        Msg::Edited { object, patch } => edit::on_edited(state, object, patch),
         Msg::Planned { intent, plan } => preview::on_planned(state, &intent, *plan),
         Msg::Checked { intent, check } => preview::on_checked(state, &intent, check),
         Msg::Applied { intent, at, result } => preview::on_applied(state, &intent, at, result),
@@ -58,6 +60,10 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Connected(result) => on_connected(state, result),
+        Msg::Pulse(answer) => {
+            on_pulse(state, answer);
+            Vec::new()
+        }
         Msg::Notice(line) => {
             state.notify(line);
             Vec::new()
@@ -86,6 +92,13 @@ fn on_deltas(state: &mut State, deltas: Vec<Delta>) -> Vec<Effect> {
     state.dirty = true;
     table::mark_stale(state, &changed);
     if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
+}
+
+/// The moment of the last answer is that of the silence's beginning.
+fn on_pulse(state: &mut State, answer: Result<(), String>) {
+    state.dirty = true;
+    let since = state.silence.take().map_or(state.now, |(since, _)| since);
+    state.silence = answer.err().map(|why| (since, why));
 }
 
 /// Reruns the rules for what changed and everything on screen that hangs on them.
@@ -136,6 +149,7 @@ fn on_connected(state: &mut State, result: Result<ConnectedInfo, ConnectFailure>
                 }
             }
             state.connection = ConnectionState::Connected(info);
+            state.silence = None;
             let mut effects = vec![Effect::Discover];
             effects.extend(refollow(state));
             effects

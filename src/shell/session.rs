@@ -24,6 +24,9 @@ use crate::text::{Text, Time};
 const DELTAS: usize = 64;
 /// Batches of log lines in flight.
 const LOG_BATCHES: usize = 16;
+/// How often the server is asked whether it is there, and how long it may take to say so.
+const PULSE: Duration = Duration::from_secs(4);
+const PULSE_LIMIT: Duration = Duration::from_secs(3);
 /// Waits between attempts to connect, the last one again and again.
 const RETRY: [Duration; 4] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(15)];
 
@@ -99,6 +102,7 @@ pub struct Session {
     deltas: Option<mpsc::Receiver<Vec<Delta>>>,
     connecting: Option<Task>,
     usage: Option<Task>,
+    pulse: Option<Task>,
     log: Option<Task>,
 }
 
@@ -107,7 +111,7 @@ impl Session {
     pub fn new(user: ConnectOptions, read_only: bool, reports: mpsc::Sender<Report>) -> Self {
         let none = (None, None, None);
         let (connecting, usage, log) = none;
-        Self { user, read_only, reports, attempt: 0, link: None, live: None, deltas: None, connecting, usage, log }
+        Self { user, read_only, reports, attempt: 0, link: None, live: None, deltas: None, connecting, usage, pulse: None, log }
     }
 
     /// What the command line says about the kubeconfig.
@@ -185,6 +189,7 @@ impl Session {
         self.log = None;
         self.live = Some(LiveSource::start(&link.connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx));
         self.usage = Some(Task(tokio::spawn(forward_usage(usage, self.reports.clone()))));
+        self.pulse = Some(Task(tokio::spawn(pulse(link.connection.clone(), self.reports.clone()))));
         self.deltas = Some(rx);
         let source = if link.practice.is_some() { "practice" } else { "live" };
         let info = ConnectedInfo {
@@ -286,6 +291,27 @@ async fn start_practice(options: practice::Options) -> Result<Practice, Error> {
         Ok(Ok(practice)) => Ok(practice),
         Ok(Err(error)) => Err(cannot(format!("{error:#}"))),
         Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+/// A watch on which nothing happens says nothing: only a question tells a quiet server from a stopped one.
+async fn pulse(connection: Connection, reports: mpsc::Sender<Report>) {
+    let mut silent = false;
+    loop {
+        tokio::time::sleep(PULSE).await;
+        let answer = match tokio::time::timeout(PULSE_LIMIT, connection.identify()).await {
+            Ok(Ok(_)) => Ok(()),
+            // Whoever refuses, answers.
+            Ok(Err(Error::Status { .. })) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the server is silent".to_owned()),
+        };
+        if silent || answer.is_err() {
+            silent = answer.is_err();
+            if reports.send(Msg::Pulse(answer).into()).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -119,6 +119,9 @@ fn trouble(state: &State) -> Vec<(Role, String)> {
             _ => {}
         }
     }
+    if let Some((since, why)) = &state.silence {
+        failing = Some((why, *since));
+    }
     let mut parts = Vec::new();
     if let Some((error, since)) = failing {
         parts.push((Role::Warning, format!("no answer for {}: {error}", age(since, state.now))));
@@ -136,7 +139,7 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     if let ConnectionState::Connected(info) = &state.connection {
         let feed = state.snapshot.coverage.oldest_feed();
-        let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        let stale = state.is_stale() || feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),
@@ -151,6 +154,8 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
             spans.push(paint.span(role, mode));
         }
     }
-    spans.push(paint.span(Role::Strong, format!("{} ", clock(state.now))));
+    // Every time on the screen is UTC, as in the objects and the logs; here it is said.
+    let zone = if state.size.0 < 60 { "Z" } else { " UTC" };
+    spans.push(paint.span(Role::Strong, format!("{}{zone} ", clock(state.now))));
     spans
 }
