@@ -1,4 +1,4 @@
-//! The one benchmark command: `cargo bench --bench load` (options: `-- --pods 10000 --idle-seconds 10`).
+//! The one benchmark command: `cargo bench --bench load` (options: `-- --pods 10000 --idle-seconds 60`).
 //!
 //! Starts the practice cluster with N pods in a process of its own, times `curl` for the lists k3am makes, then starts the real
 //! binary in a pseudo-terminal and reads its screen and `/proc`: first rows, complete list, resident memory, idle CPU.
@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -48,7 +48,7 @@ fn options() -> Options {
     let value = |name: &str| {
         arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1)).and_then(|v| v.parse::<u64>().ok())
     };
-    Options { pods: value("--pods").unwrap_or(10_000) as usize, idle: Duration::from_secs(value("--idle-seconds").unwrap_or(10)) }
+    Options { pods: value("--pods").unwrap_or(10_000) as usize, idle: Duration::from_secs(value("--idle-seconds").unwrap_or(60)) }
 }
 
 /// A child process that is killed when the benchmark ends, however it ends.
@@ -71,16 +71,21 @@ fn serve(pods: usize) -> Result<(Killed, String)> {
         .context("starting the practice cluster")?;
     let stdout = child.stdout.take().context("no stdout")?;
     let server = Killed(child);
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
-        if let Some(path) = line
-            .split_whitespace()
-            .find(|word| word.contains("kubeconfig") && word.starts_with(['/', '.']) || word.starts_with("KUBECONFIG="))
-        {
-            return Ok((server, path.trim_start_matches("KUBECONFIG=").trim_matches(['"', '\'']).to_owned()));
+    let (tx, rx) = mpsc::channel();
+    // Read to the end: a server whose standard output is closed under it would die of its next line.
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let path = line
+                .split_whitespace()
+                .find(|word| word.contains("kubeconfig") && word.starts_with(['/', '.']) || word.starts_with("KUBECONFIG="))
+                .map(|path| path.trim_start_matches("KUBECONFIG=").trim_matches(['"', '\'']).to_owned());
+            if let Some(path) = path {
+                let _ = tx.send(path);
+            }
         }
-    }
-    bail!("the practice cluster ended without printing a kubeconfig")
+    });
+    let path = rx.recv().context("the practice cluster ended without printing a kubeconfig")?;
+    Ok((server, path))
 }
 
 fn server_address(kubeconfig: &str) -> Result<String> {

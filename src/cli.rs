@@ -91,6 +91,12 @@ pub struct DemoArgs {
     /// Only run the practice cluster's API server, and print the path of a kubeconfig for it
     #[arg(long)]
     pub serve: bool,
+    /// With --serve: also write a kubeconfig for each of several users who may do less, and print their paths
+    #[arg(long, requires = "serve")]
+    pub users: bool,
+    /// With --serve: take faults on this port (0: any), e.g. `curl -X POST http://127.0.0.1:PORT/hang/20`; GET / lists them
+    #[arg(long, value_name = "PORT", requires = "serve")]
+    pub control: Option<u16>,
     /// How many times faster than real time the cluster lives
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
     pub speed: f64,

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod discovery;
 pub mod door;
 pub mod error;
+mod heart;
 mod http;
 pub mod kubeconfig;
 pub mod logs;

@@ -86,7 +86,7 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
     if let Some(refusal) = nothing_seen(&collected.snapshot) {
         return refusal;
     }
-    let now = args.at.unwrap_or_else(chrono::Utc::now);
+    let now = args.at.unwrap_or_else(|| connection.now());
     let diagnosis = engine::diagnose(&collected.snapshot, now);
     finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
 }

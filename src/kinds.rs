@@ -4,9 +4,9 @@
 //! wire JSON (unknown fields are skipped, missing and `null` ones default), so that a rule's field path is the evidence's
 //! field path. Strings that repeat are interned by [`Pool`]. To add a kind: one file here, one line in [`for_each_kind!`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -30,6 +30,7 @@ pub mod probes;
 pub mod storage;
 pub mod volumes;
 pub mod workloads;
+mod written;
 
 pub use meta::{Meta, ObjectRef, OwnerReference, Writer};
 
@@ -180,13 +181,26 @@ pub trait Kind: IsKind + DeserializeOwned + fmt::Debug + Clone + Send + Sync + '
 
     /// Replaces repeating strings and templates by shared ones.
     fn intern(&mut self, pool: &mut Pool);
+
+    /// Decodes an object and interns it, with the pool locked for the latter only: pages of a list are decoded side by side.
+    ///
+    /// # Errors
+    /// The JSON is malformed, or a field k3am reads has another type than Kubernetes gives it.
+    fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Self, serde_json::Error> {
+        let mut row: Self = serde_json::from_slice(json)?;
+        row.intern(&mut Pool::lock(pool));
+        Ok(row)
+    }
 }
 
-/// Shares equal strings and pod specs among rows. One per watch task; dropping it never invalidates rows.
+/// Shares equal strings, labels and pod specs among rows; dropping it never invalidates rows.
 #[derive(Debug, Default)]
 pub struct Pool {
     texts: HashSet<Text>,
+    labels: HashSet<Arc<BTreeMap<Text, Text>>>,
     specs: HashSet<Arc<pod_spec::PodSpec>>,
+    /// Specs by their JSON.
+    written: written::WrittenSpecs,
 }
 
 impl Pool {
@@ -199,9 +213,21 @@ impl Pool {
         }
     }
 
+    /// The pool that several tasks share. Half an insertion is none: a panic elsewhere harms nothing.
+    pub fn lock(pool: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the JSON of specs: when a list is complete, few will be written again soon.
+    pub fn forget_texts(&mut self) {
+        self.written.forget();
+    }
+
     /// Drops what no row uses any more, so that a pool that lives for weeks stays as small as what it serves.
     pub fn forget_unused(&mut self) {
+        self.written.forget();
         self.specs.retain(|spec| Arc::strong_count(spec) > 1);
+        self.labels.retain(|labels| Arc::strong_count(labels) > 1);
         self.texts.retain(|text| Arc::strong_count(text) > 1);
     }
 
@@ -210,6 +236,18 @@ impl Pool {
         if let Some(text) = text {
             self.text(text);
         }
+    }
+
+    /// Replaces `labels` by the shared copy of equal ones.
+    pub fn labels(&mut self, labels: &mut Arc<BTreeMap<Text, Text>>) {
+        if let Some(known) = self.labels.get(labels) {
+            *labels = Arc::clone(known);
+            return;
+        }
+        let mut own = BTreeMap::clone(labels);
+        meta::intern_map(&mut own, self);
+        *labels = Arc::new(own);
+        self.labels.insert(Arc::clone(labels));
     }
 
     /// Replaces `spec` by the shared copy of an equal one: pods of one template share one spec.
@@ -229,6 +267,17 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// As [`nullable`], for vectors that stay: decoding grows them to four elements or more, most hold one or two.
+pub(crate) fn compact<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let mut vector: Vec<T> = nullable(deserializer)?;
+    vector.shrink_to_fit();
+    Ok(vector)
 }
 
 /// A status condition, of any object that has them.
@@ -285,7 +334,8 @@ impl Condition {
 /// Implements [`Kind`] for a row struct with a `meta` field; the closure-like body interns the rest.
 macro_rules! kind {
     ($row:ty, $group:literal / $version:literal, $kind:literal, $plural:literal, namespaced: $namespaced:literal,
-     metadata_only: $metadata_only:literal, $(optional: $optional:literal,)? |$this:ident, $pool:ident| $intern:block) => {
+     metadata_only: $metadata_only:literal, $(optional: $optional:literal,)? $(read: $read:path,)?
+     |$this:ident, $pool:ident| $intern:block) => {
         impl $crate::kinds::Kind for $row {
             const INFO: $crate::kinds::KindInfo = $crate::kinds::KindInfo {
                 group: $group,
@@ -306,6 +356,10 @@ macro_rules! kind {
                 let $this = self;
                 $intern
             }
+
+            $(fn read(json: &[u8], pool: &std::sync::Mutex<$crate::kinds::Pool>) -> Result<Self, serde_json::Error> {
+                $read(json, pool)
+            })?
         }
     };
 }

@@ -16,6 +16,7 @@ mod apply;
 pub mod base64;
 pub mod behaviours;
 pub mod clock;
+pub mod control;
 pub mod controllers;
 mod custom;
 pub mod defaults;
@@ -55,6 +56,7 @@ pub mod simulation;
 pub mod status;
 pub mod store;
 mod strategic;
+mod streams;
 mod table;
 pub mod template_hash;
 mod validate;
@@ -161,17 +163,22 @@ impl PracticeCluster {
 
     /// A kubeconfig of the cluster admin, as YAML.
     pub fn kubeconfig(&self) -> String {
-        kubeconfig::render(self.address(), None, &self.namespace)
+        kubeconfig::render(self.address(), None, &self.namespace, "practice")
     }
 
     /// A kubeconfig of a new user with a role, as YAML.
     pub fn kubeconfig_for(&self, user: &str, role: Role) -> String {
         let namespace = match &role {
-            Role::NamespaceReader(namespace) => namespace.clone(),
+            Role::NamespaceReader(namespace) | Role::NamespaceAdmin(namespace) => namespace.clone(),
             _ => self.namespace.clone(),
         };
         let token = self.api.access.grant(&self.api.store, user, role);
-        kubeconfig::render(self.address(), Some(&token), &namespace)
+        kubeconfig::render(self.address(), Some(&token), &namespace, &format!("practice-{user}"))
+    }
+
+    /// A kubeconfig for each of [`Role::named`], with the role's name and what it may.
+    pub fn kubeconfigs(&self) -> Vec<(&'static str, &'static str, String)> {
+        Role::named(&self.namespace).into_iter().map(|(name, may, role)| (name, may, self.kubeconfig_for(name, role))).collect()
     }
 
     /// Writes the admin's kubeconfig to `dir/kubeconfig` and returns the path.

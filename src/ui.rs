@@ -22,24 +22,26 @@ mod why;
 pub mod words;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::Modifier;
 use ratatui::widgets::Block;
 
 use crate::app::{State, View};
 use crate::config::Role;
+use crate::kinds::KindId;
+use crate::snapshot::CoverageState;
 use paint::Paint;
 
 /// Smallest screen that is drawn; below it only a sentence is.
 const SMALLEST: (u16, u16) = (30, 8);
 
-/// What is no longer confirmed keeps its words but not its colours.
-fn fade(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
-    let style = paint.style(Role::Stale);
-    for position in area.positions() {
-        if let Some(cell) = frame.buffer_mut().cell_mut(position) {
-            cell.set_style(style);
-        }
-    }
+/// True when the pods on the screen are what they were when the server last answered.
+fn is_old(state: &State) -> bool {
+    state
+        .snapshot
+        .coverage
+        .of_kind(KindId::Pod)
+        .any(|coverage| matches!(coverage, CoverageState::Failing { last_heard: Some(_), .. }))
 }
 
 /// Draws the whole screen.
@@ -61,8 +63,8 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
         Some(View::Table(table)) => table::draw(&paint, table, body, frame),
     }
-    if state.is_stale() {
-        fade(&paint, body, frame);
+    if is_old(state) {
+        frame.buffer_mut().set_style(body, Modifier::DIM);
     }
     if let Some(open) = &state.preview {
         preview::draw(&paint, open, body, frame);

@@ -86,8 +86,6 @@ pub enum Msg {
     Contexts(Vec<ContextInfo>),
     /// The connection to another context is up (a fresh snapshot follows), or failed with a sentence; or there is no kubeconfig.
     Connected(Result<ConnectedInfo, ConnectFailure>),
-    /// The server answered a small question, or did not, and why: sent when that changes.
-    Pulse(Result<(), String>),
     /// A line for the status bar: copied, saved, refused.
     Notice(String),
     /// The terminal was redrawn from scratch by someone else: draw everything.

@@ -11,8 +11,7 @@ use super::prompt::Prompt;
 use super::view::{self, View};
 use crate::config::Config;
 use crate::diagnosis::engine::Engine;
-use crate::kinds::KindId;
-use crate::snapshot::{CoverageState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::text::Time;
 
 /// What the program was started with.
@@ -57,8 +56,6 @@ pub struct State {
     pub size: (u16, u16),
     /// Where the facts come from.
     pub connection: ConnectionState,
-    /// The server does not answer: since when, and in which words.
-    pub silence: Option<(Time, String)>,
     /// Where usage comes from, or why there is none.
     pub metrics_source: Option<Result<String, String>>,
     /// The incidents as shown, with the recovered ones.
@@ -104,7 +101,6 @@ impl State {
             now,
             size: (80, 24),
             connection: ConnectionState::Connecting { to: options.connecting_to },
-            silence: None,
             metrics_source: None,
             incidents: Incidents::default(),
             follow: Follow::default(),
@@ -127,13 +123,6 @@ impl State {
     /// True when writes are refused.
     pub fn is_read_only(&self) -> bool {
         self.config.readonly || matches!(&self.connection, ConnectionState::Connected(info) if info.read_only)
-    }
-
-    /// True when what is on screen is no longer confirmed: the server is silent, or pods cannot be watched.
-    pub fn is_stale(&self) -> bool {
-        let mut pods = self.snapshot.coverage.of_kind(KindId::Pod).peekable();
-        let failing = pods.peek().is_some() && pods.all(|state| matches!(state, CoverageState::Failing { .. }));
-        self.silence.is_some() || failing
     }
 
     /// Puts a view on top.

@@ -60,10 +60,6 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Connected(result) => on_connected(state, result),
-        Msg::Pulse(answer) => {
-            on_pulse(state, answer);
-            Vec::new()
-        }
         Msg::Notice(line) => {
             state.notify(line);
             Vec::new()
@@ -92,13 +88,6 @@ fn on_deltas(state: &mut State, deltas: Vec<Delta>) -> Vec<Effect> {
     state.dirty = true;
     table::mark_stale(state, &changed);
     if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
-}
-
-/// The moment of the last answer is that of the silence's beginning.
-fn on_pulse(state: &mut State, answer: Result<(), String>) {
-    state.dirty = true;
-    let since = state.silence.take().map_or(state.now, |(since, _)| since);
-    state.silence = answer.err().map(|why| (since, why));
 }
 
 /// Reruns the rules for what changed and everything on screen that hangs on them.
@@ -149,7 +138,6 @@ fn on_connected(state: &mut State, result: Result<ConnectedInfo, ConnectFailure>
                 }
             }
             state.connection = ConnectionState::Connected(info);
-            state.silence = None;
             let mut effects = vec![Effect::Discover];
             effects.extend(refollow(state));
             effects

@@ -8,6 +8,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::sync::OnceCell;
 
 use super::discovery::Resource;
+use super::heart::Heart;
 use super::{Error, kubeconfig};
 use crate::snapshot::Identity;
 
@@ -43,6 +44,8 @@ pub struct Connection {
     pub namespaces: Vec<String>,
     /// What discovery found, once it was asked for.
     pub(super) resources: Arc<OnceCell<Vec<Resource>>>,
+    /// Whether the server is there, and its clock.
+    pub(super) heart: Arc<Heart>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -137,7 +140,8 @@ async fn build(mut config: Config, context: String, options: &ConnectOptions) ->
             return Err(Error::AuthPlugin { command: plugin, said });
         }
     };
-    Ok(Connection { client, host, context, default_namespace, namespaces: options.namespaces.clone(), resources: Arc::default() })
+    let (namespaces, resources, heart) = (options.namespaces.clone(), Arc::default(), Arc::default());
+    Ok(Connection { client, host, context, default_namespace, namespaces, resources, heart })
 }
 
 fn cannot_build(host: &str, context: &str, plugin: String, error: &kube::Error) -> Error {
@@ -173,6 +177,7 @@ impl Connection {
             default_namespace,
             namespaces: Vec::new(),
             resources: Arc::default(),
+            heart: Arc::default(),
         }
     }
 

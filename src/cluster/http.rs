@@ -2,9 +2,11 @@
 //!
 //! Not `Client::request`: it copies each body twice and logs whole bodies when they cannot be decoded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::Utc;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use http::{Method, Request, Response, header};
 use kube::client::Body;
@@ -52,7 +54,12 @@ impl<'a> Call<'a> {
 impl Connection {
     /// The response, once it is known to be a success.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let response = self.client.send(request).await.map_err(|error| Error::from_client(&self.host, &error))?;
+        let asked = Utc::now();
+        let response = self.client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
+        self.heart.heard();
+        if let Some(date) = response.headers().get(header::DATE).and_then(|date| date.to_str().ok()) {
+            self.heart.set_clock(date, asked, Utc::now());
+        }
         let code = response.status().as_u16();
         if response.status().is_success() {
             return Ok(response);
@@ -60,6 +67,14 @@ impl Connection {
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
         let body = self.read(response, LARGEST_ERROR).await.unwrap_or_default();
         Err(Error::from_response(&self.host, code, retry_after, &body))
+    }
+
+    /// The error; when it looks as if nobody were there, that is looked into.
+    fn doubted(&self, error: Error) -> Error {
+        if matches!(error, Error::Unreachable { .. }) {
+            self.heart.doubt();
+        }
+        error
     }
 
     async fn read(&self, response: Response<Body>, largest: usize) -> Result<Vec<u8>, Error> {
@@ -76,8 +91,9 @@ impl Connection {
 
     fn stream_of(&self, response: Response<Body>) -> BodyStream {
         use http_body_util::BodyExt;
-        let host = self.host.clone();
-        response.into_body().into_data_stream().map_err(move |error| Error::unreachable(&host, &error)).boxed()
+        let (host, heart) = (self.host.clone(), Arc::clone(&self.heart));
+        let chunks = response.into_body().into_data_stream().map_err(move |error| Error::unreachable(&host, &error));
+        chunks.inspect(move |chunk| if chunk.is_ok() { heart.heard() } else { heart.doubt() }).boxed()
     }
 
     /// Makes a call and reads the whole answer, within the call's limit.

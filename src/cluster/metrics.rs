@@ -47,7 +47,7 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
                 if samples.is_empty() {
                     pause = SOON;
                 }
-                if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: Utc::now() }]).await.is_err() {
+                if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: poller.connection.now() }]).await.is_err() {
                     return;
                 }
                 Ok(source)

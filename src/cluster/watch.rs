@@ -5,17 +5,17 @@
 //! Invariant: whatever the server does, a feed ends only when the receiver is gone or the server says that it may never list
 //! (403) or has no such resource (404); the old rows stay.
 
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use chrono::Utc;
 use futures::stream::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Connection;
 use super::error::Error;
-use super::http::{BodyStream, Call, collection, encode};
+use super::http::{Call, collection, encode};
 use crate::kinds::{Kind, Pool, Row};
 use crate::snapshot::{Delta, Key, Scope};
 use crate::text::Time;
@@ -23,26 +23,22 @@ use crate::text::Time;
 mod backoff;
 mod items;
 mod lines;
+mod pages;
 mod scopes;
 
 use backoff::{Backoff, jitter};
-use items::ListMeta;
 use lines::WatchEvent;
+use pages::Pages;
 
 pub(crate) use items::Splitter;
 pub(crate) use lines::Lines;
+use scopes::Shared;
 pub(crate) use scopes::spawn;
 
-/// Objects a page; what kubectl and client-go ask for.
-const PAGE: usize = 500;
-/// How many deltas are sent at once while listing.
-const BATCH: usize = 128;
 /// A watch lasts this long, so that a dead connection is noticed within a minute.
 const WATCH_SECONDS: u64 = 45;
 /// How long after its end a watch must have ended, or the connection is dead.
 const GRACE: Duration = Duration::from_secs(8);
-/// Longest silence in the middle of a list.
-const LIST_SILENCE: Duration = Duration::from_secs(30);
 /// How often a kind that can be listed but not watched is listed.
 const POLL: Duration = Duration::from_secs(30);
 /// Signs of life are passed on at most this often.
@@ -52,7 +48,6 @@ const PROOF: Duration = Duration::from_secs(1);
 /// After so many failed watches in a row, list anew.
 const RELIST_AFTER: u32 = 3;
 
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Where deltas go.
@@ -86,7 +81,7 @@ struct Feed<'a, R> {
     scope: Scope,
     tx: &'a Deltas,
     lists: &'a tokio::sync::Semaphore,
-    pool: Pool,
+    pool: &'a Arc<Mutex<Pool>>,
     batch: Vec<Delta>,
     backoff: Backoff,
     /// Since when and with what words it fails.
@@ -95,27 +90,27 @@ struct Feed<'a, R> {
     can_watch: bool,
     /// Rows that could not be decoded; the rest of their list is kept.
     undecodable: u64,
-    kind: std::marker::PhantomData<fn() -> R>,
+    kind: PhantomData<fn() -> R>,
 }
 
 impl<'a, R: Kind> Feed<'a, R>
 where
-    Row: From<std::sync::Arc<R>>,
+    Row: From<Arc<R>>,
 {
-    fn new(connection: &'a Connection, scope: Scope, tx: &'a Deltas, lists: &'a tokio::sync::Semaphore) -> Self {
+    fn new(shared: &'a Shared, scope: Scope) -> Self {
         Self {
-            connection,
+            connection: &shared.connection,
             scope,
-            tx,
-            lists,
-            pool: Pool::default(),
+            tx: &shared.tx,
+            lists: &shared.lists,
+            pool: &shared.pool,
             batch: Vec::new(),
             backoff: Backoff::default(),
             failing: None,
             heard: None,
             can_watch: true,
             undecodable: 0,
-            kind: std::marker::PhantomData,
+            kind: PhantomData,
         }
     }
 
@@ -128,9 +123,9 @@ where
                 None => self.list().await.map(|listed| version = Some(listed)),
                 Some(version) if self.can_watch && !version.is_empty() => self.watch(version).await,
                 Some(_) => {
-                    sleep(POLL.mul_f64(0.8 + 0.4 * jitter())).await;
                     version = None;
-                    Ok(())
+                    let pause = sleep(POLL.mul_f64(0.8 + 0.4 * jitter()));
+                    self.connection.unless_silent(pause).await.map_err(Stop::from)
                 }
             };
             match step {
@@ -150,12 +145,30 @@ where
                     if self.fails(&error).await.is_err() {
                         return End::Closed;
                     }
-                    sleep(self.backoff.next(error.retry_after())).await;
+                    self.rest(error.retry_after()).await;
                     if self.backoff.failures() >= RELIST_AFTER {
                         version = None;
                     }
                 }
             }
+        }
+    }
+
+    /// Waits after a failure. While nobody answers at all the heart asks, and feeds wait for it; when the server comes back
+    /// they return within a second, whatever they were waiting for.
+    async fn rest(&mut self, asked: Option<u64>) {
+        let heart = &self.connection.heart;
+        if heart.silent_since().is_none() {
+            let wait = self.backoff.next(asked);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = heart.comes_back() => {}
+            }
+        }
+        if heart.silent_since().is_some() {
+            heart.answers().await;
+            self.backoff.reset();
+            sleep(PROOF.mul_f64(jitter())).await;
         }
     }
 
@@ -174,47 +187,22 @@ where
         self.flush().await?;
         // Twenty kinds at once are fine; hundreds of namespaces times twenty kinds are not.
         let _permit = self.lists.acquire().await;
-        let mut path = format!("{}?limit={PAGE}", self.path());
-        loop {
-            let meta = self.page(&path).await?;
-            self.flush().await?;
-            let Some(more) = meta.more.filter(|more| !more.is_empty()) else {
-                self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
-                self.failing = None;
-                self.backoff.reset();
-                self.heard = Some(Instant::now());
-                self.flush().await?;
-                return Ok(meta.resource_version);
-            };
-            path = format!("{}?limit={PAGE}&continue={}", self.path(), encode(&more));
-        }
-    }
-
-    async fn page(&mut self, path: &str) -> Result<ListMeta, Stop> {
-        let accept = if R::INFO.metadata_only { METADATA_LIST } else { super::http::JSON };
-        let mut body = self.connection.open(Call { accept, limit: LIST_SILENCE, ..Call::get(path) }, false).await?;
-        let mut splitter = Splitter::new();
-        while let Some(chunk) = self.chunk(&mut body, LIST_SILENCE).await? {
-            let fed = splitter.feed(&chunk, &mut |item: &[u8]| match serde_json::from_slice::<R>(item) {
-                Ok(row) => upsert(row, &mut self.pool, &self.scope, &mut self.batch),
-                Err(error) => {
-                    self.undecodable += 1;
-                    tracing::warn!(kind = R::INFO.kind, line = error.line(), column = error.column(), "undecodable object");
-                }
-            });
-            fed.map_err(|not| self.connection.garbage(not.0))?;
-            if self.batch.len() >= BATCH {
-                self.flush().await?;
-            }
-        }
-        Ok(splitter.finish().map_err(|not| self.connection.garbage(not.0))?)
-    }
-
-    async fn chunk(&self, body: &mut BodyStream, silence: Duration) -> Result<Option<Bytes>, Error> {
-        match timeout(silence, body.next()).await {
-            Ok(next) => next.transpose(),
-            Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: silence }),
-        }
+        let pages = Pages::<R> {
+            connection: self.connection.clone(),
+            scope: self.scope.clone(),
+            tx: self.tx.clone(),
+            pool: Arc::clone(self.pool),
+            kind: PhantomData,
+        };
+        let done = pages.list(&self.path()).await?;
+        self.undecodable += done.undecodable;
+        Pool::lock(self.pool).forget_texts();
+        self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
+        self.failing = None;
+        self.backoff.reset();
+        self.heard = Some(Instant::now());
+        self.flush().await?;
+        Ok(done.version)
     }
 
     /// Watches from `version` until the server ends the watch, keeping `version` up to date.
@@ -226,7 +214,8 @@ where
             encode(version)
         );
         let accept = if R::INFO.metadata_only { METADATA } else { super::http::JSON };
-        let mut body = self.connection.open(Call { accept, ..Call::get(&path) }, true).await?;
+        let call = Call { accept, ..Call::get(&path) };
+        let mut body = self.connection.unless_silent(self.connection.open(call, true)).await??;
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds) + GRACE;
         let mut lines = Lines::default();
@@ -234,10 +223,11 @@ where
         let mut proven = false;
         loop {
             let wait = if proven { end } else { started + PROOF };
-            let chunk = match tokio::time::timeout_at(wait, body.next()).await {
-                Ok(Some(Ok(chunk))) => chunk,
+            let chunk = match tokio::time::timeout_at(wait, self.connection.unless_silent(body.next())).await {
+                Ok(Ok(Some(Ok(chunk)))) => chunk,
+                Ok(Err(silent)) => return Err(Stop::Failed(silent)),
                 // Ended or cut: opening the next one shows whether the server is still there.
-                Ok(None | Some(Err(_))) => break,
+                Ok(Ok(None | Some(Err(_)))) => break,
                 Err(_) if !proven && !lines.is_inside_a_line() => {
                     proven = true;
                     self.alive().await?;
@@ -251,7 +241,7 @@ where
                 self.flush().await?;
             }
         }
-        self.pool.forget_unused();
+        Pool::lock(self.pool).forget_unused();
         if started.elapsed() >= PROOF {
             self.backoff.reset();
             return Ok(());
@@ -271,18 +261,18 @@ where
             if failure.is_some() {
                 return;
             }
-            let decoded = lines::decode::<R>(line);
+            let decoded = lines::decode::<R>(line, self.pool);
             events |= decoded.is_ok();
             match decoded {
                 Ok(Some(WatchEvent::Upsert(row))) => {
                     advance(version, &row.meta().resource_version);
-                    upsert(row, &mut self.pool, &self.scope, &mut self.batch);
+                    upsert(row, &self.scope, &mut self.batch);
                 }
-                Ok(Some(WatchEvent::Delete(row))) => {
-                    advance(version, &row.meta().resource_version);
-                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(row.meta()) });
+                Ok(Some(WatchEvent::Delete(meta))) => {
+                    advance(version, &meta.resource_version);
+                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(&meta) });
                 }
-                Ok(Some(WatchEvent::Bookmark(row))) => advance(version, &row.meta().resource_version),
+                Ok(Some(WatchEvent::Bookmark(meta))) => advance(version, &meta.resource_version),
                 Ok(Some(WatchEvent::Error(status))) => failure = Some(Error::from_status(status.code, None, status)),
                 Ok(None) => self.undecodable += 1,
                 Err(error) => failure = Some(self.connection.not_json(&error)),
@@ -297,7 +287,7 @@ where
         let recovered = self.failing.take().is_some();
         if recovered || self.heard.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
             self.heard = Some(Instant::now());
-            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: Utc::now() });
+            self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
             self.flush().await?;
         }
         Ok(())
@@ -309,7 +299,7 @@ where
         let since = match &self.failing {
             Some((_, known)) if *known == words => return Ok(()),
             Some((since, _)) => *since,
-            None => Utc::now(),
+            None => self.connection.silent_since().unwrap_or_else(|| self.connection.now()),
         };
         self.failing = Some((since, words.clone()));
         // What an interrupted list has brought so far is true all the same.
@@ -325,12 +315,11 @@ where
     }
 }
 
-fn upsert<R: Kind>(mut row: R, pool: &mut Pool, scope: &Scope, batch: &mut Vec<Delta>)
+fn upsert<R: Kind>(row: R, scope: &Scope, batch: &mut Vec<Delta>)
 where
-    Row: From<std::sync::Arc<R>>,
+    Row: From<Arc<R>>,
 {
-    row.intern(pool);
-    batch.push(Delta::Upsert { scope: scope.clone(), row: Row::from(std::sync::Arc::new(row)) });
+    batch.push(Delta::Upsert { scope: scope.clone(), row: Row::from(Arc::new(row)) });
 }
 
 /// Moves a watch's version forward; an empty one (a server's mistake) is ignored.

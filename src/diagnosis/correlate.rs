@@ -70,14 +70,20 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         let mut alone = Vec::new();
         for found in symptoms {
             let related = blast::related(facts.snapshot, &found.finding.workload);
-            if !fold(&mut groups, found, |group, _| group.takes_things_down() && group.workloads().any(|w| related.contains(w))) {
+            let behind = |group: &Group<'_>, _: &Found<'_>| {
+                group.takes_things_down() && group.workloads().any(|w| related.contains(w))
+                    || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
+            };
+            if !fold(&mut groups, found, behind) {
                 alone.push(found);
             }
         }
         groups.extend(group(&alone));
     }
     system::behind_api_services(&mut groups);
-    let namespaces = groups.iter().flat_map(Group::workloads).map(|w| w.namespace.clone()).collect();
+    let mut namespaces: BTreeSet<crate::text::Text> =
+        groups.iter().flat_map(Group::workloads).map(|w| w.namespace.clone()).collect();
+    namespaces.extend(groups.iter().flat_map(|g| &g.symptoms).map(|f| f.finding.workload.namespace.clone()));
     let down = blast::down_services(facts.snapshot, namespaces);
     let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group, &down))).collect();
     judge::rank(facts, &mut incidents);
@@ -161,7 +167,8 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
     let folded = || group.symptoms.iter().map(|f| f.finding);
     let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
-    let objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
+    let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
+    objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);

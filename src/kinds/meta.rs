@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +33,9 @@ pub struct Meta {
     /// What must be cleared before the object can go.
     #[serde(deserialize_with = "nullable")]
     pub finalizers: Vec<Text>,
-    /// Labels.
+    /// Labels, shared among objects with the same ones: replicas.
     #[serde(deserialize_with = "nullable")]
-    pub labels: BTreeMap<Text, Text>,
+    pub labels: Arc<BTreeMap<Text, Text>>,
     /// Annotations k3am reads (all but `last-applied-configuration`).
     #[serde(deserialize_with = "annotations")]
     pub annotations: BTreeMap<Text, Text>,
@@ -173,7 +174,7 @@ impl Meta {
         for f in &mut self.finalizers {
             pool.text(f);
         }
-        intern_map(&mut self.labels, pool);
+        pool.labels(&mut self.labels);
         intern_map(&mut self.annotations, pool);
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::nullable;
 pub use super::probes::{Exec, Grpc, Handler, HttpGet, Lifecycle, Probe, Sleep, TcpSocket};
 pub use super::volumes::{ClaimRef, EmptyDir, HostPath, Projected, ProjectedSource, Volume, VolumeMount};
 use super::volumes::{mounts, volumes};
+use super::{compact, nullable};
 use crate::text::Text;
 
 /// Part of `PodSpec`. Equal specs are shared among pods ([`super::Pool::spec`]); `nodeName` is kept outside for that reason.
@@ -15,10 +15,10 @@ use crate::text::Text;
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// Containers in start order.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub containers: Vec<Container>,
     /// Init containers; with `restartPolicy: Always` they are sidecars.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub init_containers: Vec<Container>,
     /// Volumes, without the API access token volume that differs by pod.
     #[serde(deserialize_with = "volumes")]
@@ -35,12 +35,12 @@ pub struct PodSpec {
     /// Affinity, kept as the raw JSON value for diffs and messages.
     pub affinity: Option<RawJson>,
     /// Tolerations.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub tolerations: Vec<Toleration>,
     /// Service account.
     pub service_account_name: Option<Text>,
     /// Pull secrets by name.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// The pod uses the node's network.
     pub host_network: Option<bool>,
@@ -49,10 +49,10 @@ pub struct PodSpec {
     /// Priority class.
     pub priority_class_name: Option<Text>,
     /// Readiness gates.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub readiness_gates: Vec<ReadinessGate>,
     /// Scheduling gates.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub scheduling_gates: Vec<LocalObjectReference>,
     /// Only while decoding: moved to [`super::pods::Pod::node_name`], so that specs stay equal across nodes.
     pub(super) node_name: Option<Text>,
@@ -95,21 +95,21 @@ pub struct Container {
     /// `Always`, `IfNotPresent`, `Never`.
     pub image_pull_policy: Option<Text>,
     /// Entrypoint override.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub command: Vec<Text>,
     /// Arguments.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub args: Vec<Text>,
     /// Working directory.
     pub working_dir: Option<Text>,
     /// Environment variables. Plain values may hold passwords: never print without `redact`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub env: Vec<EnvVar>,
     /// Whole ConfigMaps or Secrets as environment.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub env_from: Vec<EnvFrom>,
     /// Declared ports.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub ports: Vec<ContainerPort>,
     /// Requests and limits.
     #[serde(deserialize_with = "nullable")]
@@ -187,7 +187,7 @@ pub struct OptionalRef {
     /// May be absent.
     pub optional: Option<bool>,
     /// Keys projected, for volumes.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub items: Vec<KeyToPath>,
 }
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::nullable;
 use super::pod_spec::{OptionalRef, Quantity};
+use super::{compact, nullable};
 use crate::text::Text;
 
 /// A mount.
@@ -53,7 +53,7 @@ pub struct ClaimRef {
 #[serde(default)]
 pub struct Projected {
     /// Sources.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "compact")]
     pub sources: Vec<ProjectedSource>,
 }
 
@@ -88,15 +88,20 @@ pub struct EmptyDir {
     pub medium: Option<Text>,
 }
 
+/// How the volume begins through which a pod gets its API access token; the rest is random.
+pub(super) const ACCESS_TOKEN: &str = "kube-api-access-";
+
 /// Drops the `kube-api-access-xxxxx` volume, whose random name would make every pod's spec unique.
 pub(super) fn volumes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
     let mut volumes: Vec<Volume> = nullable(deserializer)?;
-    volumes.retain(|v| !v.name.starts_with("kube-api-access-"));
+    volumes.retain(|v| !v.name.starts_with(ACCESS_TOKEN));
+    volumes.shrink_to_fit();
     Ok(volumes)
 }
 
 pub(super) fn mounts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<VolumeMount>, D::Error> {
     let mut mounts: Vec<VolumeMount> = nullable(deserializer)?;
-    mounts.retain(|m| !m.name.starts_with("kube-api-access-"));
+    mounts.retain(|m| !m.name.starts_with(ACCESS_TOKEN));
+    mounts.shrink_to_fit();
     Ok(mounts)
 }

@@ -39,6 +39,8 @@ pub enum Role {
     Reader,
     /// Pods, their logs and events of one namespace, reading only.
     NamespaceReader(String),
+    /// Everything in one namespace, and nothing outside: the usual role of a team.
+    NamespaceAdmin(String),
     /// Pods of every namespace, reading only, and nothing else.
     PodsOnly,
     /// Everything inside namespaces and nodes, reading only, but not which namespaces there are.
@@ -84,11 +86,28 @@ fn rule(verbs: &[&str], groups: &[&str], resources: &[&str], namespace: Option<&
 }
 
 impl Role {
+    /// The roles by name, for a namespace: what `k3am demo --serve --users` writes kubeconfigs for.
+    pub fn named(namespace: &str) -> Vec<(&'static str, &'static str, Self)> {
+        let own = || namespace.to_owned();
+        let pods = rule(READ, &[""], &["pods"], Some(namespace));
+        vec![
+            ("admin", "everything", Self::Admin),
+            ("reader", "everything, reading only", Self::Reader),
+            ("no-list", "reading in every namespace, but not which namespaces there are", Self::NoNamespaceList),
+            ("all-pods", "pods and their logs in every namespace", Self::PodsOnly),
+            ("one-namespace", "everything in one namespace", Self::NamespaceAdmin(own())),
+            ("one-namespace-reader", "pods, logs and events of one namespace", Self::NamespaceReader(own())),
+            ("pods-only", "pods of one namespace, not their logs", Self::Rules(vec![pods])),
+            ("nothing", "nothing", Self::Nothing),
+        ]
+    }
+
     fn rules(self) -> Vec<Rule> {
         match self {
             Self::Admin => vec![rule(&["*"], &["*"], &["*"], None)],
             Self::Reader => vec![rule(READ, &["*"], &["*"], None)],
             Self::NamespaceReader(namespace) => vec![rule(READ, &[""], &["pods", "pods/log", "events"], Some(&namespace))],
+            Self::NamespaceAdmin(namespace) => vec![rule(&["*"], &["*"], &["*"], Some(&namespace))],
             Self::PodsOnly => vec![rule(READ, &[""], &["pods", "pods/log"], None)],
             Self::NoNamespaceList => vec![
                 rule(

@@ -21,7 +21,7 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, watch, writes};
+use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, writes};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -74,10 +74,16 @@ impl Call<'_> {
 /// Serves one request.
 pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     tokio::time::sleep(api.faults.current_delay()).await;
-    if let Some(answer) = api.faults.take_answer() {
-        return fault(answer);
-    }
-    serve(&api, request).await.unwrap_or_else(|status| reply::error(&status))
+    api.faults.until_it_answers().await;
+    let response = match api.faults.take_answer() {
+        Some(answer) => fault(answer),
+        None => serve(&api, request).await.unwrap_or_else(|status| reply::error(&status)),
+    };
+    let mut response = api.faults.gate(response);
+    // The cluster's clock, not this machine's: clients may judge ages by it.
+    let date = api.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    response.headers_mut().extend(http::HeaderValue::try_from(date).ok().map(|date| (http::header::DATE, date)));
+    response
 }
 
 fn fault(answer: Answer) -> Response {
@@ -113,6 +119,12 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
     rbac::authorise(&api.store, &identity, verb, &target, &query)?;
+    if api.faults.refuses(verb, target.served.plural) {
+        return Err(rbac::refusal(&identity, verb, &target, &[]));
+    }
+    if streams::is_stream(&target) {
+        return streams::serve(api, &target, &query, parts).await;
+    }
     let body = to_bytes(body, MAX_BODY).await.map_err(|error| {
         let mut status = Status::bad_request(format!("Request entity too large: {error}"));
         (status.code, status.reason) = (413, "RequestEntityTooLarge");

@@ -105,7 +105,7 @@ fn put_line(buffer: &mut BytesMut, line: &LogLine, timestamps: bool) {
 }
 
 /// The container asked for, or the only one; 400 when there are several or none of that name.
-fn container_of(pod: &Value, asked: Option<&str>) -> Result<String, Status> {
+pub fn container_of(pod: &Value, asked: Option<&str>) -> Result<String, Status> {
     let names = |list: &str| -> Vec<String> {
         items(pod, &format!("spec.{list}")).iter().map(|container| text(container, "name").to_owned()).collect()
     };

@@ -1,211 +1,23 @@
 //! Request bodies in Kubernetes' protobuf, which kubectl's typed clients send for a few small kinds.
 //!
 //! The server answers in JSON (every client accepts it), so only decoding is needed, and only for the messages listed in
-//! [`MESSAGES`]: what `kubectl auth`, `drain` and `create` send. Field numbers are those of `generated.proto` in `k8s.io/api`. A
-//! body with a field that is not listed is refused rather than half understood. To accept another kind: its messages here.
+//! [`MESSAGES`]: what `kubectl auth`, `drain`, `autoscale` and `create` send. A body with a field that is not listed is refused
+//! rather than half understood.
 
+use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
-/// How a field is encoded.
-#[derive(Clone, Copy)]
-enum Field {
-    Text,
-    Bytes,
-    Integer,
-    Bool,
-    /// A number that is not sent in JSON when it is 0.
-    Count,
-    Message(&'static str),
-    Texts,
-    Messages(&'static str),
-    /// `IntOrString`.
-    IntOrText,
-    /// `map<string, string>`.
-    TextMap,
-    /// `map<string, bytes>`.
-    BytesMap,
-}
+mod messages;
 
-type Fields = &'static [(u64, &'static str, Field)];
-
-const MESSAGES: &[(&str, Fields)] = &[
-    (
-        "ObjectMeta",
-        &[
-            (1, "name", Field::Text),
-            (2, "generateName", Field::Text),
-            (3, "namespace", Field::Text),
-            (5, "uid", Field::Text),
-            (6, "resourceVersion", Field::Text),
-            (11, "labels", Field::TextMap),
-            (12, "annotations", Field::TextMap),
-            (14, "finalizers", Field::Texts),
-        ],
-    ),
-    (
-        "SelfSubjectAccessReview",
-        &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("AccessReviewSpec"))],
-    ),
-    (
-        "AccessReviewSpec",
-        &[
-            (1, "resourceAttributes", Field::Message("ResourceAttributes")),
-            (2, "nonResourceAttributes", Field::Message("NonResourceAttributes")),
-        ],
-    ),
-    (
-        "ResourceAttributes",
-        &[
-            (1, "namespace", Field::Text),
-            (2, "verb", Field::Text),
-            (3, "group", Field::Text),
-            (4, "version", Field::Text),
-            (5, "resource", Field::Text),
-            (6, "subresource", Field::Text),
-            (7, "name", Field::Text),
-        ],
-    ),
-    ("NonResourceAttributes", &[(1, "path", Field::Text), (2, "verb", Field::Text)]),
-    ("SelfSubjectRulesReview", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("RulesReviewSpec"))]),
-    ("RulesReviewSpec", &[(1, "namespace", Field::Text)]),
-    ("SelfSubjectReview", &[(1, "metadata", Field::Message("ObjectMeta"))]),
-    ("Eviction", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "deleteOptions", Field::Message("DeleteOptions"))]),
-    (
-        "DeleteOptions",
-        &[
-            (1, "gracePeriodSeconds", Field::Integer),
-            (2, "preconditions", Field::Message("Preconditions")),
-            (3, "orphanDependents", Field::Bool),
-            (4, "propagationPolicy", Field::Text),
-            (5, "dryRun", Field::Texts),
-        ],
-    ),
-    ("Preconditions", &[(1, "uid", Field::Text), (2, "resourceVersion", Field::Text)]),
-    ("Namespace", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("NamespaceSpec"))]),
-    ("NamespaceSpec", &[(1, "finalizers", Field::Texts)]),
-    ("ServiceAccount", &[(1, "metadata", Field::Message("ObjectMeta"))]),
-    (
-        "ConfigMap",
-        &[
-            (1, "metadata", Field::Message("ObjectMeta")),
-            (2, "data", Field::TextMap),
-            (3, "binaryData", Field::BytesMap),
-            (4, "immutable", Field::Bool),
-        ],
-    ),
-    (
-        "Secret",
-        &[
-            (1, "metadata", Field::Message("ObjectMeta")),
-            (2, "data", Field::BytesMap),
-            (3, "type", Field::Text),
-            (4, "stringData", Field::TextMap),
-            (5, "immutable", Field::Bool),
-        ],
-    ),
-    ("Binding", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "target", Field::Message("ObjectReference"))]),
-    ("ObjectReference", &[(1, "kind", Field::Text), (2, "namespace", Field::Text), (3, "name", Field::Text)]),
-    ("Scale", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("ScaleSpec"))]),
-    ("ScaleSpec", &[(1, "replicas", Field::Integer)]),
-    ("Deployment", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("DeploymentSpec"))]),
-    (
-        "DeploymentSpec",
-        &[
-            (1, "replicas", Field::Integer),
-            (2, "selector", Field::Message("LabelSelector")),
-            (3, "template", Field::Message("PodTemplate")),
-            (4, "strategy", Field::Message("Strategy")),
-            (5, "minReadySeconds", Field::Count),
-            (6, "revisionHistoryLimit", Field::Integer),
-            (7, "paused", Field::Bool),
-            (9, "progressDeadlineSeconds", Field::Integer),
-        ],
-    ),
-    ("Strategy", &[(1, "type", Field::Text)]),
-    ("LabelSelector", &[(1, "matchLabels", Field::TextMap)]),
-    ("PodTemplate", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("PodSpec"))]),
-    ("Pod", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("PodSpec"))]),
-    (
-        "PodSpec",
-        &[
-            (2, "containers", Field::Messages("Container")),
-            (3, "restartPolicy", Field::Text),
-            (4, "terminationGracePeriodSeconds", Field::Integer),
-            (6, "dnsPolicy", Field::Text),
-            (7, "nodeSelector", Field::TextMap),
-            (8, "serviceAccountName", Field::Text),
-            (10, "nodeName", Field::Text),
-            (20, "initContainers", Field::Messages("Container")),
-        ],
-    ),
-    (
-        "Container",
-        &[
-            (1, "name", Field::Text),
-            (2, "image", Field::Text),
-            (3, "command", Field::Texts),
-            (4, "args", Field::Texts),
-            (5, "workingDir", Field::Text),
-            (6, "ports", Field::Messages("ContainerPort")),
-            (7, "env", Field::Messages("EnvVar")),
-            (8, "resources", Field::Message("Empty")),
-            (14, "imagePullPolicy", Field::Text),
-        ],
-    ),
-    (
-        "ContainerPort",
-        &[
-            (1, "name", Field::Text),
-            (2, "hostPort", Field::Count),
-            (3, "containerPort", Field::Integer),
-            (4, "protocol", Field::Text),
-        ],
-    ),
-    ("EnvVar", &[(1, "name", Field::Text), (2, "value", Field::Text)]),
-    ("Empty", &[]),
-    ("Job", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("JobSpec"))]),
-    (
-        "JobSpec",
-        &[
-            (1, "parallelism", Field::Integer),
-            (2, "completions", Field::Integer),
-            (6, "template", Field::Message("PodTemplate")),
-            (7, "backoffLimit", Field::Integer),
-        ],
-    ),
-    ("Service", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("ServiceSpec"))]),
-    (
-        "ServiceSpec",
-        &[
-            (1, "ports", Field::Messages("ServicePort")),
-            (2, "selector", Field::TextMap),
-            (3, "clusterIP", Field::Text),
-            (4, "type", Field::Text),
-            (10, "externalName", Field::Text),
-        ],
-    ),
-    (
-        "ServicePort",
-        &[
-            (1, "name", Field::Text),
-            (2, "protocol", Field::Text),
-            (3, "port", Field::Integer),
-            (4, "targetPort", Field::IntOrText),
-        ],
-    ),
-    ("IntOrString", &[(1, "type", Field::Integer), (2, "intVal", Field::Integer), (3, "strVal", Field::Text)]),
-    ("Unknown", &[(1, "typeMeta", Field::Message("TypeMeta")), (2, "raw", Field::Bytes), (4, "contentType", Field::Text)]),
-    ("TypeMeta", &[(1, "apiVersion", Field::Text), (2, "kind", Field::Text)]),
-    ("Entry", &[(1, "key", Field::Text), (2, "value", Field::Text)]),
-    ("BytesEntry", &[(1, "key", Field::Text), (2, "value", Field::Bytes)]),
-];
+use messages::{Field, MESSAGES};
 
 /// Decodes a body that begins with Kubernetes' protobuf magic; none for anything else, or for a kind not in the table.
 pub fn decode(body: &[u8]) -> Option<Value> {
     let envelope = message("Unknown", body.strip_prefix(b"k8s\0")?)?;
     let kind = super::json::text(&envelope, "typeMeta.kind").to_owned();
     let raw = super::base64::decode(super::json::text(&envelope, "raw"))?;
-    let mut object = message(&kind, &raw)?;
+    let versioned = format!("{kind} {}", super::json::text(&envelope, "typeMeta.apiVersion"));
+    let mut object = message(&versioned, &raw).or_else(|| message(&kind, &raw))?;
     super::json::set(&mut object, "kind", kind);
     super::json::set(&mut object, "apiVersion", super::json::text(&envelope, "typeMeta.apiVersion"));
     Some(object)
@@ -275,6 +87,27 @@ fn put(object: &mut Map<String, Value>, name: &str, field: Field, scalar: u64, d
             let either = message("IntOrString", data)?;
             let chosen = either.get("strVal").or_else(|| either.get("intVal")).cloned();
             object.extend(chosen.filter(|value| *value != json!(0)).map(|value| (name.to_owned(), value)));
+        }
+        Field::Ignored => {}
+        Field::Inline(kind) => {
+            if let Value::Object(inner) = message(kind, data)? {
+                object.extend(inner);
+            }
+        }
+        Field::Time => {
+            let seconds = message("Time", data)?.get("seconds").and_then(Value::as_i64).unwrap_or(0);
+            let time = DateTime::from_timestamp(seconds, 0).filter(|_| seconds > 0);
+            object.extend(time.map(|time| (name.to_owned(), json!(super::clock::timestamp(time)))));
+        }
+        Field::Quantity => {
+            let quantity = message("Quantity", data)?.get("string").cloned();
+            object.extend(quantity.map(|quantity| (name.to_owned(), quantity)));
+        }
+        Field::QuantityMap => {
+            let entry = message("QuantityEntry", data)?;
+            let key = super::json::text(&entry, "key").to_owned();
+            super::json::object_mut(object.entry(name).or_insert(Value::Null), "")
+                .insert(key, json!(super::json::text(&entry, "value.string")));
         }
         Field::Messages(kind) => push(object, name, message(kind, data)?),
         Field::TextMap | Field::BytesMap => {

@@ -19,6 +19,11 @@ impl Query {
         self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a parameter that may be given several times.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
     /// Whether a parameter is `true` or `1`.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| matches!(value, "true" | "1" | "True" | "t"))

@@ -126,10 +126,7 @@ pub fn allows(store: &Store, identity: &Identity, question: &Question<'_>) -> bo
 /// 403 in the authoriser's words unless a rule allows the verb on the target.
 pub fn authorise(store: &Store, identity: &Identity, verb: &str, target: &Target, query: &Query) -> Result<(), Status> {
     let served = target.served;
-    let resource = match target.subresource.as_str() {
-        "" => served.plural.to_owned(),
-        below => format!("{}/{below}", served.plural),
-    };
+    let resource = resource_of(target);
     let namespace = if served.plural == "namespaces" { target.name.as_str() } else { target.namespace.as_str() };
     // A list of the one object of a name is a request for that name.
     let selected = query.get("fieldSelector").and_then(|selector| selector.strip_prefix("metadata.name="));
@@ -139,18 +136,29 @@ pub fn authorise(store: &Store, identity: &Identity, verb: &str, target: &Target
     if held.rules.iter().any(|(rule, _)| covers(rule, &question)) {
         return Ok(());
     }
+    Err(refusal(identity, verb, target, &held.missing))
+}
+
+/// `pods`, `pods/log`.
+fn resource_of(target: &Target) -> String {
+    match target.subresource.as_str() {
+        "" => target.served.plural.to_owned(),
+        below => format!("{}/{below}", target.served.plural),
+    }
+}
+
+/// The 403 in the authoriser's words; `missing` are roles that bindings name but nobody made.
+pub fn refusal(identity: &Identity, verb: &str, target: &Target, missing: &[String]) -> Status {
     let scope = match target.namespace.as_str() {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace {namespace:?}"),
     };
-    let mut why = format!(
-        "User {:?} cannot {verb} resource {:?} in API group {:?} {scope}",
-        identity.user, question.resource, question.group
-    );
-    if !held.missing.is_empty() {
-        why.push_str(&format!(": RBAC: {}", list_of(&held.missing)));
+    let (resource, group) = (resource_of(target), target.served.group);
+    let mut why = format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}", identity.user);
+    if !missing.is_empty() {
+        why.push_str(&format!(": RBAC: {}", list_of(missing)));
     }
-    Err(Status::forbidden(served, &target.name, &why))
+    Status::forbidden(target.served, &target.name, &why)
 }
 
 fn list_of(missing: &[String]) -> String {

@@ -1,7 +1,9 @@
 //! The practice cluster as the shell starts it: under the cockpit, or alone for other clients.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -10,7 +12,7 @@ use super::signals::Signals;
 use crate::cli::DemoArgs;
 use crate::cluster::ConnectOptions;
 use crate::commands::Outcome;
-use crate::practice::{Options, PracticeCluster};
+use crate::practice::{Options, PracticeCluster, control};
 
 /// The scenario of a practice cluster that was not asked for in detail.
 const SCENARIO: &str = "night-shift";
@@ -62,21 +64,61 @@ pub fn serve(args: &DemoArgs) -> ExitCode {
 }
 
 fn serve_until_signal(args: &DemoArgs) -> anyhow::Result<()> {
-    let cluster = PracticeCluster::start(&options(args))?;
+    let cluster = Arc::new(PracticeCluster::start(&options(args))?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let path = files::save("practice", &format!("kubeconfig-{}", cluster.address().port()), &cluster.kubeconfig())?;
-        let shown = path.display();
+        let mut kubeconfigs = Kubeconfigs::default();
+        announce(&cluster, args, &mut kubeconfigs)?;
         let mut out = std::io::stdout();
-        writeln!(out, "{shown}")?;
-        writeln!(out, "The practice cluster serves on http://{}. In another terminal:", cluster.address())?;
-        writeln!(out, "  export KUBECONFIG={shown}")?;
-        writeln!(out, "  kubectl get pods -A      or: k3am")?;
+        if let Some(port) = args.control {
+            let (address, orders) = control::listen(Arc::clone(&cluster), port).await?;
+            tokio::spawn(orders);
+            writeln!(out, "Faults on demand: curl http://{address}/ lists them, curl -X POST http://{address}/hang/20 is one.")?;
+        }
         writeln!(out, "Ctrl-C ends it.")?;
         out.flush()?;
         signals.next().await;
-        let _ = std::fs::remove_file(&path);
         Ok(())
     })
+}
+
+/// Says where the cluster is and who may use it how. The first line is the admin's kubeconfig, for scripts.
+fn announce(cluster: &PracticeCluster, args: &DemoArgs, kubeconfigs: &mut Kubeconfigs) -> anyhow::Result<()> {
+    let port = cluster.address().port();
+    let path = kubeconfigs.write(&format!("kubeconfig-{port}"), &cluster.kubeconfig())?;
+    let shown = path.display();
+    let mut out = std::io::stdout();
+    writeln!(out, "{shown}")?;
+    writeln!(out, "The practice cluster serves on http://{}. In another terminal:", cluster.address())?;
+    writeln!(out, "  export KUBECONFIG={shown}")?;
+    writeln!(out, "  kubectl get pods -A      or: k3am")?;
+    if args.users {
+        writeln!(out, "Users who may do less (KUBECONFIG=FILE:FILE merges them):")?;
+        for (name, may, text) in cluster.kubeconfigs() {
+            let path = kubeconfigs.write(&format!("kubeconfig-{port}-{name}"), &text)?;
+            writeln!(out, "  {}  {may}", path.display())?;
+        }
+    }
+    Ok(())
+}
+
+/// Kubeconfigs we wrote; they go when we go.
+#[derive(Default)]
+struct Kubeconfigs(Vec<PathBuf>);
+
+impl Kubeconfigs {
+    fn write(&mut self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = files::save("practice", name, text)?;
+        self.0.push(path.clone());
+        Ok(path)
+    }
+}
+
+impl Drop for Kubeconfigs {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }

@@ -156,6 +156,9 @@ impl Desk {
         for sentence in panics::take_untold() {
             self.tell(session, Msg::Notice(sentence));
         }
+        if let Some(sentence) = session.clock_words() {
+            self.tell(session, Msg::Notice(sentence));
+        }
         let now = session.now();
         self.tell(session, Msg::Tick(now));
     }

@@ -18,15 +18,14 @@ use crate::diagnosis::EvidenceRequest;
 use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
 use crate::source::live::{LiveOptions, LiveSource};
-use crate::text::{Text, Time};
+use crate::text::{Text, Time, duration};
 
 /// Batches of deltas in flight; a full queue slows the watches down.
 const DELTAS: usize = 64;
+/// Clocks that differ by less are not worth a word.
+const SKEW_SECONDS: i64 = 30;
 /// Batches of log lines in flight.
 const LOG_BATCHES: usize = 16;
-/// How often the server is asked whether it is there, and how long it may take to say so.
-const PULSE: Duration = Duration::from_secs(4);
-const PULSE_LIMIT: Duration = Duration::from_secs(3);
 /// Waits between attempts to connect, the last one again and again.
 const RETRY: [Duration; 4] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(15)];
 
@@ -102,8 +101,8 @@ pub struct Session {
     deltas: Option<mpsc::Receiver<Vec<Delta>>>,
     connecting: Option<Task>,
     usage: Option<Task>,
-    pulse: Option<Task>,
     log: Option<Task>,
+    skew_told: bool,
 }
 
 impl Session {
@@ -111,7 +110,19 @@ impl Session {
     pub fn new(user: ConnectOptions, read_only: bool, reports: mpsc::Sender<Report>) -> Self {
         let none = (None, None, None);
         let (connecting, usage, log) = none;
-        Self { user, read_only, reports, attempt: 0, link: None, live: None, deltas: None, connecting, usage, pulse: None, log }
+        Self {
+            user,
+            read_only,
+            reports,
+            attempt: 0,
+            link: None,
+            live: None,
+            deltas: None,
+            connecting,
+            usage,
+            log,
+            skew_told: false,
+        }
     }
 
     /// What the command line says about the kubeconfig.
@@ -124,13 +135,27 @@ impl Session {
         &self.reports
     }
 
-    /// The cluster's time: the practice cluster has a clock of its own.
+    /// The cluster's time, as far as it is known: the practice cluster has a clock of its own, others tell theirs in answers.
     pub fn now(&self) -> Time {
-        self.practice().map_or_else(Utc::now, |practice| practice.cluster.clock().now())
+        match &self.link {
+            Some(Link { practice: Some(practice), .. }) => practice.cluster.clock().now(),
+            Some(link) => link.connection.now(),
+            None => Utc::now(),
+        }
     }
 
     fn practice(&self) -> Option<&Practice> {
         self.link.as_ref()?.practice.as_ref()
+    }
+
+    /// Said once a connection: the clocks of this machine and the cluster differ so much that it matters.
+    pub fn clock_words(&mut self) -> Option<String> {
+        let ahead = self.link.as_ref().filter(|link| link.practice.is_none())?.connection.clock_skew();
+        if ahead.abs().num_seconds() < SKEW_SECONDS || std::mem::replace(&mut self.skew_told, true) {
+            return None;
+        }
+        let (by, which) = (duration(ahead.abs()), if ahead > chrono::Duration::zero() { "behind" } else { "ahead of" });
+        Some(format!("this machine's clock is {by} {which} the cluster's; times and ages here are the cluster's"))
     }
 
     /// The connection, once there is one.
@@ -187,9 +212,9 @@ impl Session {
         let (tx, rx) = mpsc::channel(DELTAS);
         let (told, usage) = mpsc::unbounded_channel();
         self.log = None;
+        self.skew_told = false;
         self.live = Some(LiveSource::start(&link.connection, &LiveOptions { usage: Some(told), ..LiveOptions::default() }, &tx));
         self.usage = Some(Task(tokio::spawn(forward_usage(usage, self.reports.clone()))));
-        self.pulse = Some(Task(tokio::spawn(pulse(link.connection.clone(), self.reports.clone()))));
         self.deltas = Some(rx);
         let source = if link.practice.is_some() { "practice" } else { "live" };
         let info = ConnectedInfo {
@@ -291,27 +316,6 @@ async fn start_practice(options: practice::Options) -> Result<Practice, Error> {
         Ok(Ok(practice)) => Ok(practice),
         Ok(Err(error)) => Err(cannot(format!("{error:#}"))),
         Err(error) => Err(cannot(error.to_string())),
-    }
-}
-
-/// A watch on which nothing happens says nothing: only a question tells a quiet server from a stopped one.
-async fn pulse(connection: Connection, reports: mpsc::Sender<Report>) {
-    let mut silent = false;
-    loop {
-        tokio::time::sleep(PULSE).await;
-        let answer = match tokio::time::timeout(PULSE_LIMIT, connection.identify()).await {
-            Ok(Ok(_)) => Ok(()),
-            // Whoever refuses, answers.
-            Ok(Err(Error::Status { .. })) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the server is silent".to_owned()),
-        };
-        if silent || answer.is_err() {
-            silent = answer.is_err();
-            if reports.send(Msg::Pulse(answer).into()).await.is_err() {
-                return;
-            }
-        }
     }
 }
 

@@ -116,30 +116,96 @@ impl Throttling {
     }
 }
 
-/// Recent usage of a container.
+/// Recent usage of a container, packed: there are as many as containers. The newest samples are kept as they are; older ones
+/// thin out, the larger of two neighbours staying, so that a peak is remembered for as long as the container is watched.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {
-    /// Samples, oldest first: when, CPU in cores, memory working set in bytes.
-    pub samples: VecDeque<(Time, f64, f64)>,
+    samples: VecDeque<Packed>,
 }
 
+/// Seconds since 1970, CPU in cores, memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Packed(u32, f32, f32);
+
 impl Usage {
-    /// How many samples are kept: an hour at one in fifteen seconds.
-    pub const KEEP: usize = 240;
+    /// How many samples are kept.
+    pub const KEEP: usize = 64;
+    /// So many newest samples are never thinned out: eight minutes at one in fifteen seconds.
+    pub const WHOLE: usize = 32;
 
     /// Adds a sample; one with the time of the last is ignored.
     pub fn push(&mut self, at: Time, cpu: f64, memory: f64) {
-        if self.samples.back().is_some_and(|(last, ..)| *last >= at) {
+        let at = u32::try_from(at.timestamp()).unwrap_or_default();
+        if self.samples.back().is_some_and(|last| last.0 >= at) {
             return;
         }
         if self.samples.len() == Self::KEEP {
-            self.samples.pop_front();
+            self.thin_out();
         }
-        self.samples.push_back((at, cpu, memory));
+        if self.samples.len() == self.samples.capacity() {
+            // Grows by a few: doubling would leave half of it unused in thousands of containers.
+            self.samples.reserve_exact(Self::KEEP / 8);
+        }
+        self.samples.push_back(Packed(at, cpu as f32, memory as f32));
+    }
+
+    /// Of two neighbours among the older samples, the one with more memory stays.
+    fn thin_out(&mut self) {
+        let old: Vec<Packed> = self.samples.drain(..Self::KEEP - Self::WHOLE).collect();
+        for pair in old.chunks(2).rev() {
+            if let Some(larger) = pair.iter().max_by(|a, b| a.2.total_cmp(&b.2)) {
+                self.samples.push_front(*larger);
+            }
+        }
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// True without any sample.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The oldest sample.
+    pub fn first(&self) -> Option<(Time, f64, f64)> {
+        self.samples.front().map(|sample| sample.unpack())
+    }
+
+    /// Samples, newest first: when, CPU in cores, memory working set in bytes.
+    pub fn newest_first(&self) -> impl Iterator<Item = (Time, f64, f64)> + Clone {
+        self.samples.iter().rev().map(|sample| sample.unpack())
     }
 
     /// The newest sample.
     pub fn last(&self) -> Option<(Time, f64, f64)> {
-        self.samples.back().copied()
+        self.newest_first().next()
+    }
+}
+
+impl Packed {
+    fn unpack(self) -> (Time, f64, f64) {
+        (Time::from_timestamp(self.0.into(), 0).unwrap_or_default(), f64::from(self.1), f64::from(self.2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_remembers_the_newest_samples_and_every_peak() {
+        let at = |minute: i64| Time::from_timestamp(minute * 60, 0).unwrap();
+        let mut usage = Usage::default();
+        for minute in 0..1_000 {
+            usage.push(at(minute), 0.5, if minute == 7 { 900.0 } else { 100.0 });
+        }
+        assert!(usage.len() <= Usage::KEEP);
+        assert!(usage.newest_first().any(|(_, _, memory)| memory == 900.0), "the peak is still known");
+        let newest: Vec<Time> = usage.newest_first().take(Usage::WHOLE).map(|(time, ..)| time).collect();
+        let last: Vec<Time> = (0..1_000).rev().take(Usage::WHOLE).map(at).collect();
+        assert_eq!(newest, last);
     }
 }

@@ -54,6 +54,7 @@ impl LiveSource {
         let mut tasks = JoinSet::new();
         let (requests, wanted) = mpsc::unbounded_channel();
         crate::cluster::watch::spawn(connection, options.kinds, tx, &mut tasks);
+        tasks.spawn(connection.clone().listen_to_the_heart());
         tasks.spawn(identify(connection.clone(), tx.clone()));
         tasks.spawn(fetch_evidence(connection.clone(), wanted, tx.clone()));
         if let Some(told) = &options.usage {

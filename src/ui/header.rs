@@ -119,12 +119,15 @@ fn trouble(state: &State) -> Vec<(Role, String)> {
             _ => {}
         }
     }
-    if let Some((since, why)) = &state.silence {
-        failing = Some((why, *since));
-    }
     let mut parts = Vec::new();
     if let Some((error, since)) = failing {
-        parts.push((Role::Warning, format!("no answer for {}: {error}", age(since, state.now))));
+        // The most of a sentence that fits: who does not answer is said to the left.
+        let error = match error.split_once(": ") {
+            Some((cannot_reach, why)) if cannot_reach.starts_with("cannot reach ") => why,
+            _ => error,
+        };
+        let why = if error.starts_with("no answer from ") { String::new() } else { format!(": {error}") };
+        parts.push((Role::Warning, format!("no answer for {}{why}", age(since, state.now))));
     }
     denied.dedup();
     if !denied.is_empty() {
@@ -139,7 +142,7 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     if let ConnectionState::Connected(info) = &state.connection {
         let feed = state.snapshot.coverage.oldest_feed();
-        let stale = state.is_stale() || feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),

@@ -80,7 +80,7 @@ fn resources(paint: &Paint<'_>, key: &UsageKey) -> Resources {
 type Measure = (&'static str, fn(f64) -> String, fn(&(crate::text::Time, f64, f64)) -> f64);
 
 fn measure(paint: &Paint<'_>, usage: &Usage, resources: &Resources, (name, words, pick): Measure) -> Vec<Span<'static>> {
-    let values: Vec<f64> = usage.samples.iter().rev().take(SPARK).map(pick).collect();
+    let values: Vec<f64> = usage.newest_first().take(SPARK).map(|sample| pick(&sample)).collect();
     let now = values.first().copied().unwrap_or_default();
     let limit = resources.limit(name);
     let top = values.iter().copied().fold(limit.unwrap_or(0.0), f64::max);

@@ -78,7 +78,8 @@ fn all_listed(snapshot: &Snapshot) -> bool {
 /// A raw request of the test itself, past k3am's own code.
 pub async fn raw(kubeconfig: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let config: kube::config::Kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    config.default_retry = false;
     let client = kube::Client::try_from(config).unwrap();
     let bytes = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
     let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
@@ -94,11 +95,11 @@ pub async fn raw(kubeconfig: &str, method: &str, path: &str, body: Option<Value>
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-fn config_map(name: &str) -> Value {
+pub fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"password": "hunter2-in-a-configmap"}})
 }
 
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn list_and_watch_converge_over_pages() {

@@ -25,6 +25,7 @@ mod engine;
 mod fake_api;
 mod flows;
 mod live;
+mod live_faults;
 mod practice_api;
 mod practice_kubectl;
 mod practice_sim;

@@ -421,7 +421,7 @@ async fn faults_answer_instead_of_the_server_and_objects_survive_a_restart() {
     let (code, body) = get(&client_before, MAPS).await;
     assert!(code == 200 && body.is_string(), "not JSON: {body}");
     cluster.faults().clear();
-    cluster.faults().delay(Duration::from_millis(150));
+    cluster.faults().delay(Duration::from_millis(150), None);
     let start = Instant::now();
     assert_eq!(get(&client_before, MAPS).await.0, 200);
     assert!(start.elapsed() >= Duration::from_millis(150));

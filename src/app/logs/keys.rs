@@ -134,7 +134,7 @@ fn all_containers(state: &mut State) -> Vec<Effect> {
 /// Takes another filter; what it may ask of the pod's labels is looked up once.
 pub fn set_filter(state: &mut State, text: &str) {
     let pod = state.logs.spec.as_ref().and_then(|spec| state.snapshot.pods.named(&spec.namespace, &spec.pod));
-    state.logs.labels = pod.map(|pod| pod.meta.labels.clone().into_iter().collect()).unwrap_or_default();
+    state.logs.labels = pod.map(|pod| pod.meta.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default();
     state.logs.filter = Filter::parse(text);
     (state.logs.searching, state.logs.found, state.logs.scrolled) = (false, None, 0);
 }

@@ -76,6 +76,11 @@ impl Splitter {
         Ok(())
     }
 
+    /// The list's metadata as soon as it has passed: servers write it before the items.
+    pub(crate) fn meta(&self) -> Option<&ListMeta> {
+        self.meta.as_ref()
+    }
+
     /// The list's metadata, once the body is complete.
     pub(crate) fn finish(self) -> Result<ListMeta, NotAList> {
         if self.at != At::End {
@@ -181,38 +186,51 @@ impl Splitter {
         Ok(from + length)
     }
 
-    /// How many bytes of `rest` still belong to the value, if its end is in sight.
+    /// How many bytes of `rest` still belong to the value, if its end is in sight. Strings, three quarters of an object, are
+    /// skipped by vector instructions.
     fn end_of_value(&mut self, rest: &[u8]) -> Option<usize> {
         let mut i = 0;
-        while let Some(&byte) = rest.get(i) {
+        loop {
             if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                } else if byte == b'\\' {
-                    self.escaped = true;
-                } else if byte == b'"' {
-                    self.in_string = false;
+                i = self.end_of_string(rest, i)?;
+                if self.depth == 0 {
+                    return Some(i);
+                }
+            }
+            match *rest.get(i)? {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' | b',' if self.depth == 0 => return Some(i),
+                b'}' | b']' => {
+                    self.depth -= 1;
                     if self.depth == 0 {
                         return Some(i + 1);
                     }
                 }
-            } else {
-                match byte {
-                    b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' | b',' if self.depth == 0 => return Some(i),
-                    b'}' | b']' => {
-                        self.depth -= 1;
-                        if self.depth == 0 {
-                            return Some(i + 1);
-                        }
-                    }
-                    _ => {}
-                }
+                _ => {}
             }
             i += 1;
         }
-        None
+    }
+
+    /// The place after the closing quote of the string that `i` lies in.
+    fn end_of_string(&mut self, rest: &[u8], mut i: usize) -> Option<usize> {
+        if self.escaped && i < rest.len() {
+            self.escaped = false;
+            i += 1;
+        }
+        loop {
+            i += memchr::memchr2(b'"', b'\\', rest.get(i..)?)?;
+            if rest.get(i) == Some(&b'"') {
+                self.in_string = false;
+                return Some(i + 1);
+            }
+            i += 2;
+            if i > rest.len() {
+                self.escaped = true;
+                return None;
+            }
+        }
     }
 }
 

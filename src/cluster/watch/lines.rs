@@ -1,9 +1,13 @@
 //! Cuts the body of a watch into lines, and decodes them.
 
+use std::borrow::Cow;
+use std::sync::Mutex;
+
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::cluster::error::Status;
+use crate::kinds::{Kind, Meta, Pool};
 
 /// The longest line we hold: an object is at most 1.5 MiB in etcd, some grow when written as JSON.
 const LONGEST_LINE: usize = 16 << 20;
@@ -22,7 +26,7 @@ impl Lines {
     /// Takes the next chunk and hands each complete, non-empty line to `line`.
     pub(crate) fn feed(&mut self, chunk: &[u8], line: &mut impl FnMut(&[u8])) -> Result<(), TooLong> {
         let mut rest = chunk;
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             let (head, tail) = rest.split_at(end);
             rest = tail.get(1..).unwrap_or_default();
             if self.held.is_empty() {
@@ -58,34 +62,43 @@ pub(crate) enum WatchEvent<R> {
     /// `ADDED` or `MODIFIED`.
     Upsert(R),
     /// `DELETED`, with the last state.
-    Delete(R),
+    Delete(Meta),
     /// `BOOKMARK`: only the version counts.
-    Bookmark(R),
+    Bookmark(Meta),
     /// `ERROR`: the watch is over.
     Error(Status),
 }
 
 #[derive(Deserialize)]
-struct Line<T> {
-    #[serde(rename = "type")]
-    kind: String,
-    object: T,
+struct Line<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    metadata: Meta,
 }
 
 /// Decodes one line. A line that is JSON but not of this kind is `Ok(None)`: one bad object must not end the watch.
-pub(crate) fn decode<R: DeserializeOwned>(line: &[u8]) -> Result<Option<WatchEvent<R>>, serde_json::Error> {
-    match serde_json::from_slice::<Line<R>>(line) {
-        Ok(Line { kind, object }) => match &*kind {
-            "ADDED" | "MODIFIED" => return Ok(Some(WatchEvent::Upsert(object))),
-            "DELETED" => return Ok(Some(WatchEvent::Delete(object))),
-            "BOOKMARK" => return Ok(Some(WatchEvent::Bookmark(object))),
-            _ => {}
-        },
-        Err(error) if error.is_data() => {}
+pub(crate) fn decode<R: Kind>(line: &[u8], pool: &Mutex<Pool>) -> Result<Option<WatchEvent<R>>, serde_json::Error> {
+    let Line { kind, object } = match serde_json::from_slice(line) {
+        Ok(line) => line,
+        Err(error) if error.is_data() => return Ok(None),
         Err(error) => return Err(error),
-    }
-    let status: Option<Line<Status>> = serde_json::from_slice(line).ok();
-    Ok(status.filter(|line| line.kind == "ERROR").map(|line| WatchEvent::Error(line.object)))
+    };
+    let json = object.get();
+    let head = || serde_json::from_str::<Head>(json).map(|head| head.metadata);
+    let decoded = match &*kind {
+        "ADDED" | "MODIFIED" => R::read(json.as_bytes(), pool).map(WatchEvent::Upsert),
+        "DELETED" => head().map(WatchEvent::Delete),
+        "BOOKMARK" => head().map(WatchEvent::Bookmark),
+        "ERROR" => serde_json::from_str(json).map(WatchEvent::Error),
+        _ => return Ok(None),
+    };
+    Ok(decoded.ok())
 }
 
 #[cfg(test)]
@@ -108,9 +121,10 @@ mod tests {
     #[test]
     fn errors_are_statuses_and_bad_objects_do_not_end_the_watch() {
         let gone = br#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}"#;
-        assert!(matches!(decode::<Pod>(gone), Ok(Some(WatchEvent::Error(status))) if status.code == 410));
+        let pool = Mutex::default();
+        assert!(matches!(decode::<Pod>(gone, &pool), Ok(Some(WatchEvent::Error(status))) if status.code == 410));
         let bad = br#"{"type":"ADDED","object":{"metadata":{"name":7}}}"#;
-        assert!(matches!(decode::<Pod>(bad), Ok(None)));
-        assert!(decode::<Pod>(b"<html>").is_err());
+        assert!(matches!(decode::<Pod>(bad, &pool), Ok(None)));
+        assert!(decode::<Pod>(b"<html>", &pool).is_err());
     }
 }

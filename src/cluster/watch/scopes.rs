@@ -4,7 +4,7 @@
 //! them, to the context's own; what stays invisible is said ([`Delta::Denied`]), never fatal, and asked for again from time
 //! to time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::{Deltas, End, Feed, jitter};
 use crate::cluster::{Connection, Error};
 use crate::for_each_kind;
-use crate::kinds::{Kind, KindId, Row};
+use crate::kinds::{Kind, KindId, Pool, Row};
 use crate::snapshot::{Delta, Scope};
 use crate::text::Text;
 
@@ -28,10 +28,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(120);
 const MOST_NAMESPACES: usize = 30;
 
 /// What all feeds of one source share.
-struct Shared {
-    connection: Connection,
-    tx: Deltas,
-    lists: Semaphore,
+pub(super) struct Shared {
+    pub(super) connection: Connection,
+    pub(super) tx: Deltas,
+    pub(super) lists: Semaphore,
+    /// One for all kinds: a workload, its revisions and its pods repeat each other's names and templates.
+    pub(super) pool: Arc<Mutex<Pool>>,
     visible: OnceCell<Vec<Text>>,
 }
 
@@ -50,6 +52,7 @@ pub(crate) fn spawn(connection: &Connection, kinds: &[KindId], tx: &Deltas, task
         connection: connection.clone(),
         tx: tx.clone(),
         lists: Semaphore::new(LISTS),
+        pool: Arc::default(),
         visible: OnceCell::new(),
     });
     for kind in kinds {
@@ -101,7 +104,7 @@ async fn feed<R: Kind>(shared: &Shared, scope: Scope) -> End
 where
     Row: From<Arc<R>>,
 {
-    Feed::<R>::new(&shared.connection, scope, &shared.tx, &shared.lists).run().await
+    Feed::<R>::new(shared, scope).run().await
 }
 
 /// Says that the server refuses. `Err`: nobody listens.

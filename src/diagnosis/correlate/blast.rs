@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::incident::BlastRadius;
 use crate::kinds::network::{EndpointSlice, Ingress, IngressRule, Service};
 use crate::kinds::pods::Pod;
@@ -133,6 +134,26 @@ fn hosts_of(snapshot: &Snapshot, namespace: &str, service: &Text) -> Vec<String>
     rules.filter(leads_here).filter_map(|rule| rule.host.as_ref()).map(ToString::to_string).collect()
 }
 
+/// What a node that is down takes with it: its pods, and the workloads that have no ready pod left.
+pub(super) fn hurt(snapshot: &Snapshot, cause: CauseId, workloads: &BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
+    let mut hurt = BTreeSet::new();
+    if cause.0 != "node-not-ready" {
+        return hurt;
+    }
+    let is_down = |name: &str| snapshot.nodes.named("", name).is_some_and(|node| !node.is_ready());
+    for node in workloads.iter().filter(|w| &*w.kind == "Node" && is_down(&w.name)) {
+        for pod in snapshot.pods_on(&node.name).filter(|pod| !pod.is_finished() && !pod.is_ready()) {
+            hurt.insert(ObjectRef::new("Pod", &pod.meta.namespace, &pod.meta.name));
+            let workload = snapshot.workload_of(pod);
+            let serves = || snapshot.pods_of(&workload).iter().any(|p| p.is_ready());
+            if !hurt.contains(&workload) && !serves() {
+                hurt.insert(workload);
+            }
+        }
+    }
+    hurt
+}
+
 /// Counts pods and finds the Services and hosts that an incident takes down.
 pub(super) fn measure(snapshot: &Snapshot, down: &Down, workloads: &[ObjectRef], objects: &[ObjectRef]) -> BlastRadius {
     let mut blast = BlastRadius { pods: objects.iter().filter(|o| &*o.kind == "Pod").count(), ..BlastRadius::default() };
@@ -142,9 +163,11 @@ pub(super) fn measure(snapshot: &Snapshot, down: &Down, workloads: &[ObjectRef],
         blast.pods_total += living().count();
         blast.pods_ready += living().filter(|pod| pod.is_ready()).count();
     }
-    let namespaces: BTreeSet<&Text> = workloads.iter().map(|w| &w.namespace).collect();
+    // A node has no Services of its own: the workloads it takes down do.
+    let concerned = || workloads.iter().chain(objects.iter().filter(|o| !matches!(&*o.kind, "Pod" | "Service")));
+    let namespaces: BTreeSet<&Text> = concerned().map(|w| &w.namespace).collect();
     for service in namespaces.into_iter().filter_map(|namespace| down.get(namespace)).flatten() {
-        if workloads.iter().any(|workload| service.related.contains(workload)) {
+        if concerned().any(|workload| service.related.contains(workload)) {
             blast.hosts.extend(service.hosts.iter().cloned());
             blast.services_without_endpoints.push(service.service.clone());
         }

@@ -137,6 +137,16 @@ pub(super) fn is_on_node_of(snapshot: &Snapshot, group: &Group<'_>, finding: &Fi
     group.id.cause.0 == "node-not-ready" && group.workloads().any(|w| node.as_deref() == Some(&w.name))
 }
 
+/// True when everything that is not ready behind the workload is on the node that `group` says is down.
+pub(super) fn is_hurt_by_node_of(snapshot: &Snapshot, group: &Group<'_>, related: &BTreeSet<ObjectRef>) -> bool {
+    if group.id.cause.0 != "node-not-ready" && group.id.cause.0 != "node-network-not-ready" {
+        return false;
+    }
+    let nodes: Vec<&crate::text::Text> = group.workloads().filter(|w| &*w.kind == "Node").map(|w| &w.name).collect();
+    let mut unready = related.iter().flat_map(|w| snapshot.pods_of(w)).filter(|p| !p.is_finished() && !p.is_ready()).peekable();
+    unready.peek().is_some() && unready.all(|pod| pod.node_name.as_ref().is_some_and(|node| nodes.contains(&node)))
+}
+
 fn node_of(snapshot: &Snapshot, subject: &ObjectRef) -> Option<crate::text::Text> {
     if &*subject.kind != "Pod" {
         return None;

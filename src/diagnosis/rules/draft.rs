@@ -25,7 +25,7 @@ impl Draft {
         Self(Finding {
             cause: CauseId(cause),
             subject: ObjectRef::new(kind, &meta.namespace, &meta.name),
-            root: Root::Workload(workload.clone()),
+            root: Root::Workload(family_of(facts, &workload)),
             workload,
             container: None,
             confidence: Confidence::Certain,
@@ -133,6 +133,16 @@ impl Draft {
     pub fn done(self) -> Finding {
         self.0
     }
+}
+
+/// The runs of one CronJob are one matter: their findings share it as root.
+fn family_of(facts: &Facts<'_>, workload: &ObjectRef) -> ObjectRef {
+    if &*workload.kind != "Job" {
+        return workload.clone();
+    }
+    let job = facts.snapshot.jobs.named(&workload.namespace, &workload.name);
+    let owner = job.and_then(|job| job.meta.controller()).filter(|owner| &*owner.kind == "CronJob");
+    owner.map_or_else(|| workload.clone(), |owner| ObjectRef::new("CronJob", &workload.namespace, &owner.name))
 }
 
 /// A pod's reference.

@@ -18,8 +18,8 @@ pub enum End<'a> {
     StartFailed,
     /// `OOMKilled`.
     OutOfMemory,
-    /// The kubelet killed it for a probe; the `Killing` event.
-    Probe(&'a Event, ProbeKind),
+    /// The kubelet killed it for a probe; the event that says so, unless events have expired and only the time it lived tells.
+    Probe(Option<&'a Event>, ProbeKind),
     /// postStart failed, so the kubelet killed it.
     Hook(&'a Event),
     /// Exit 0.
@@ -131,14 +131,14 @@ fn ending<'a>(
         (None, Some(last)) => (last, format!("{}.lastState.terminated", view.path())),
         (None, None) => return None,
     };
-    let end = how(view, run, events);
+    let end = how(pod, view, run, events);
     if !is_crashing(facts, pod, view, run, end, out) {
         return None;
     }
     Some(Ending { view, run, field, end, previous })
 }
 
-fn how<'a>(view: ContainerView<'a>, run: &Terminated, events: &[&'a Event]) -> End<'a> {
+fn how<'a>(pod: &Pod, view: ContainerView<'a>, run: &Terminated, events: &[&'a Event]) -> End<'a> {
     let reason = run.reason.as_deref().unwrap_or_default();
     if matches!(reason, "StartError" | "ContainerCannotRun") || (run.exit_code == 128 && run.message.is_some()) {
         return End::StartFailed;
@@ -154,9 +154,9 @@ fn how<'a>(view: ContainerView<'a>, run: &Terminated, events: &[&'a Event]) -> E
     });
     if let Some(event) = killing {
         return if LIVENESS.is_match(event.text()) {
-            End::Probe(event, ProbeKind::Liveness)
+            End::Probe(Some(event), ProbeKind::Liveness)
         } else if STARTUP.is_match(event.text()) {
-            End::Probe(event, ProbeKind::Startup)
+            End::Probe(Some(event), ProbeKind::Startup)
         } else {
             End::Hook(event)
         };
@@ -165,14 +165,40 @@ fn how<'a>(view: ContainerView<'a>, run: &Terminated, events: &[&'a Event]) -> E
     let failing = events.iter().rev().find(|e| {
         &*e.reason == "Unhealthy"
             && e.container().is_none_or(|c| c == &*view.status.name)
-            && e.text().starts_with("Liveness probe")
+            && (e.text().starts_with("Liveness probe") || e.text().starts_with("Startup probe"))
             && e.times() >= 2
             && happened_in(e, run)
     });
-    if let Some(event) = failing.filter(|_| matches!(run.exit_code, 0 | 137 | 143)) {
-        return End::Probe(event, ProbeKind::Liveness);
+    if matches!(run.exit_code, 0 | 137 | 143) {
+        if let Some(event) = failing {
+            let kind = if event.text().starts_with("Startup") { ProbeKind::Startup } else { ProbeKind::Liveness };
+            return End::Probe(Some(event), kind);
+        }
+        if let Some(kind) = by_lifetime(pod, view, run, events) {
+            return End::Probe(None, kind);
+        }
     }
     if run.exit_code == 0 { End::Zero } else { End::Code(run.exit_code) }
+}
+
+/// Without any event about its probes (they expire after an hour): a container that is stopped again and again just when its
+/// probe has failed often enough is stopped by it.
+fn by_lifetime(pod: &Pod, view: ContainerView<'_>, run: &Terminated, events: &[&Event]) -> Option<ProbeKind> {
+    let heard = events.iter().any(|e| matches!(&*e.reason, "Unhealthy" | "Killing" | "BackOff" | "Started"));
+    if heard || view.status.restart_count < 3 {
+        return None;
+    }
+    let lived = (run.finished_at? - run.started_at?).num_seconds();
+    let container = pod.spec.container(&view.status.name)?;
+    let probes = [(ProbeKind::Startup, &container.startup_probe), (ProbeKind::Liveness, &container.liveness_probe)];
+    let (kind, probe) = probes.into_iter().find_map(|(kind, probe)| Some((kind, probe.as_ref()?)))?;
+    let (delay, period) = (probe.initial_delay_seconds.unwrap_or(0), probe.period_seconds.unwrap_or(10));
+    let failures = probe.failure_threshold.unwrap_or(3);
+    // A process that obeys SIGTERM is gone at once; one that does not is killed after its grace period.
+    let grace = if run.exit_code == 137 { pod.spec.termination_grace_period_seconds.unwrap_or(30) } else { 0 };
+    let least = delay + period * (failures - 1) + grace;
+    let most = delay + period * (failures + 1) + probe.timeout_seconds.unwrap_or(1) + grace + 3;
+    (least..=most).contains(&lived).then_some(kind)
 }
 
 /// True when the event's time falls in the run (or its times are unknown): an older kill says nothing about this end.

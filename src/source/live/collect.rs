@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -48,14 +47,14 @@ pub async fn collect(connection: &Connection, limit: Duration) -> Collected {
     look.list_everything(&mut rx, deadline).await;
     let mut engine = Engine::default();
     for _ in 0..ROUNDS {
-        engine.update(&look.snapshot, &std::mem::take(&mut look.changed), Utc::now());
+        engine.update(&look.snapshot, &std::mem::take(&mut look.changed), connection.now());
         let requests = engine.take_requests();
         if requests.is_empty() || Instant::now() >= deadline {
             break;
         }
         look.fetch(requests, &source, &mut rx, deadline).await;
     }
-    engine.update(&look.snapshot, &std::mem::take(&mut look.changed), Utc::now());
+    engine.update(&look.snapshot, &std::mem::take(&mut look.changed), connection.now());
     Collected { snapshot: look.snapshot, engine }
 }
 

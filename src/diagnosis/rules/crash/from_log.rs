@@ -74,6 +74,7 @@ Fixes
 
 static FIELD: Pattern = Pattern::new(r"(?i)^\s+field required");
 static FIELD_NAME: Pattern = Pattern::new(r"^[A-Za-z_][\w.]*$");
+static UNHANDLED: Pattern = Pattern::new(r"^Unhandled [Ee]xception");
 static ERROR_LINE: Pattern = Pattern::new(r"(?i)error|exception|fatal|panic|fail|cannot|could not|unable|denied|refused");
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
@@ -129,7 +130,9 @@ fn by_code(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, out: &m
     }
     if let Some(log) = &log {
         let lines: Vec<&str> = log.lines.iter().map(|l| &*l.text).collect();
-        let found = Signatures::shipped().find(&lines);
+        // A Go panic prints the signal of a nil pointer: the program's own mistake, not one of native code.
+        let panics = lines.iter().any(|line| line.starts_with("panic: "));
+        let found = Signatures::shipped().find(&lines).filter(|m| !(panics && m.signature.id == "native"));
         if let Some(found) = found.filter(|m| !killed && m.signature.strength > Strength::Weak) {
             return Some(signed(facts, pod, ending, log, &found));
         }
@@ -144,7 +147,38 @@ fn by_code(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, out: &m
         let quotable = Quotable { lines: lines.iter().collect(), pod: draft::pod_ref(pod), previous: ending.previous };
         return Some(signed(facts, pod, ending, &quotable, &found));
     }
+    if !killed && let Some(finding) = without_words(facts, pod, ending) {
+        return Some(finding);
+    }
     Some(unsigned(facts, pod, ending, code, None))
+}
+
+/// No log and no message: a database address in the environment that names a Service which does not exist is the best guess.
+fn without_words(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Option<Finding> {
+    let container = pod.spec.container(ending.name())?;
+    let endpoint = context::database_of(container)?;
+    let mut labels = endpoint.host.split('.');
+    let (name, namespace) = (labels.next()?, labels.next().unwrap_or(&pod.meta.namespace));
+    let within = matches!(labels.next(), None | Some("svc")) && endpoint.host.parse::<std::net::IpAddr>().is_err();
+    // Two labels may as well be a domain of the outside world.
+    let within = within && (!endpoint.host.contains('.') || facts.snapshot.namespaces.named("", namespace).is_some());
+    let all_known = facts.snapshot.coverage.is_complete(KindId::Service, namespace);
+    if !within || !all_known || name == "localhost" || facts.snapshot.services.named(namespace, name).is_some() {
+        return None;
+    }
+    let variable = endpoint.variable.clone().unwrap_or_default();
+    let field = format!("{}.env[{variable}]", pod.spec.container_path(ending.name()));
+    Some(
+        base(facts, "database-host-unknown", pod, ending)
+            .says(format!("its log is not at hand, and {variable} names the host {}, which no Service has", endpoint.host))
+            .sure(Confidence::Possible)
+            .fact("host", &endpoint.host)
+            .fact("variable", &variable)
+            .rooted_outside("database", &endpoint.at())
+            .because(ended(pod, ending))
+            .because(draft::pod_spec(pod, field, format!("host {}", endpoint.host)))
+            .done(),
+    )
 }
 
 /// The termination message, when the application or the kubelet's fallback wrote one.
@@ -299,6 +333,10 @@ fn unsigned(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, log: O
         126 => ("command-not-executable", "its command is not executable (exit code 126)".to_owned()),
         127 => ("command-not-found", "its command was not found (exit code 127)".to_owned()),
         132 => ("native-crash", "SIGILL (exit code 132): built for another CPU".to_owned()),
+        // The .NET runtime aborts after an exception nobody caught: the program's own mistake.
+        134 if log.is_some_and(|l| l.lines.iter().any(|line| UNHANDLED.is_match(&line.text))) => {
+            ("app-crash", "an exception that nobody caught (exit code 134)".to_owned())
+        }
         134 => ("native-crash", "SIGABRT (exit code 134)".to_owned()),
         135 => ("native-crash", "SIGBUS (exit code 135), often a full /dev/shm".to_owned()),
         136 => ("native-crash", "SIGFPE (exit code 136)".to_owned()),

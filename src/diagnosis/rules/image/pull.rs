@@ -227,6 +227,7 @@ fn sentence(cause: &str, image: &str, parts: &ImageReference<'_>, text: &str) ->
         "image-not-on-node" => format!("{image} is not on the node and the pull policy is Never"),
         "image-platform-mismatch" => format!("{image} has no build for the node's platform"),
         "node-pressure" => format!("the node's disk is full: {image} cannot be unpacked"),
+        _ if text.is_empty() => format!("{image} cannot be pulled, and the kubelet's reason is gone"),
         _ => format!("{image} cannot be pulled: {}", crate::text::ellipsis(text, 120)),
     }
 }

@@ -17,7 +17,8 @@ pub static JOB: Rule = Rule {
     causes: &[CauseId("job-failed"), CauseId("job-deadline-exceeded")],
     doc: "\
 What it detects
-  A Job that has given up: its back-off limit is reached, its deadline has passed, or its failure policy said so.
+  A Job that has given up: its back-off limit is reached, its deadline has passed, or its failure policy said so. A Job whose work
+  is done while a sidecar in a plain container keeps its pod alive.
 Reads
   status.conditions[Failed] (and FailureTarget before it) with reason and message; status.failed; the pods' exit codes.
 Source
@@ -39,6 +40,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let failed =
         ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
     let Some(failed) = failed.filter(|_| job.meta.deletion_timestamp.is_none()) else {
+        held_open(facts, job, out);
         return;
     };
     if superseded(facts, job) {
@@ -73,6 +75,41 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     });
     out.findings.push(draft.because_all(ended).done());
 }
+
+/// The work is done and a sidecar that does not know it keeps the pod, and so the Job, alive.
+fn held_open(facts: &Facts<'_>, job: &crate::kinds::jobs::Job, out: &mut Output) {
+    if job.status.completion_time.is_some() || job.meta.deletion_timestamp.is_some() {
+        return;
+    }
+    for pod in facts.snapshot.pods.controlled_by(&job.meta.uid).filter(|p| &*p.status.phase == "Running") {
+        let main = || pod.containers().filter(|v| v.role == ContainerRole::Main);
+        let ended = main().filter_map(|v| v.status.state.terminated.as_deref().map(|run| (v, run)));
+        let Some((done, run)) = ended.filter(|(_, run)| run.exit_code == 0).max_by_key(|(_, run)| run.finished_at) else {
+            continue;
+        };
+        let Some(running) = main().find(|v| v.status.state.running.is_some()) else { continue };
+        let due = run.finished_at.map_or(facts.now, |t| t + HELD_OPEN);
+        if facts.now < due {
+            out.recheck_at(due);
+            continue;
+        }
+        let (name, sidecar) = (&done.status.name, &running.status.name);
+        let text = format!("{}, exit code 0", run.reason.as_deref().unwrap_or("Completed"));
+        out.findings.push(
+            Draft::new(facts, "job-failed", "Job", &job.meta)
+                .says(format!("container {name} is done, and container {sidecar} keeps the Job from completing"))
+                .severity(crate::diagnosis::cause::Severity::Warning)
+                .because(draft::pod_status(pod, format!("{}.state.terminated", done.path()), text, run.finished_at))
+                .because(draft::pod_status(pod, format!("{}.state.running", running.path()), format!("{sidecar} runs"), None))
+                .since(run.finished_at)
+                .done(),
+        );
+        return;
+    }
+}
+
+/// A sidecar that follows its container takes some seconds.
+const HELD_OPEN: TimeDelta = TimeDelta::minutes(5);
 
 /// A later Job of the same CronJob has succeeded, or the failure is older than a day: history.
 fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {

@@ -1,5 +1,7 @@
 //! `ip-exhausted`, `sandbox-network-failed`, `node-network-not-ready`: the pod has no sandbox because of its network.
 
+use chrono::TimeDelta;
+
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding, Root};
 use crate::diagnosis::incident::{Fix, Risk};
@@ -15,7 +17,12 @@ use crate::kinds::{KindId, ObjectRef, Row};
 /// The rule.
 pub static SANDBOX: Rule = Rule {
     name: "sandbox-network",
-    causes: &[CauseId("ip-exhausted"), CauseId("sandbox-network-failed"), CauseId("node-network-not-ready")],
+    causes: &[
+        CauseId("ip-exhausted"),
+        CauseId("sandbox-network-failed"),
+        CauseId("node-network-not-ready"),
+        CauseId("container-create-failed"),
+    ],
     doc: "\
 What it detects
   A scheduled pod whose sandbox cannot be created because the network plugin has no address left, is not ready, or fails.
@@ -81,8 +88,51 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         return;
     }
     let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
-    let Some(event) = newest_failure(&events, pod) else { return };
+    let Some(event) = newest_failure(&events, pod) else {
+        silent(facts, pod, &events, out);
+        return;
+    };
     out.findings.push(find(facts, pod, event));
+}
+
+/// After this long without a word something is wrong: the events that told have expired.
+const SILENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// A pod that has no sandbox for long, and nobody says why any more.
+fn silent(facts: &Facts<'_>, pod: &Pod, events: &[&Event], out: &mut Output) {
+    let no_sandbox = match pod.condition("PodReadyToStartContainers") {
+        Some(condition) => !condition.is_true(),
+        None => pod.status.pod_ip.is_none(),
+    };
+    if !no_sandbox || events.iter().any(|e| e.is_warning()) || pods::on_dead_node(facts, pod) {
+        return;
+    }
+    let scheduled = pod.condition("PodScheduled").and_then(|c| c.last_transition_time).or(pod.meta.creation_timestamp);
+    let due = scheduled.map_or(facts.now, |s| s + SILENCE);
+    if facts.now < due {
+        out.recheck_at(due);
+        return;
+    }
+    let claims = pod.spec.volumes.iter().any(|v| v.persistent_volume_claim.is_some());
+    let cause = if claims { "container-create-failed" } else { "sandbox-network-failed" };
+    let what = if claims { "its volumes or its network are not set up" } else { "its network is not set up" };
+    let node = pod.node_name.as_deref().unwrap_or_default();
+    let phase = draft::pod_status(pod, "status.phase", &*pod.status.phase, scheduled);
+    let waiting = pod.condition("PodReadyToStartContainers").map(|c| draft::condition(draft::pod_ref(pod), c));
+    out.findings.push(
+        Draft::pod(facts, cause, pod)
+            .says(format!(
+                "it has waited on node {node} for its sandbox for {}: {what}, and the events that say why have expired",
+                crate::text::age(scheduled.unwrap_or(facts.now), facts.now)
+            ))
+            .fact("node", node)
+            .sure(Confidence::Possible)
+            .because_all(waiting)
+            .because(phase)
+            .not("its image: images are pulled after the sandbox is there")
+            .since(scheduled)
+            .done(),
+    );
 }
 
 /// The newest failing sandbox, unless a later step was reached since.

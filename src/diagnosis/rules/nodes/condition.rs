@@ -19,7 +19,8 @@ What it detects
   A node that is not ready (kubelet silent, container runtime down), has no working pod network, or runs short of memory, disk or
   process ids.
 Reads
-  status.conditions Ready, MemoryPressure, DiskPressure, PIDPressure, NetworkUnavailable; events Rebooted, SystemOOM,
+  status.conditions Ready, MemoryPressure, DiskPressure, PIDPressure, NetworkUnavailable, and those of the node problem detector
+  (KernelDeadlock, ReadonlyFilesystem, FrequentKubeletRestart, ...); events Rebooted, SystemOOM,
   FreeDiskSpaceFailed of the node; pods by spec.nodeName.
 Source
   pkg/kubelet/nodestatus/setters.go; pkg/controller/nodelifecycle.
@@ -33,6 +34,19 @@ Fixes
     check,
     fixes,
 };
+
+/// Conditions of the node problem detector that mean that the node itself is broken.
+const PROBLEMS: &[&str] = &[
+    "KernelDeadlock",
+    "ReadonlyFilesystem",
+    "CorruptDockerOverlay2",
+    "FrequentKubeletRestart",
+    "FrequentContainerdRestart",
+    "FrequentDockerRestart",
+    "FrequentUnregisterNetDevice",
+    "KubeletUnhealthy",
+    "ContainerRuntimeUnhealthy",
+];
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Row::Node(node) = row else { return };
@@ -57,6 +71,15 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                     .done(),
             );
         }
+    }
+    for condition in conditions.iter().filter(|c| c.is_true() && PROBLEMS.contains(&&*c.kind)) {
+        let what = crate::text::ellipsis(condition.message().trim_end_matches('.'), 160).replace('\n', " ");
+        out.findings.push(
+            base(facts, "node-not-ready", node, condition)
+                .says(format!("node {} has a problem of its own ({}): {what}", node.meta.name, condition.kind))
+                .severity(Severity::Warning)
+                .done(),
+        );
     }
     if let Some(network) = Condition::find(conditions, "NetworkUnavailable").filter(|c| c.is_true()) {
         out.findings.push(

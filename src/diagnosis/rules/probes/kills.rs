@@ -68,6 +68,13 @@ fn ended(pod: &Pod, ending: &Ending<'_>) -> crate::diagnosis::finding::Evidence 
     draft::pod_status(pod, ending.field.clone(), text, ending.run.finished_at)
 }
 
+fn lived(pod: &Pod, ending: &Ending<'_>) -> crate::diagnosis::finding::Evidence {
+    let run = ending.run;
+    let lived = run.started_at.zip(run.finished_at).map(|(a, b)| crate::text::duration(b - a)).unwrap_or_default();
+    let text = format!("it lived {lived}, as long as the probe's failures take; {} restarts", ending.view.status.restart_count);
+    draft::pod_status(pod, format!("{}.finishedAt", ending.field), text, run.finished_at)
+}
+
 fn hook(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event) -> Finding {
     Draft::pod(facts, "lifecycle-hook-failed", pod)
         .container(ending.name())
@@ -79,7 +86,7 @@ fn hook(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event) -> Fin
         .done()
 }
 
-fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind: ProbeKind) -> Finding {
+fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: Option<&Event>, kind: ProbeKind) -> Finding {
     let cause = if kind == ProbeKind::Startup { "startup-probe-kills" } else { "liveness-probe-kills" };
     let name = ending.name();
     let container = pod.spec.container(name);
@@ -101,7 +108,11 @@ fn probe(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, event: &Event, kind:
         .container(name)
         .fact("probe", if kind == ProbeKind::Startup { "startupProbe" } else { "livenessProbe" })
         .sure(if was_killed(facts, pod, name) { Confidence::Certain } else { Confidence::Likely })
-        .because(draft::event(event));
+        .because_all(event.map(draft::event));
+    if event.is_none() {
+        // Its events have expired: the time it lives is what tells.
+        draft = draft.because(lived(pod, ending));
+    }
     if let Some(unhealthy) = unhealthy {
         draft = draft.because(draft::event(unhealthy));
     }

@@ -111,7 +111,18 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         unseen(facts, pod, out);
         return;
     }
-    let mut draft = if condition.is_some_and(|c| c.reason() == "SchedulingGated") {
+    let since = condition.and_then(|c| c.last_transition_time).or(pod.meta.creation_timestamp);
+    let patience = if is_scaling_up(facts, &events) { SCALING } else { PATIENCE };
+    if let Some(due) = since.map(|s| s + patience).filter(|due| facts.now < *due) {
+        out.recheck_at(due);
+        return;
+    }
+    let scaler = events.iter().rev().find(|e| matches!(&*e.reason, "NotTriggerScaleUp" | "FailedScaleUp"));
+    let full = scaler.filter(|e| sandbox::says_exhausted(e.text()));
+    let mut draft = if full.is_some() {
+        let says = "no node can be added for it: no pod address is left";
+        Draft::pod(facts, "ip-exhausted", pod).says(says).rooted_outside("subnet", "cluster")
+    } else if condition.is_some_and(|c| c.reason() == "SchedulingGated") {
         Draft::pod(facts, "scheduling-failed", pod).says(format!("the pod is held back by a scheduling gate: {text}"))
     } else {
         explain(facts, pod, text)
@@ -122,11 +133,26 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     if let Some(event) = event {
         draft = draft.because(draft::event(event));
     }
-    if let Some(autoscaler) = events.iter().rev().find(|e| matches!(&*e.reason, "NotTriggerScaleUp" | "FailedScaleUp")) {
+    if let Some(autoscaler) = scaler {
         draft = draft.because(draft::event(autoscaler));
     }
-    let since = condition.and_then(|c| c.last_transition_time).or(pod.meta.creation_timestamp);
     out.findings.push(draft.since(since).done());
+}
+
+/// A pod waits for a moment after it was made.
+const PATIENCE: TimeDelta = TimeDelta::seconds(15);
+/// A new node takes minutes.
+const SCALING: TimeDelta = TimeDelta::minutes(10);
+
+/// True while the cluster autoscaler has said that it adds a node, and nothing else since.
+fn is_scaling_up(facts: &Facts<'_>, events: &[&crate::kinds::events::Event]) -> bool {
+    let scaler = events
+        .iter()
+        .rev()
+        .find(|e| matches!(&*e.reason, "TriggeredScaleUp" | "NotTriggerScaleUp" | "FailedScaleUp" | "Nominated"));
+    scaler.is_some_and(|e| {
+        matches!(&*e.reason, "TriggeredScaleUp" | "Nominated") && pods::is_recent(facts.now, e.last_seen(), SCALING)
+    })
 }
 
 /// No word from any scheduler: its name may be wrong, or it does not run.

@@ -104,7 +104,7 @@ fn killing(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 .says(format!("the liveness probe asks what the readiness probe asks ({})", failure::describe(probe))),
             (None, None) => continue,
         };
-        let finding = finding.because(probe_quote(pod, container, probe)).because(draft::event(event));
+        let finding = finding.because(probe_quote(pod, container, probe)).because_all(event.map(draft::event));
         out.findings.push(finding.since(ending.run.finished_at).done());
     }
 }

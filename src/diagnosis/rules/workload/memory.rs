@@ -95,13 +95,13 @@ fn near_limit(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         let Some(container) = pod.spec.container(name) else { continue };
         let Some(limit) = container.resources.limit("memory").filter(|limit| *limit > 0.0) else { continue };
         let Some((at, _, memory)) = usage.last() else { continue };
-        let lately = usage.samples.iter().rev().take(LATELY);
-        let held = lately.clone().all(|(_, _, memory)| *memory >= limit * 0.85);
+        let lately = usage.newest_first().take(LATELY);
+        let held = lately.clone().all(|(_, _, memory)| memory >= limit * 0.85);
         if memory < limit * 0.9 || !held || at + TimeDelta::minutes(10) < facts.now {
             continue;
         }
         let written = container.resources.limits.get("memory").map(|q| q.0.to_string()).unwrap_or_default();
-        let since = lately.last().map(|(at, ..)| *at);
+        let since = lately.last().map(|(at, ..)| at);
         out.findings.push(
             Draft::pod(facts, "memory-near-limit", pod)
                 .container(name)
@@ -152,9 +152,9 @@ fn oversized(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         let name = &*view.status.name;
         let Some(container) = pod.spec.container(name) else { continue };
         let Some(request) = container.resources.request("memory").filter(|request| *request >= 256.0 * MIB) else { continue };
-        let (Some((first, ..)), Some((last, ..))) = (usage.samples.front(), usage.samples.back()) else { continue };
-        let Some(peak) = usage.samples.iter().max_by(|a, b| a.2.total_cmp(&b.2)) else { continue };
-        if usage.samples.len() < MIN_SAMPLES || *last - *first < WATCHED || peak.2 > request * 0.2 {
+        let (Some((first, ..)), Some((last, ..))) = (usage.first(), usage.last()) else { continue };
+        let Some(peak) = usage.newest_first().max_by(|a, b| a.2.total_cmp(&b.2)) else { continue };
+        if usage.len() < MIN_SAMPLES || last - first < WATCHED || peak.2 > request * 0.2 {
             continue;
         }
         let written = container.resources.requests.get("memory").map(|q| q.0.to_string()).unwrap_or_default();
@@ -165,7 +165,7 @@ fn oversized(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 .says(format!(
                     "container {name} requests {written} of memory and used at most {} in {}",
                     bytes(peak.2),
-                    duration(*last - *first)
+                    duration(last - first)
                 ))
                 .fact("request", &format!("{:.0}Mi", (peak.2 * 2.0 / MIB).ceil().max(64.0)))
                 .because(measured(pod, name, peak.2, peak.0))

@@ -130,7 +130,7 @@ fn killed_early(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                     budget(probe)
                 ))
                 .because(draft::log_line(log.pod.clone(), &container.name, log.previous, last))
-                .because(draft::event(event))
+                .because_all(event.map(draft::event))
                 .since(ending.run.finished_at)
                 .done(),
         );

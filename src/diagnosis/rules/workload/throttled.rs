@@ -145,8 +145,8 @@ fn throttled(facts: &Facts<'_>, pod: &Pod, container: &Container, (held, periods
 
 /// Without counters: at its limit for five minutes.
 fn at_limit(facts: &Facts<'_>, pod: &Pod, container: &Container, usage: &Usage, limit: f64) -> Option<Finding> {
-    let lately = usage.samples.iter().rev().take(LATELY);
-    if usage.samples.len() < LATELY || !lately.clone().all(|(_, cpu, _)| *cpu >= limit * 0.95) {
+    let lately = usage.newest_first().take(LATELY);
+    if usage.len() < LATELY || !lately.clone().all(|(_, cpu, _)| cpu >= limit * 0.95) {
         return None;
     }
     let (at, cpu, _) = usage.last()?;
@@ -157,7 +157,7 @@ fn at_limit(facts: &Facts<'_>, pod: &Pod, container: &Container, usage: &Usage, 
             .says(format!("container {} has used all of its CPU limit {} for 5 minutes", container.name, written(container)))
             .because(draft::quote(draft::pod_ref(pod), EvidenceSource::Metric, field, cores(cpu), Some(at)))
             .because(limit_quote(pod, container))
-            .since(lately.last().map(|(at, ..)| *at))
+            .since(lately.last().map(|(at, ..)| at))
             .done(),
     )
 }

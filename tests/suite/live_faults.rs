@@ -1,0 +1,305 @@
+//! Faults on demand, asked for as `k3am demo --serve --control` takes them, and what a person sees meanwhile: the age within
+//! seconds, the old data dimmed but there, recovery alone, nothing lost, nothing invented.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k3am::app::{ConnectedInfo, Effect, Msg, State, update};
+use k3am::cluster::Connection;
+use k3am::kinds::KindId;
+use k3am::practice::access::Role;
+use k3am::practice::{Options, PracticeCluster, control};
+use k3am::snapshot::{CoverageState, Delta};
+use k3am::source::live::{LiveOptions, LiveSource};
+use k3am::text::Time;
+use ratatui::style::Modifier;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::live::{CONFIG_MAPS, config_map, raw};
+use super::screens::{buffer, fresh, text};
+
+const SIZE: (u16, u16) = (120, 40);
+/// As soon as a person wonders.
+const SOON: Duration = Duration::from_secs(7);
+const LONG: Duration = Duration::from_secs(40);
+
+/// A cluster and the cockpit on it, without a terminal.
+struct Watched {
+    cluster: Arc<PracticeCluster>,
+    connection: Connection,
+    source: LiveSource,
+    state: State,
+    rx: mpsc::Receiver<Vec<Delta>>,
+    _dir: tempfile::TempDir,
+}
+
+async fn watched_as(user: Option<(&str, Role)>, options: &Options) -> Watched {
+    watch(PracticeCluster::start(options).unwrap(), user).await
+}
+
+async fn watch(cluster: PracticeCluster, user: Option<(&str, Role)>) -> Watched {
+    let cluster = Arc::new(cluster);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config");
+    let text = user.map_or_else(|| cluster.kubeconfig(), |(name, role)| cluster.kubeconfig_for(name, role));
+    std::fs::write(&path, text).unwrap();
+    let options = k3am::cluster::ConnectOptions { kubeconfig: Some(path), ..Default::default() };
+    let connection = k3am::cluster::connect(&options).await.unwrap();
+    connection.identify().await.unwrap();
+    let (tx, rx) = mpsc::channel(64);
+    let source = LiveSource::start(&connection, &LiveOptions::default(), &tx);
+    let mut state = fresh(connection.now());
+    let info = ConnectedInfo { context: "practice".to_owned(), namespaces: Vec::new(), read_only: false, source: "live" };
+    update(&mut state, Msg::Connected(Ok(info)));
+    Watched { cluster, connection, source, state, rx, _dir: dir }
+}
+
+async fn watched() -> Watched {
+    let mut seen = watched_as(None, &Options { pods: 30, ..Options::default() }).await;
+    seen.until("everything", LONG, |s| s.everything_is_fresh()).await;
+    seen
+}
+
+impl Watched {
+    fn order(&self, words: &str) {
+        let words: Vec<&str> = words.split(' ').collect();
+        control::perform(&self.cluster, &words).unwrap();
+    }
+
+    fn fold(&mut self, batch: Vec<Delta>) {
+        update(&mut self.state, Msg::Tick(self.connection.now()));
+        for effect in update(&mut self.state, Msg::Deltas(batch)) {
+            if let Effect::Fetch(request) = effect {
+                self.source.request(request);
+            }
+        }
+    }
+
+    /// Lives until `done`; how long that took.
+    async fn until(&mut self, what: &str, limit: Duration, done: impl Fn(&mut Self) -> bool) -> Duration {
+        let started = Instant::now();
+        loop {
+            if done(self) {
+                return started.elapsed();
+            }
+            assert!(started.elapsed() < limit, "{what}: not within {limit:?}:\n{}", self.screen());
+            match timeout(Duration::from_millis(100), self.rx.recv()).await {
+                Ok(Some(batch)) => self.fold(batch),
+                Ok(None) => panic!("the source ended"),
+                Err(_) => self.fold(Vec::new()),
+            }
+        }
+    }
+
+    fn screen(&mut self) -> String {
+        text(&mut self.state, SIZE)
+    }
+
+    fn header(&mut self) -> String {
+        self.screen().lines().next().unwrap().to_owned()
+    }
+
+    fn everything_is_fresh(&self) -> bool {
+        KindId::ALL.iter().all(|kind| self.state.snapshot.coverage.of_kind(*kind).next().is_some())
+            && self.state.snapshot.coverage.iter().all(|(_, _, state)| matches!(state, CoverageState::Synced { .. }))
+    }
+
+    fn is_failing(&self) -> bool {
+        self.state.snapshot.coverage.of_kind(KindId::Pod).any(|state| matches!(state, CoverageState::Failing { .. }))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.state.snapshot.config_maps.named("default", name).is_some()
+    }
+
+    /// Words of the body (not the lines of keys and of the header) that are drawn dim.
+    fn is_dimmed(&mut self) -> bool {
+        let buffer = buffer(&mut self.state, SIZE);
+        (1..SIZE.1 - 1)
+            .flat_map(|y| (0..SIZE.0).map(move |x| (x, y)))
+            .filter(|at| buffer[*at].symbol().chars().all(char::is_alphanumeric))
+            .all(|at| buffer[at].modifier.contains(Modifier::DIM))
+    }
+
+    async fn make(&self, name: &str) {
+        assert_eq!(raw(&self.cluster.kubeconfig(), "POST", CONFIG_MAPS, Some(config_map(name))).await.0, 201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_server_is_said_within_seconds_with_the_old_data_dimmed_and_is_back_alone() {
+    let mut seen = watched().await;
+    let pods = seen.state.snapshot.pods.len();
+    assert!(!seen.is_dimmed());
+    seen.order("hang");
+    let took = seen.until("silence is said", SOON, |s| s.header().contains("no answer for ")).await;
+    assert!(took > Duration::from_secs(1), "a moment's quiet is no outage: {took:?}");
+    seen.until("pods say so", SOON, |s| s.is_failing()).await;
+    sleep(Duration::from_secs(1)).await;
+    seen.fold(Vec::new());
+    while let Ok(batch) = seen.rx.try_recv() {
+        seen.fold(batch);
+    }
+    for (kind, scope, state) in seen.state.snapshot.coverage.iter() {
+        assert!(matches!(state, CoverageState::Failing { .. }), "{kind:?} {scope:?} {state:?}");
+    }
+    assert_eq!(seen.state.snapshot.pods.len(), pods, "nothing is forgotten");
+    assert!(seen.is_dimmed(), "what is old looks old");
+    // The age counts from the last word of the server, on every line that shows it.
+    sleep(Duration::from_secs(3)).await;
+    seen.fold(Vec::new());
+    let header = seen.header();
+    let seconds: u64 = header.split("no answer for ").nth(1).unwrap().split('s').next().unwrap().parse().unwrap();
+    assert!((5..30).contains(&seconds), "{header}");
+    seen.order("clear");
+    seen.until("recovery", SOON, |s| s.everything_is_fresh()).await;
+    seen.make("after").await;
+    seen.until("news", SOON, |s| s.has("after")).await;
+    assert!(!seen.is_dimmed() && !seen.header().contains("no answer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_loses_nothing_invents_nothing_and_is_over_within_seconds() {
+    let mut seen = watched().await;
+    seen.make("doomed").await;
+    seen.until("the object", SOON, |s| s.has("doomed")).await;
+    let pods = seen.state.snapshot.pods.len();
+    seen.order("restart 6");
+    let said = |s: &mut Watched| s.header().contains("no answer for ") && s.header().contains("connection refused");
+    seen.until("the outage", SOON, |s| said(s) && s.is_failing()).await;
+    assert!(seen.has("doomed") && seen.state.snapshot.pods.len() == pods && seen.is_dimmed());
+    let took = seen.until("the server", LONG, |s| s.everything_is_fresh() && !s.header().contains("no answer")).await;
+    assert!(took < Duration::from_secs(14), "back within seconds of the server: {took:?}");
+    assert_eq!(raw(&seen.cluster.kubeconfig(), "DELETE", &format!("{CONFIG_MAPS}/doomed"), None).await.0, 200);
+    seen.make("fresh").await;
+    seen.until("both changes", SOON, |s| s.has("fresh") && !s.has("doomed")).await;
+    assert_eq!(seen.state.snapshot.pods.len(), pods);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_watches_and_expired_versions_are_not_worth_a_word() {
+    let mut seen = watched().await;
+    for (order, name) in [("drop-watches", "one"), ("expire-versions", "two")] {
+        seen.order(order);
+        seen.make(name).await;
+        let started = Instant::now();
+        while !(seen.has(name) && seen.everything_is_fresh()) {
+            assert!(started.elapsed() < LONG, "{order}: {}", seen.screen());
+            assert!(!seen.header().contains("no answer"), "{order} is no outage: {}", seen.header());
+            if let Ok(Some(batch)) = timeout(Duration::from_millis(100), seen.rx.recv()).await {
+                seen.fold(batch);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_answers_are_named_and_survived() {
+    let mut seen = watched().await;
+    let pods = seen.state.snapshot.pods.len();
+    let spoken = [
+        ("answer 429 3", "too many requests"),
+        ("answer 500 3", "practice fault"),
+        ("answer 503 3", "unable to handle the request"),
+        ("truncate 3", "did not answer as a Kubernetes server does"),
+        ("garbage 3", "did not answer as a Kubernetes server does"),
+        ("answer 401 3", "does not accept the credentials"),
+    ];
+    for (order, words) in spoken {
+        seen.order(order);
+        seen.until(order, SOON, |s| {
+            s.state.snapshot.coverage.of_kind(KindId::Pod).any(|state| {
+                matches!(state, CoverageState::Failing { error, .. } if error.to_lowercase().contains(&words.to_lowercase()))
+            })
+        })
+        .await;
+        assert!(seen.header().contains("no answer for ") && seen.is_dimmed(), "{order}: {}", seen.header());
+        assert_eq!(seen.state.snapshot.pods.len(), pods, "{order} loses nothing and invents nothing");
+        seen.until("recovery", LONG, |s| s.everything_is_fresh()).await;
+        assert_eq!(seen.state.snapshot.pods.len(), pods);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_is_slow_and_nothing_else() {
+    let mut seen = watched().await;
+    seen.order("delay 1500");
+    seen.order("drop-watches");
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(8) {
+        seen.until("a moment", SOON, |_| started.elapsed().as_millis() % 500 < 250).await;
+        sleep(Duration::from_millis(250)).await;
+        assert!(!seen.header().contains("no answer"), "{}", seen.header());
+    }
+    seen.order("clear");
+    seen.make("late").await;
+    seen.until("news", SOON, |s| s.has("late")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_verb_is_said_and_costs_one_kind() {
+    let cluster = PracticeCluster::start(&Options { pods: 30, ..Options::default() }).unwrap();
+    cluster.faults().refuse("list", "nodes", None);
+    let mut seen = watch(cluster, None).await;
+    seen.until("the refusal", LONG, |s| s.header().contains("not visible: nodes")).await;
+    seen.until("the rest", LONG, |s| s.state.snapshot.coverage.is_complete(KindId::Pod, "default")).await;
+    assert!(!seen.screen().contains("All quiet"), "{}", seen.screen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_says_to_log_in_again_and_keeps_what_was_seen() {
+    let mut seen = watched_as(Some(("tired", Role::Reader)), &Options { pods: 30, ..Options::default() }).await;
+    seen.until("everything", LONG, |s| s.everything_is_fresh()).await;
+    let pods = seen.state.snapshot.pods.len();
+    seen.order("expire-token tired");
+    seen.until("the sentence", SOON, |s| s.is_failing()).await;
+    let failing = seen.state.snapshot.coverage.of_kind(KindId::Pod).next().cloned();
+    assert!(matches!(&failing, Some(CoverageState::Failing { error, .. }) if error.contains("Log in again")), "{failing:?}");
+    assert_eq!(seen.state.snapshot.pods.len(), pods);
+    // A new login (here: the token is valid again) is noticed alone.
+    seen.cluster.kubeconfig_for("tired", Role::Reader);
+    seen.until("recovery", LONG, |s| s.everything_is_fresh()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_clock_is_the_time() {
+    let fast = Options { pods: 5, speed: 600.0, ..Options::default() };
+    let mut seen = watched_as(None, &fast).await;
+    sleep(Duration::from_millis(500)).await;
+    seen.connection.identify().await.unwrap();
+    let ours: Time = chrono::Utc::now();
+    let off = (seen.connection.now() - seen.cluster.clock().now()).num_seconds().abs();
+    assert!(seen.connection.now() - ours > chrono::Duration::seconds(200), "{:?}", seen.connection.clock_skew());
+    assert!(off < 60, "{off} s off at 600 times the speed");
+    seen.until("everything", LONG, |s| s.everything_is_fresh()).await;
+    let same = watched_as(None, &Options { pods: 1, ..Options::default() }).await;
+    assert_eq!(same.connection.clock_skew(), chrono::Duration::zero());
+}
+
+#[test]
+fn orders_that_make_no_sense_say_how_to_give_them() {
+    let cluster = Arc::new(PracticeCluster::start(&Options::default()).unwrap());
+    for wrong in ["", "explode", "answer", "answer 200", "delay soon", "refuse list", "expire-token"] {
+        let words: Vec<&str> = wrong.split(' ').filter(|w| !w.is_empty()).collect();
+        let why = control::perform(&cluster, &words).unwrap_err();
+        assert!(why.contains("usage: ") || why.contains("POST one of these"), "{wrong}: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_port_takes_orders_over_http() {
+    let cluster = Arc::new(PracticeCluster::start(&Options::default()).unwrap());
+    let (address, orders) = control::listen(Arc::clone(&cluster), 0).await.unwrap();
+    tokio::spawn(orders);
+    let port = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{server: \"http://{address}\"}}\n\
+         contexts:\n- name: c\n  context: {{cluster: c, user: u}}\nusers:\n- name: u\n  user: {{}}\n"
+    );
+    assert_eq!(raw(&port, "GET", "/", None).await.0, 200);
+    assert_eq!(raw(&port, "POST", "/nonsense", None).await.0, 400);
+    assert_eq!(raw(&port, "POST", "/answer/503", None).await.0, 200);
+    assert_eq!(raw(&cluster.kubeconfig(), "GET", "/api/v1/nodes", None).await.0, 503);
+    assert_eq!(raw(&port, "POST", "/clear", None).await.0, 200);
+    assert_eq!(raw(&cluster.kubeconfig(), "GET", "/api/v1/nodes", None).await.0, 200);
+}
