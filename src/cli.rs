@@ -106,6 +106,9 @@ pub struct DemoArgs {
     /// Add this many healthy pods, to see k3am at scale
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub pods: usize,
+    /// Change this many of those pods, and the events about them, in a second
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub events_per_second: usize,
     /// Scenario to play: `night-shift`, `quiet`, a cause such as `image-not-found`, or a file (*.yaml)
     #[arg(long, value_name = "NAME", default_value = "night-shift")]
     pub scenario: String,

@@ -121,7 +121,8 @@ pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &Dia
 
 /// Without the right to list anything, "nothing broken" and status 0 would be a lie.
 fn nothing_seen(snapshot: &Snapshot) -> Option<Outcome> {
-    if KindId::ALL.iter().any(|&kind| snapshot.coverage.is_listed(kind)) {
+    // An API that is not there counts as listed, and shows nothing.
+    if KindId::ALL.iter().any(|&kind| !kind.info().optional && snapshot.coverage.is_listed(kind)) {
         return None;
     }
     let why = snapshot.coverage.iter().find_map(|(_, _, state)| match state {

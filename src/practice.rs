@@ -85,11 +85,20 @@ pub struct Options {
     pub bind: SocketAddr,
     /// How many pods of load to add.
     pub pods: usize,
+    /// How many objects of the load change in a second.
+    pub events_per_second: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { speed: 1.0, seed: 1, scenario: None, bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), pods: 0 }
+        Self {
+            speed: 1.0,
+            seed: 1,
+            scenario: None,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            pods: 0,
+            events_per_second: 0,
+        }
     }
 }
 
@@ -126,6 +135,7 @@ impl PracticeCluster {
         drop(guard);
         rbac::bootstrap(&store);
         load::fill(&store, options.pods)?;
+        life.spawn(load::stream(store.clone(), options.events_per_second, options.seed));
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
         let server = http::Server::start(api.clone(), options.bind)?;
         Ok(Self { api, server, namespace, simulation, life: Some(life) })

@@ -38,6 +38,7 @@ macro_rules! define_snapshot {
             /// Context name, server version, time of the bundle.
             pub identity: Identity,
             pods_by_node: HashMap<Text, BTreeSet<Key>>,
+            pods_not_ready: usize,
             events_by_object: HashMap<ObjectRef, BTreeSet<Key>>,
         }
 
@@ -141,10 +142,8 @@ impl Snapshot {
     fn remove(&mut self, kind: KindId, key: &Key) -> Option<Changed> {
         let old = self.take(kind, key)?;
         self.unindex(&old);
-        if kind == KindId::Pod {
-            self.logs.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
-            self.usage.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
-            self.throttling.retain(|k, _| !(k.namespace == key.namespace && k.pod == key.name));
+        if let Row::Pod(pod) = &old {
+            self.forget_evidence(pod);
         }
         Some(Changed::Object { kind, key: key.clone(), before: Some(old) })
     }
@@ -159,13 +158,34 @@ impl Snapshot {
         changed
     }
 
+    /// Logs and measurements of a pod that is gone.
+    fn forget_evidence(&mut self, pod: &crate::kinds::pods::Pod) {
+        let (namespace, name) = (&pod.meta.namespace, &pod.meta.name);
+        let start = LogKey { namespace: namespace.clone(), pod: name.clone(), container: "".into(), previous: false };
+        let logs = self.logs.range(start..).map(|(key, _)| key);
+        let logs: Vec<LogKey> = logs.take_while(|key| key.namespace == *namespace && key.pod == *name).cloned().collect();
+        for key in logs {
+            self.logs.remove(&key);
+        }
+        let specified = pod.spec.all_containers().map(|container| container.name.clone());
+        let reported = pod.containers().map(|view| view.status.name.clone());
+        for container in specified.chain(reported).chain(["".into()]) {
+            let key = UsageKey { namespace: namespace.clone(), pod: name.clone(), container };
+            self.usage.remove(&key);
+            self.throttling.remove(&key);
+        }
+    }
+
     fn record_usage(&mut self, samples: Vec<(UsageKey, f64, f64)>, at: crate::text::Time) -> Vec<Changed> {
-        let mut pods = BTreeSet::new();
+        let mut pods: Vec<Key> = Vec::with_capacity(samples.len());
         for (key, cpu, memory) in samples {
-            pods.insert(ObjectRef::new("Pod", &key.namespace, &key.pod));
+            let same = pods.last().is_some_and(|pod| pod.name == key.pod && pod.namespace == key.namespace);
+            if !same {
+                pods.push(Key { namespace: key.namespace.clone(), name: key.pod.clone() });
+            }
             self.usage.entry(key).or_default().push(at, cpu, memory);
         }
-        pods.into_iter().map(Changed::Evidence).collect()
+        vec![Changed::Usage(pods)]
     }
 
     fn record_throttling(&mut self, samples: Vec<(UsageKey, f64, f64)>, at: crate::text::Time) -> Vec<Changed> {
@@ -180,6 +200,7 @@ impl Snapshot {
     fn index(&mut self, row: &Row) {
         match row {
             Row::Pod(pod) => {
+                self.pods_not_ready += usize::from(is_not_ready(pod));
                 if let Some(node) = &pod.node_name {
                     self.pods_by_node.entry(node.clone()).or_default().insert(Key::of(&pod.meta));
                 }
@@ -194,6 +215,7 @@ impl Snapshot {
     fn unindex(&mut self, row: &Row) {
         match row {
             Row::Pod(pod) => {
+                self.pods_not_ready = self.pods_not_ready.saturating_sub(usize::from(is_not_ready(pod)));
                 if let Some(node) = &pod.node_name {
                     remove_from(&mut self.pods_by_node, node, &Key::of(&pod.meta));
                 }
@@ -201,6 +223,11 @@ impl Snapshot {
             Row::Event(event) => remove_from(&mut self.events_by_object, &event.object(), &Key::of(&event.meta)),
             _ => {}
         }
+    }
+
+    /// How many pods should be ready and are not.
+    pub fn pods_not_ready(&self) -> usize {
+        self.pods_not_ready
     }
 
     /// Pods on that node, sorted by key.
@@ -230,6 +257,10 @@ impl Snapshot {
         let kind = KindId::from_name(&object.kind)?;
         self.row(kind, &Key::new(&object.namespace, &object.name))
     }
+}
+
+fn is_not_ready(pod: &crate::kinds::pods::Pod) -> bool {
+    !pod.is_finished() && !pod.is_ready()
 }
 
 fn remove_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<Key>>, at: &K, key: &Key) {

@@ -20,6 +20,10 @@ pub enum Msg {
     Tick(Time),
     /// Facts from a source, in order. The shell drains what is queued into one message.
     Deltas(Vec<Delta>),
+    /// Facts to fold in now and to judge later, by [`Msg::Diagnose`]: they may come a thousand times a second.
+    Facts(Vec<Delta>),
+    /// Run the rules for the facts that were only folded in.
+    Diagnose,
     /// Lines of the log stream with that number; older streams' lines are ignored.
     Log {
         /// Which stream ([`super::Effect::FollowLog`]).

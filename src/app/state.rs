@@ -11,7 +11,7 @@ use super::prompt::Prompt;
 use super::view::{self, View};
 use crate::config::Config;
 use crate::diagnosis::engine::Engine;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Changed, CoverageState, Snapshot};
 use crate::text::Time;
 
 /// What the program was started with.
@@ -50,6 +50,8 @@ pub struct State {
     pub snapshot: Snapshot,
     /// The diagnosis.
     pub engine: Engine,
+    /// What changed since the rules last ran.
+    pub unjudged: Vec<Changed>,
     /// The time of the last tick or message: what ages are judged by.
     pub now: Time,
     /// Columns and rows of the terminal.
@@ -98,6 +100,7 @@ impl State {
             ascii: options.ascii,
             snapshot: Snapshot::default(),
             engine: Engine::default(),
+            unjudged: Vec::new(),
             now,
             size: (80, 24),
             connection: ConnectionState::Connecting { to: options.connecting_to },
@@ -118,6 +121,11 @@ impl State {
             contexts: Vec::new(),
             dirty: true,
         }
+    }
+
+    /// True while a first list is under way.
+    pub fn is_listing(&self) -> bool {
+        self.snapshot.coverage.iter().any(|(_, _, state)| matches!(state, CoverageState::Syncing { .. }))
     }
 
     /// True when writes are refused.

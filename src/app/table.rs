@@ -193,7 +193,7 @@ pub fn mark_stale(state: &mut State, changed: &[Changed]) {
             Changed::Object { kind, .. } => concerns(table, *kind),
             Changed::Coverage(kind) => *kind == table.spec.kind,
             // Usage and logs: only a table sorted by usage hangs on them.
-            Changed::Evidence(_) => matches!(table.sort.0, "CPU" | "MEMORY"),
+            Changed::Evidence(_) | Changed::Usage(_) => matches!(table.sort.0, "CPU" | "MEMORY"),
         });
     }
 }

@@ -11,7 +11,7 @@ use super::{edit, keys};
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
-use crate::diagnosis::rules;
+use crate::diagnosis::{CauseId, rules};
 use crate::kinds::ObjectRef;
 
 /// Columns a step to the side moves.
@@ -105,7 +105,8 @@ pub fn open_help(state: &mut State, places: &[Place]) {
     state.open(View::Text(Box::new(view)));
 }
 
-/// Opens what can be said about the selected incident's cause: its page, what was ruled out, what could not be evaluated.
+/// Opens the reasoning about the selected incident: what was checked, what matched, what was ruled out, what is unknown; then
+/// the page of every rule that finds its cause.
 pub fn open_explain(state: &mut State) -> Vec<Effect> {
     let Some(row) = state.incidents.selected() else {
         let lines = not_evaluated(state);
@@ -117,27 +118,22 @@ pub fn open_explain(state: &mut State) -> Vec<Effect> {
         }
         return Vec::new();
     };
-    let incident = &row.incident;
-    let mut lines = vec![incident.title.clone(), String::new()];
-    if let Some(cause) = incident.cause.cause() {
-        lines.push(format!("{} ({}): {}", cause.id, cause.family, cause.meaning));
-    }
-    lines.push(String::new());
-    for (heading, items) in [("Ruled out", &incident.ruled_out), ("Symptoms folded under it", &incident.symptoms)] {
-        if !items.is_empty() {
-            lines.push(heading.to_owned());
-            lines.extend(items.iter().map(|item| format!("  {item}")));
-            lines.push(String::new());
-        }
-    }
-    for rule in rules::every().filter(|r| r.causes.contains(&incident.cause)) {
+    let cause = row.incident.cause;
+    let Some(object) = row.incident.workloads.first().or(row.incident.objects.first()).cloned() else { return Vec::new() };
+    open_trace(state, &object, Some(cause))
+}
+
+/// Opens the reasoning about an object, with the pages of the rules that find `cause`.
+pub fn open_trace(state: &mut State, object: &ObjectRef, cause: Option<CauseId>) -> Vec<Effect> {
+    let mut lines = state.engine.trace(&state.snapshot, object, state.now).lines();
+    for rule in rules::every().filter(|r| cause.is_some_and(|cause| r.causes.contains(&cause))) {
+        lines.push(String::new());
         lines.push(format!("Rule {}", rule.name));
         lines.extend(rule.doc.lines().map(|line| format!("  {}", line.trim())));
-        lines.push(String::new());
     }
     lines.extend(not_evaluated(state));
-    let view =
-        TextView { title: format!("Explain  {}", incident.cause), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
+    let what = cause.map_or_else(|| object.to_string(), |cause| cause.to_string());
+    let view = TextView { title: format!("Explain  {what}"), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
     state.open(View::Text(Box::new(view)));
     Vec::new()
 }

@@ -14,8 +14,12 @@ const NOTICE_SECONDS: i64 = 8;
 
 /// Folds one message into the state and says what to do about it.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    // What flows in between two diagnoses must not sort a table of thousands each time.
+    let settled = !matches!(msg, Msg::Facts(_));
     let effects = fold(state, msg);
-    table::refresh(state);
+    if settled {
+        table::refresh(state);
+    }
     effects
 }
 
@@ -36,7 +40,15 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Tick(now) => on_tick(state, now),
-        Msg::Deltas(deltas) => on_deltas(state, deltas),
+        Msg::Deltas(deltas) => {
+            on_facts(state, deltas);
+            on_diagnose(state)
+        }
+        Msg::Facts(deltas) => {
+            on_facts(state, deltas);
+            Vec::new()
+        }
+        Msg::Diagnose => on_diagnose(state),
         Msg::Log { stream, batch } => on_log(state, stream, batch),
         Msg::MetricsSource(source) => {
             state.metrics_source = Some(source);
@@ -80,11 +92,16 @@ fn on_tick(state: &mut State, now: Time) -> Vec<Effect> {
     if state.engine.next_recheck().is_some_and(|at| at <= now) { diagnose(state, &[]) } else { Vec::new() }
 }
 
-fn on_deltas(state: &mut State, deltas: Vec<Delta>) -> Vec<Effect> {
-    let mut changed = Vec::new();
+fn on_facts(state: &mut State, deltas: Vec<Delta>) {
     for delta in deltas {
-        changed.extend(state.snapshot.apply(delta));
+        state.unjudged.extend(state.snapshot.apply(delta));
     }
+    // The header counts what arrives; after that, what is seen changes with the diagnosis.
+    state.dirty |= state.is_listing();
+}
+
+fn on_diagnose(state: &mut State) -> Vec<Effect> {
+    let changed = std::mem::take(&mut state.unjudged);
     state.dirty = true;
     table::mark_stale(state, &changed);
     if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
@@ -117,6 +134,7 @@ fn start_over(state: &mut State, same_cluster: bool) {
     let identity = std::mem::take(&mut state.snapshot.identity);
     state.snapshot = Snapshot::default();
     state.engine = Engine::default();
+    state.unjudged.clear();
     state.incidents = super::incidents::Incidents::default();
     state.way_back = None;
     if same_cluster {

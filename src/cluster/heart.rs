@@ -84,6 +84,10 @@ impl Heart {
     /// Takes the time a response carries, which was asked for at `asked`.
     pub(super) fn set_clock(&self, date: &str, asked: Time, now: Time) {
         let Ok(date) = DateTime::parse_from_rfc2822(date) else { return };
+        // An answer that took long was made at any time in between.
+        if (now - asked).num_milliseconds() > SAME_TIME_MS {
+            return;
+        }
         // Somewhere in the second that began at `date`, and somewhere on the way.
         let middle = asked + (now - asked) / 2;
         let skew = (date.to_utc() - middle).num_milliseconds() + 500;

@@ -10,9 +10,11 @@ use chrono::Utc;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use http::{Method, Request, Response, header};
 use kube::client::Body;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Connection, Error};
+use crate::text::Text;
 
 /// How long a one-shot call may take.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -119,6 +121,24 @@ impl Connection {
     /// GET as JSON of type `T`.
     pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.call_json(Call::get(path)).await
+    }
+
+    /// The names of the objects a list holds.
+    pub(super) async fn names(&self, path: &str) -> Result<Vec<Text>, Error> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<Item>,
+        }
+        #[derive(Deserialize)]
+        struct Item {
+            metadata: Name,
+        }
+        #[derive(Deserialize)]
+        struct Name {
+            name: Text,
+        }
+        let list: List = self.get_json(path).await?;
+        Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
     }
 
     /// A call whose answer is JSON of type `T`.

@@ -68,7 +68,7 @@ fn path_of(namespace: &str, pod: &str) -> String {
 
 /// Streams a log into `tx` until it ends (then says why) or `tx` is closed. With `follow` it waits for restarts and goes on.
 pub async fn follow(connection: Connection, spec: LogSpec, tx: mpsc::Sender<LogBatch>) {
-    let mut stream = Stream { connection, spec, tx, pending: VecDeque::new(), dropped: 0, last: None };
+    let mut stream = Stream { connection, spec, tx, pending: VecDeque::new(), dropped: 0, last: None, at_last: 0 };
     if let Some(ended) = stream.run().await {
         stream.finish(ended).await;
     }
@@ -82,6 +82,8 @@ struct Stream {
     dropped: u64,
     /// Time of the newest line: where a new request goes on.
     last: Option<Time>,
+    /// How many lines of that very time were handed on.
+    at_last: usize,
 }
 
 /// What a container does, as far as its log is concerned.
@@ -106,7 +108,10 @@ impl Stream {
             // A container that is still starting answers 400; anything else at the very first is an answer, not a hiccup.
             if let Err(error) = outcome
                 && first
-                && !matches!(error, Error::Status { code: 400, .. })
+                && !matches!(
+                    error,
+                    Error::Status { code: 400 | 429 | 500..=599, .. } | Error::Unreachable { .. } | Error::TimedOut { .. }
+                )
             {
                 return Some(error.to_string());
             }
@@ -121,6 +126,7 @@ impl Stream {
     async fn wait_for_life(&mut self) -> Option<String> {
         loop {
             sleep(LOOK_AGAIN).await;
+            self.connection.heart.answers().await;
             if self.tx.is_closed() {
                 return Some(String::new());
             }
@@ -179,9 +185,12 @@ impl Stream {
     /// One request, read to its end while what was read is handed on.
     async fn once(&mut self) -> Result<(), Error> {
         let path = self.path();
-        let mut body = self.connection.open(Call { accept: "*/*", ..Call::get(&path) }, true).await?;
+        let call = Call { accept: "*/*", ..Call::get(&path) };
+        let mut body = self.connection.unless_silent(self.connection.open(call, true)).await??;
         let mut reader = LogLines::default();
         let before = self.last;
+        let mut known = self.at_last;
+        let connection = self.connection.clone();
         loop {
             let tx = self.tx.clone();
             tokio::select! {
@@ -190,15 +199,15 @@ impl Stream {
                     let Ok(permit) = permit else { return Ok(()) };
                     permit.send(self.batch());
                 }
-                chunk = body.next() => match chunk {
-                    Some(Ok(chunk)) => reader.feed(&chunk, &mut |line| self.push(line, before)),
-                    Some(Err(_)) | None => break,
+                chunk = connection.unless_silent(body.next()) => match chunk {
+                    Ok(Some(Ok(chunk))) => reader.feed(&chunk, &mut |line| self.push(line, before, &mut known)),
+                    Ok(Some(Err(_)) | None) | Err(_) => break,
                 },
                 () = tx.closed() => return Ok(()),
             }
         }
         if let Some(line) = reader.finish() {
-            self.push(line, before);
+            self.push(line, before, &mut known);
         }
         while !self.pending.is_empty() {
             let batch = self.batch();
@@ -209,11 +218,19 @@ impl Stream {
         Ok(())
     }
 
-    /// Keeps a line, unless a request before brought it (`sinceTime` has whole seconds).
-    fn push(&mut self, line: LogLine, before: Option<Time>) {
-        if line.at.is_some() && line.at <= before {
-            return;
+    /// Keeps a line, unless a request before brought it: `sinceTime` has whole seconds, so the lines up to `before` come again, and
+    /// `known` of those of that very moment.
+    fn push(&mut self, line: LogLine, before: Option<Time>, known: &mut usize) {
+        if line.at.is_some() && before.is_some() {
+            if line.at < before {
+                return;
+            }
+            if line.at == before && *known > 0 {
+                *known -= 1;
+                return;
+            }
         }
+        self.at_last = if line.at.is_some() && line.at == self.last { self.at_last + 1 } else { 1 };
         self.last = line.at.or(self.last).or(Some(Utc::now()));
         if self.pending.len() == MOST_PENDING {
             self.pending.pop_front();

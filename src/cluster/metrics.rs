@@ -180,21 +180,7 @@ impl Poller {
 
     /// Names of nodes, the first [`MOST_KUBELETS`] of them.
     async fn nodes(&self) -> Result<Vec<Text>, Error> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<Item>,
-        }
-        #[derive(Deserialize)]
-        struct Item {
-            metadata: Name,
-        }
-        #[derive(Deserialize)]
-        struct Name {
-            name: Text,
-        }
-        let path = format!("/api/v1/nodes?limit={MOST_KUBELETS}");
-        let list: List = self.connection.get_json(&path).await?;
-        Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
+        self.connection.names(&format!("/api/v1/nodes?limit={MOST_KUBELETS}")).await
     }
 
     async fn kubelet(&self, node: &str) -> Result<Vec<Sample>, Error> {

@@ -28,14 +28,33 @@ fn all() -> String {
     out
 }
 
+/// Ids that no rule finds because they are marks on incidents of other causes, with their pages.
+const MARKS: &[(&str, &str)] = &[(
+    "rollout-regression",
+    "
+What it detects
+  Every pod with an incident's cause belongs to the newest revision of its workload, while pods of an older one are ready or were:
+  the rollout introduced the cause. The incident keeps its own cause and says so with revision and diff.
+Reads
+  The revisions of Deployments (ReplicaSets), StatefulSets and DaemonSets (ControllerRevisions), their templates and pods.
+Source
+  deployment.kubernetes.io/revision, controller-revision-hash, metadata.managedFields.
+Look-alikes
+  A cause that strikes the old pods too came from elsewhere. A restart of the same template introduces nothing. A registry that is
+  down or a full subnet is not the template's doing.
+Fixes
+  Undo the rollout to the last revision that worked: the first fix of such an incident, one key in the cockpit.
+",
+)];
+
 fn page(cause: &Cause) -> String {
     let generic = if cause.generic { ", generic: no more specific cause is known" } else { "" };
     let mut out = format!("{}\n{}\n\n", cause.id, "=".repeat(cause.id.len()));
     wrap(&mut out, "", "", &format!("{} ({}{generic})", cause.family, cause.severity.word()));
     wrap(&mut out, "", "", cause.meaning);
     let finding: Vec<_> = rules::every().filter(|rule| rule.causes.iter().any(|c| c.0 == cause.id)).collect();
-    if finding.is_empty() {
-        out.push_str("\nNo rule of this version finds it yet.\n");
+    if let Some((_, page)) = MARKS.iter().find(|(id, _)| *id == cause.id) {
+        reflow(&mut out, page);
     }
     for rule in finding {
         let _ = writeln!(out, "\nRule {}\n", rule.name);
@@ -155,6 +174,12 @@ mod tests {
             let breakable = out.lines().filter(|line| line.trim().contains(' '));
             let widest = breakable.map(|line| line.chars().count()).max().unwrap_or_default();
             assert!(widest <= 80, "{name}: {widest} columns");
+        }
+        for cause in CAUSES {
+            let page = explain(Some(cause.id)).out;
+            for heading in ["What it detects", "Reads", "Source", "Look-alikes", "Fixes"] {
+                assert!(page.contains(&format!("\n{heading}\n  ")), "the page of {} lacks {heading}", cause.id);
+            }
         }
         let page = explain(Some("oom-killed")).out;
         assert!(page.contains("\nLook-alikes\n  Exit 137 without OOMKilled is"), "{page}");

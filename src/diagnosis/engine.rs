@@ -17,6 +17,7 @@ use crate::text::{Text, Time};
 mod affected;
 mod gaps;
 mod requests;
+pub mod trace;
 
 pub use gaps::NotEvaluated;
 
@@ -92,6 +93,7 @@ impl Engine {
             self.not_evaluated = gaps::not_evaluated(self.rules, snapshot);
         }
         self.with_same_scope(changed, &mut dirty);
+        self.with_telling_usage(snapshot, changed, now, &mut dirty);
         let findings_changed = self.look_at(snapshot, &dirty, now);
         if !findings_changed && !self.touches_incidents(changed, &dirty) {
             return false;
@@ -199,11 +201,32 @@ impl Engine {
             .filter_map(|c| match c {
                 Changed::Object { kind: KindId::ResourceQuota | KindId::PodDisruptionBudget, key, .. } => Some(&key.namespace),
                 Changed::Object { kind: KindId::Namespace, key, .. } => Some(&key.name),
-                Changed::Object { .. } | Changed::Evidence(_) | Changed::Coverage(_) => None,
+                Changed::Object { .. } | Changed::Evidence(_) | Changed::Usage(_) | Changed::Coverage(_) => None,
             })
             .collect();
         if !namespaces.is_empty() {
             dirty.extend(self.subjects.keys().filter(|(_, key)| namespaces.contains(&key.namespace)).cloned());
+        }
+    }
+
+    /// Usage is measured of every pod every few seconds and seldom says anything: only the rules that read it are asked, and the
+    /// pods they say something about, or did, are looked at.
+    fn with_telling_usage(&self, snapshot: &Snapshot, changed: &[Changed], now: Time, dirty: &mut BTreeSet<Subject>) {
+        let facts = Facts { snapshot, now };
+        let reads: Vec<&&Rule> = self.rules.iter().filter(|rule| rules::READ_USAGE.contains(&rule.name)).collect();
+        let measured = changed.iter().filter_map(|c| if let Changed::Usage(pods) = c { Some(pods) } else { None });
+        for key in measured.flatten() {
+            let Some(pod) = snapshot.pods.get_arc(key) else { continue };
+            let subject = (KindId::Pod, key.clone());
+            let said = self.subjects.get(&subject).is_some_and(|looked| !looked.findings.is_empty());
+            let row = crate::kinds::Row::Pod(std::sync::Arc::clone(pod));
+            let mut output = Output::default();
+            if !said {
+                reads.iter().for_each(|rule| (rule.check)(&facts, &row, &mut output));
+            }
+            if said || output != Output::default() {
+                dirty.insert(subject);
+            }
         }
     }
 
@@ -213,7 +236,7 @@ impl Engine {
             Changed::Object { kind: KindId::Service | KindId::EndpointSlice | KindId::Ingress, key, .. } => {
                 self.concerned.iter().any(|(_, known)| known.namespace == key.namespace)
             }
-            Changed::Object { .. } | Changed::Evidence(_) | Changed::Coverage(_) => false,
+            Changed::Object { .. } | Changed::Evidence(_) | Changed::Usage(_) | Changed::Coverage(_) => false,
         });
         rerouted || dirty.iter().any(|subject| self.concerned.contains(subject))
     }

@@ -96,6 +96,9 @@ pub static ADVICE: &[&Rule] = &[
     &workload::memory::OVERSIZED,
 ];
 
+/// The rules that read what pods use: the only ones to ask when nothing but usage is new.
+pub static READ_USAGE: &[&str] = &["oom-killed", "memory-near-limit", "memory-oversized", "cpu-throttled"];
+
 /// Every rule there is, incidents first.
 pub fn every() -> impl Iterator<Item = &'static Rule> {
     ALL.iter().chain(ADVICE).copied()

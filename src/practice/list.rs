@@ -29,7 +29,6 @@ struct Continue {
 pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Result<Response, Status> {
     let resource = target.resource;
     let selector = Selector::parse(target.served, query)?.named(&target.name);
-    let (stored, now) = store.list_stored(resource, namespace_of(target));
     let token = query.get("continue").map(decode_token).transpose()?;
     if let Some(token) = &token
         && token.version < store.oldest(resource)
@@ -41,16 +40,16 @@ pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Resu
              deleted between the time the first chunk was returned and now may show up in the list.",
         ));
     }
+    let limit = query.number("limit").filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+    // Without a selector only the page is touched: a list of 100,000 has 200 of them.
+    let most = if selector.is_everything() { limit } else { usize::MAX };
+    let (stored, behind, now) = store.page(resource, namespace_of(target), token.as_ref().map(|token| &token.after), most);
     let version = token.as_ref().map_or(now, |token| token.version);
     check_version(query, version)?;
     let mut matching = matching(target, &selector, stored);
-    if let Some(token) = &token {
-        matching.retain(|stored| stored.key > token.after);
-    }
-    let limit = query.number("limit").filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
     let mut metadata = json!({"resourceVersion": version.to_string()});
-    if matching.len() > limit {
-        let remaining = matching.len() - limit;
+    if matching.len() > limit || behind > 0 {
+        let remaining = matching.len().saturating_sub(limit) + behind;
         matching.truncate(limit);
         let after = matching.last().map(|stored| stored.key.clone()).unwrap_or_default();
         set(&mut metadata, "continue", encode_token(&Continue { version, after }));

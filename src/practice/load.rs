@@ -3,12 +3,17 @@
 //! One pod of each deployment is made the ordinary way (defaults, managedFields and all) and printed; its siblings are that
 //! text with their own names, uids, nodes and addresses.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::clock::timestamp;
 use super::json::set;
 use super::resources::{DEPLOYMENTS, NAMESPACES, NODES, PODS, REPLICA_SETS, ResourceType};
 use super::store::{Store, Write, Writer};
+
+mod stream;
+
+pub use stream::stream;
 
 /// Pods on one node, pods of one deployment, deployments of one namespace.
 const PODS_PER_NODE: usize = 50;
@@ -115,7 +120,8 @@ fn deployment(store: &Store, index: usize, pods: std::ops::Range<usize>) -> anyh
             "namespace": namespace, "labels": labels, "ownerReferences": owner("ReplicaSet", &set_name, uid(index, 3))},
         "spec": pod_spec(&name)}),
     )?;
-    let text = running(model, &timestamp(store.clock().now())).to_string();
+    let text = running(model, store.clock().now()).to_string();
+    let text = with_own_tokens(&text);
     for pod in pods {
         insert_pod(store, &namespace, &set_name, pod, &text);
     }
@@ -144,7 +150,35 @@ fn insert_pod(store: &Store, namespace: &str, set_name: &str, index: usize, text
             .replace("@NODE@", &node)
             .replace("@IP@", &address)
             .replace("@VERSION@", &version.to_string())
+            .replace("@TOKN@", uid.get(3..8).unwrap_or("00000"))
     });
+}
+
+/// Each pod has an access token volume with a random name: replicas differ by that.
+fn with_own_tokens(text: &str) -> String {
+    const NAME: &str = "kube-api-access-";
+    let mut parts = text.split(NAME);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(NAME);
+        out.push_str("@TOKN@");
+        out.push_str(part.get(5..).unwrap_or_default());
+    }
+    out
+}
+
+/// What the pods of the load use: steady, and never near their limits.
+pub fn usage(store: &Store, namespace: Option<&str>, now: DateTime<Utc>) -> Vec<Value> {
+    let (pods, _) = store.list_stored(&PODS, namespace);
+    let at = timestamp(now);
+    let load = pods.iter().filter(|pod| pod.is_load()).enumerate();
+    load.map(|(index, pod)| {
+        let (cpu, memory) = (3_000_000 + (index * 7_919 + now.timestamp() as usize) % 20_000_000, 40_960 + index * 31 % 40_960);
+        json!({"metadata": {"name": pod.key.1, "namespace": pod.key.0, "creationTimestamp": at}, "timestamp": at,
+            "window": "15.02s",
+            "containers": [{"name": "app", "usage": {"cpu": format!("{cpu}n"), "memory": format!("{memory}Ki")}}]})
+    })
+    .collect()
 }
 
 fn pod_spec(name: &str) -> Value {
@@ -160,7 +194,8 @@ fn pod_spec(name: &str) -> Value {
 }
 
 /// The model pod as its kubelet would report it running.
-fn running(mut pod: Value, now: &str) -> Value {
+fn running(mut pod: Value, time: DateTime<Utc>) -> Value {
+    let now = timestamp(time);
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": now, "observedGeneration": 1});
     let kinds = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
     let image = super::json::items(&pod, "spec.containers").first().map(|app| super::json::text(app, "image").to_owned());
@@ -178,5 +213,11 @@ fn running(mut pod: Value, now: &str) -> Value {
         "podIPs": [{"ip": "@IP@"}], "startTime": now, "observedGeneration": 1, "conditions": conditions,
         "containerStatuses": [container]}),
     );
-    pod
+    let reported = pod.clone();
+    if let Some(before) = pod.as_object_mut() {
+        before.remove("status");
+    }
+    let mut reported = reported;
+    super::managed::record_update(Some(&pod), &mut reported, &Writer::status("kubelet"), time);
+    reported
 }

@@ -10,6 +10,7 @@ use super::api::{Api, Call};
 use super::clock::timestamp;
 use super::json::{at, items, text};
 use super::list::namespace_of;
+use super::load;
 use super::reply;
 use super::resources::{NODES, PODS};
 use super::runtime::Usage;
@@ -27,7 +28,12 @@ pub fn serve(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
     let of_pods = target.resource.plural == "pods";
     let measured: Vec<Value> = if of_pods {
         let pods = api.store.list(&PODS, namespace_of(target));
-        pods.iter().filter(|pod| selector.matches(&PODS, pod)).filter_map(|pod| pod_metrics(api, pod)).collect()
+        let mut measured: Vec<Value> =
+            pods.iter().filter(|pod| selector.matches(&PODS, pod)).filter_map(|pod| pod_metrics(api, pod)).collect();
+        if selector.is_everything() {
+            measured.extend(load::usage(&api.store, namespace_of(target), now));
+        }
+        measured
     } else {
         let nodes = api.store.list(&NODES, None);
         nodes.iter().filter(|node| selector.matches(&NODES, node)).filter_map(|node| node_metrics(api, node, now)).collect()

@@ -5,6 +5,7 @@
 //! is serialised at most once per version ([`Stored::bytes`]) and the bytes are shared by every list and watch.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -83,6 +84,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// The object as it is: of load, [`Self::object`] only has namespace and name.
+    pub fn whole(&self) -> Arc<Value> {
+        self.stored.object()
+    }
+
+    /// True for load, which is only bytes.
+    pub fn is_load(&self) -> bool {
+        self.stored.is_load()
+    }
+
     /// The object after the change, serialised once for everyone.
     pub fn bytes(&self) -> Bytes {
         self.stored.bytes()
@@ -103,6 +114,11 @@ pub struct Stored {
 impl Stored {
     fn live(version: u64, key: Key, object: Arc<Value>) -> Self {
         Self { version, key, live: Some(object), bytes: OnceLock::new() }
+    }
+
+    /// True for load, which is only bytes.
+    pub fn is_load(&self) -> bool {
+        self.live.is_none()
     }
 
     /// The JSON of the object.
@@ -149,6 +165,8 @@ struct Table {
     history: VecDeque<Past>,
     forgotten: u64,
     subscribers: Vec<UnboundedSender<Arc<Change>>>,
+    /// Watches of clients: unlike controllers, they see load change.
+    watchers: Vec<UnboundedSender<Arc<Change>>>,
 }
 
 struct Inner {
@@ -278,7 +296,7 @@ impl Store {
         let mut inner = self.lock();
         let version = inner.version;
         let table = inner.tables.entry(key_of(resource)).or_default();
-        table.subscribers.push(sender);
+        table.watchers.push(sender);
         (table.objects.values().cloned().collect(), Subscription { backlog: Vec::new(), receiver, version })
     }
 
@@ -292,7 +310,7 @@ impl Store {
             return Err(Status::expired(format!("too old resource version: {version} ({})", table.forgotten)));
         }
         let missed: Vec<Past> = table.history.iter().filter(|past| past.version > version).cloned().collect();
-        table.subscribers.push(sender);
+        table.watchers.push(sender);
         drop(inner);
         let backlog = missed.into_iter().map(|past| past.replay(resource)).collect();
         Ok(Subscription { backlog, receiver, version: now })
@@ -322,6 +340,55 @@ impl Store {
         let bytes = OnceLock::from(Bytes::from(json(version)));
         let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
         inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
+    }
+
+    /// Puts load in another state (`json` gets the version and the bytes of before, if any), and tells the watches of clients.
+    pub fn change_inert(
+        &self,
+        resource: &'static ResourceType,
+        key: &Key,
+        json: impl FnOnce(u64, Option<&str>) -> Option<String>,
+    ) {
+        let mut inner = self.lock();
+        let version = inner.version + 1;
+        let table = inner.tables.entry(key_of(resource)).or_default();
+        let before = table.objects.get(key).map(|stored| stored.bytes());
+        let Some(json) = json(version, before.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())) else { return };
+        let bytes = Bytes::from(json);
+        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes: OnceLock::from(bytes.clone()) });
+        let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+        table.objects.insert(key.clone(), stored.clone());
+        table.history.push_back(Past { kind, version, key: key.clone(), bytes, previous: before });
+        if table.history.len() > HISTORY
+            && let Some(dropped) = table.history.pop_front()
+        {
+            table.forgotten = dropped.version;
+        }
+        let object = Arc::new(serde_json::json!({"metadata": {"namespace": key.0, "name": key.1}}));
+        let change = Arc::new(Change { kind, resource, object, previous: None, version, stored });
+        table.watchers.retain(|watcher| watcher.send(change.clone()).is_ok());
+        inner.version = version;
+    }
+
+    /// A page: what comes after a key, at most so many, with how many follow it and the version of the whole store.
+    pub fn page(
+        &self,
+        resource: &'static ResourceType,
+        namespace: Option<&str>,
+        after: Option<&Key>,
+        most: usize,
+    ) -> (Vec<Arc<Stored>>, usize, u64) {
+        let inner = self.lock();
+        let Some(table) = inner.tables.get(&key_of(resource)) else { return (Vec::new(), 0, inner.version) };
+        let start = match (after, namespace) {
+            (Some(after), _) => Bound::Excluded(after.clone()),
+            (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
+            (None, None) => Bound::Unbounded,
+        };
+        let in_scope = |key: &Key| namespace.is_none_or(|namespace| key.0 == namespace);
+        let mut rest = table.objects.range((start, Bound::Unbounded)).take_while(|(key, _)| in_scope(key));
+        let page: Vec<Arc<Stored>> = rest.by_ref().take(most).map(|(_, stored)| stored.clone()).collect();
+        (page, rest.count(), inner.version)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -177,7 +177,19 @@ impl Filter {
 
     /// The event of a change: objects that begin or cease to match a selector come and go.
     fn event(&mut self, change: &Change) -> Option<Bytes> {
-        let now = self.wants(&change.object);
+        if change.is_load() && !self.takes_all() {
+            return self.event_of(change, &change.whole());
+        }
+        self.event_of(change, &change.object)
+    }
+
+    /// Everything of the kind, or of a namespace, as whole objects: all that must be known of one is its key.
+    fn takes_all(&self) -> bool {
+        self.selector.is_everything() && self.shape.format == Format::Object
+    }
+
+    fn event_of(&mut self, change: &Change, object: &Value) -> Option<Bytes> {
+        let now = self.wants(object);
         let before = match (&change.previous, change.kind) {
             (_, ChangeKind::Added) => false,
             (Some(previous), _) => self.wants(previous),
@@ -189,7 +201,7 @@ impl Filter {
             (true, false) => "DELETED",
             (false, false) => return None,
         };
-        Some(self.line(kind, &change.object, || change.bytes()))
+        Some(self.line(kind, object, || change.bytes()))
     }
 
     fn initial_event(&mut self, stored: &super::store::Stored) -> Option<Bytes> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Report;
 use super::json::diff_line;
 use crate::diagnosis::Incident;
-use crate::text::clean;
+use crate::text::{Time, clean};
 
 /// Renders the report.
 pub fn render(report: &Report) -> String {
@@ -19,7 +19,7 @@ pub fn render(report: &Report) -> String {
         out.push_str("\nNothing broken was found.\n");
     }
     for incident in &report.incidents {
-        one(&mut out, incident);
+        one(&mut out, incident, report.observed_at);
     }
     if !report.missing.is_empty() {
         out.push_str("\n## Not seen, so not judged\n\n");
@@ -30,33 +30,77 @@ pub fn render(report: &Report) -> String {
     out
 }
 
-fn one(out: &mut String, incident: &Incident) {
+/// One incident, in the order a ticket is read: summary, impact, timeline, evidence, what to do.
+fn one(out: &mut String, incident: &Incident, observed_at: Time) {
     let _ = writeln!(out, "\n## {}\n", inline(&incident.title));
-    let since = incident.since.map(|s| format!(", since {}", s.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
-    let _ = writeln!(out, "**{}**, `{}`, {}{since}\n", incident.severity.word(), incident.cause, incident.confidence.word());
+    let since = incident.since.map(|s| format!(", since {}", stamp(s))).unwrap_or_default();
+    let _ = writeln!(out, "**{}**, `{}`, {}{since}", incident.severity.word(), incident.cause, incident.confidence.word());
+    let meaning = incident.cause.cause().map_or("", |cause| cause.meaning);
+    let _ = writeln!(out, "\n### Summary\n\n{}\n\nCause `{}`: {}.", inline(&incident.summary), incident.cause, inline(meaning));
+    impact(out, incident);
+    timeline(out, incident, observed_at);
+    out.push_str("\n### Evidence\n\n");
+    for quote in &incident.evidence {
+        let _ = writeln!(out, "- `{}` {} `{}`: {}", quote.object, quote.from.word(), inline(&quote.field), code(&quote.text));
+    }
+    if !incident.ruled_out.is_empty() {
+        out.push_str("\nRuled out:\n\n");
+    }
+    for line in &incident.ruled_out {
+        let _ = writeln!(out, "- {}", inline(line));
+    }
+    fixes(out, incident);
+}
+
+fn impact(out: &mut String, incident: &Incident) {
+    out.push_str("\n### Impact\n\n");
     for workload in &incident.workloads {
         let place = if workload.namespace.is_empty() { String::new() } else { format!(" in `{}`", workload.namespace) };
         let _ = writeln!(out, "- {} `{}`{place}", workload.kind, workload.name);
     }
-    out.push_str("\nEvidence:\n\n");
-    for quote in &incident.evidence {
-        let _ = writeln!(out, "- `{}` {} `{}`: {}", quote.object, quote.from.word(), inline(&quote.field), code(&quote.text));
+    let blast = &incident.blast;
+    if blast.pods_total > 0 {
+        let _ = writeln!(out, "- pods concerned: {} of {}, {} ready", blast.pods, blast.pods_total, blast.pods_ready);
     }
+    for service in &blast.services_without_endpoints {
+        let _ = writeln!(out, "- no endpoint left: `{service}` in `{}`", service.namespace);
+    }
+    for host in &blast.hosts {
+        let _ = writeln!(out, "- unreachable host: {}", code(host));
+    }
+    for symptom in &incident.symptoms {
+        let _ = writeln!(out, "- and so: {}", inline(symptom));
+    }
+}
+
+/// What is known to have happened when, oldest first; of equal times the change first.
+fn timeline(out: &mut String, incident: &Incident, observed_at: Time) {
+    let mut entries: Vec<(Time, u8, String)> = Vec::new();
     if let Some(change) = &incident.change {
         let by = change.by.as_deref().map(|by| format!(" by {}", inline(by))).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "\nChanged before: {} of `{}`{by} at {}",
-            change.kind.word(),
-            change.object,
-            change.at.format("%H:%M:%S")
-        );
+        let mut said = format!("{} of `{}`{by}", change.kind.word(), change.object);
         for diff in &change.diff {
-            let _ = writeln!(out, "- {}", code(&diff_line(diff)));
+            let _ = write!(said, "; {}", code(&diff_line(diff)));
         }
+        entries.push((change.at, 0, said));
     }
+    entries.extend(incident.since.map(|since| (since, 1, "it is so since".to_owned())));
+    for quote in &incident.evidence {
+        let Some(at) = quote.at else { continue };
+        entries.push((at, 2, format!("{} `{}` of `{}`", quote.from.word(), inline(&quote.field), quote.object)));
+    }
+    entries.push((observed_at, 3, "looked at".to_owned()));
+    entries.sort();
+    entries.dedup();
+    out.push_str("\n### Timeline\n\n");
+    for (at, _, said) in entries {
+        let _ = writeln!(out, "- {} {said}", stamp(at));
+    }
+}
+
+fn fixes(out: &mut String, incident: &Incident) {
     if !incident.fixes.is_empty() {
-        out.push_str("\nFixes, best first:\n");
+        out.push_str("\n### Fix\n\nBest first.\n");
     }
     for fix in &incident.fixes {
         let _ = writeln!(
@@ -68,6 +112,10 @@ fn one(out: &mut String, incident: &Incident) {
             clean(&fix.command)
         );
     }
+}
+
+fn stamp(at: Time) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// Text that cannot start markup.

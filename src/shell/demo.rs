@@ -22,7 +22,14 @@ const SEED: u64 = 3;
 /// What `k3am demo` was asked to start.
 pub fn options(args: &DemoArgs) -> Options {
     let scenario = Some(args.scenario.clone());
-    Options { speed: args.speed, seed: args.seed, scenario, pods: args.pods, ..Options::default() }
+    Options {
+        speed: args.speed,
+        seed: args.seed,
+        scenario,
+        pods: args.pods,
+        events_per_second: args.events_per_second,
+        ..Options::default()
+    }
 }
 
 /// The practice cluster that one key starts.

@@ -29,6 +29,15 @@ const REPORTS: usize = 256;
 /// Most facts folded in between two looks at the keyboard.
 const BATCH: usize = 2_000;
 
+/// How long facts wait for each other before the rules run.
+const JUDGE: Duration = Duration::from_millis(100);
+/// As [`JUDGE`] while lists are under way: most rules wait for them anyway.
+const JUDGE_LISTS: Duration = Duration::from_millis(250);
+/// Facts wait at most so long, ...
+const JUDGE_AT_LAST: Duration = Duration::from_secs(2);
+/// ... and so many times as long as the rules took when they last ran.
+const JUDGING_SHARE: u32 = 4;
+
 /// Why the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -88,7 +97,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     let size = screen.terminal.size()?;
     let options = app::Options { config: Config::clone(&setup.config), ascii: setup.ascii, connecting_to: setup.target.name() };
     let state = State::new(options, session.now());
-    let mut desk = Desk { state, screen, pause: keys.pause(), dirty: true, end: None };
+    let mut desk = Desk { state, screen, pause: keys.pause(), dirty: true, end: None, judge_at: None, judging: Duration::ZERO };
     desk.tell(&mut session, Msg::Resize(size.width, size.height));
     for problem in &setup.problems {
         desk.tell(&mut session, Msg::Notice(problem.to_string()));
@@ -107,9 +116,10 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
             }
+            () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
             _ = tick.tick() => desk.tick(&mut session),
             Some(report) = reports.recv() => desk.report(&mut session, report),
-            batch = session.next_deltas() => desk.deltas(&mut session, batch),
+            batch = session.next_deltas() => desk.facts(&mut session, batch),
         }
         if let Some(end) = desk.end {
             return Ok(end);
@@ -124,6 +134,10 @@ struct Desk {
     pause: Pause,
     dirty: bool,
     end: Option<End>,
+    /// When the rules run for the facts folded in since they last ran.
+    judge_at: Option<Instant>,
+    /// How long they took.
+    judging: Duration,
 }
 
 impl Desk {
@@ -163,12 +177,25 @@ impl Desk {
         self.tell(session, Msg::Tick(now));
     }
 
-    fn deltas(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
+    /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood.
+    fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
         session.drain(&mut batch, BATCH);
+        self.tell(session, Msg::Facts(batch));
+        if !self.state.unjudged.is_empty() {
+            let pause = if self.state.is_listing() { JUDGE_LISTS } else { JUDGE };
+            let at = Instant::now() + pause.max(self.judging * JUDGING_SHARE).min(JUDGE_AT_LAST);
+            self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
+        }
+    }
+
+    fn judge(&mut self, session: &mut Session) {
+        self.judge_at = None;
+        let start = Instant::now();
         // Rules judge by the time of the last tick: give them the time of these facts.
         let now = session.now();
         self.tell(session, Msg::Tick(now));
-        self.tell(session, Msg::Deltas(batch));
+        self.tell(session, Msg::Diagnose);
+        self.judging = start.elapsed();
     }
 
     fn report(&mut self, session: &mut Session, report: Report) {

@@ -139,6 +139,10 @@ impl Coverage {
     }
 
     pub(super) fn finish_list(&mut self, kind: KindId, scope: &Scope, at: Time) -> HashSet<Key> {
+        if *scope == Scope::Cluster {
+            // Rights came: the namespaces looked into one by one before are part of this.
+            self.states.retain(|(k, scope), _| *k != kind || *scope == Scope::Cluster);
+        }
         self.states.insert((kind, scope.clone()), CoverageState::Synced { heard: at });
         self.lists.remove(&(kind, scope.clone())).unwrap_or_default()
     }

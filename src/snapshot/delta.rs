@@ -105,6 +105,8 @@ pub enum Changed {
     },
     /// New log or usage evidence about that object.
     Evidence(ObjectRef),
+    /// Usage of these pods was measured.
+    Usage(Vec<Key>),
     /// A list completed, was denied or fails.
     Coverage(KindId),
 }

@@ -10,7 +10,7 @@ use super::words::clock;
 use crate::app::{ConnectFailure, ConnectionState, State};
 use crate::config::Role;
 use crate::kinds::KindId;
-use crate::snapshot::CoverageState;
+use crate::snapshot::{CoverageState, Scope};
 use crate::text::{age, clean, ellipsis};
 
 /// Feeds older than this many seconds are said to be stale.
@@ -79,13 +79,34 @@ fn place(state: &State) -> String {
         ConnectionState::Connecting { to } => format!("connecting to {to}"),
         ConnectionState::Connected(info) => {
             let namespaces = match info.namespaces.as_slice() {
+                [] if narrowed(state).is_some() => narrowed(state).unwrap_or_default(),
                 [] if state.size.0 < 100 => "all".to_owned(),
                 [] => "all namespaces".to_owned(),
                 some => some.join(","),
             };
-            format!("{} {} {namespaces}", info.context, if state.ascii { ">" } else { "▸" })
+            // A cloud's context name can be as long as the line.
+            let context = ellipsis(&info.context, usize::from(state.size.0 / 4).max(12));
+            format!("{context} {} {namespaces}", if state.ascii { ">" } else { "▸" })
         }
         ConnectionState::Failed(_) => state.snapshot.identity.name.clone(),
+    }
+}
+
+/// Which namespaces there is something to see of, when RBAC hides the pods of the cluster as a whole: `shop only`.
+fn narrowed(state: &State) -> Option<String> {
+    let (mut denied, mut seen) = (false, Vec::new());
+    for (_, scope, coverage) in state.snapshot.coverage.iter().filter(|(kind, ..)| *kind == KindId::Pod) {
+        match (scope, coverage) {
+            (Scope::Cluster, CoverageState::Denied { .. }) => denied = true,
+            (Scope::Namespace(_), CoverageState::Denied { .. }) | (Scope::Cluster, _) => {}
+            (Scope::Namespace(name), _) => seen.push(name.to_string()),
+        }
+    }
+    match seen.as_slice() {
+        _ if !denied => None,
+        [] => Some("nothing visible".to_owned()),
+        [one] => Some(format!("{one} only")),
+        many => Some(format!("{} namespaces only", many.len())),
     }
 }
 
@@ -96,7 +117,7 @@ fn pods(state: &State) -> String {
     if !snapshot.coverage.is_listed(KindId::Pod) {
         return if total == 0 { "loading pods".to_owned() } else { format!("loading, pods {total} so far") };
     }
-    let not_ready = snapshot.pods.iter().filter(|p| !p.is_finished() && !p.is_ready()).count();
+    let not_ready = snapshot.pods_not_ready();
     if not_ready == 0 { format!("pods {total}") } else { format!("pods {total}, {not_ready} not ready") }
 }
 
@@ -131,8 +152,12 @@ fn trouble(state: &State) -> Vec<(Role, String)> {
     }
     denied.dedup();
     if !denied.is_empty() {
-        let named = if denied.len() > 2 { format!("{} kinds", denied.len()) } else { denied.join(", ") };
-        parts.push((Role::Warning, format!("not visible: {named}")));
+        let named = if denied.len() > 2 {
+            format!("{} kinds hidden", denied.len())
+        } else {
+            format!("not visible: {}", denied.join(", "))
+        };
+        parts.push((Role::Warning, named));
     }
     parts
 }

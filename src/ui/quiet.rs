@@ -75,9 +75,14 @@ fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
     let mut found = Vec::new();
     for coverage in state.snapshot.coverage.of_kind(KindId::Pod) {
         match coverage {
-            CoverageState::Denied { why } => {
+            // The refusal of a namespace says what that of the cluster says.
+            CoverageState::Denied { why } if found.is_empty() => {
                 found.push((Role::Warning, format!("{} Pods are not visible: {why}", paint.glyphs.warning)));
+                let rights = "Look at a namespace you may read with -n NAME or :ns NAME, or ask for the rights of \
+                              assets/rbac/read.yaml; they are noticed when they come.";
+                found.push((Role::Text, rights.to_owned()));
             }
+            CoverageState::Denied { .. } => {}
             CoverageState::Failing { error, .. } => {
                 found.push((
                     Role::Critical,

@@ -15,6 +15,10 @@ use serde::Deserialize;
 const RECALL: f64 = 1.0;
 /// Share of incidents that must be about an expected object and cause.
 const PRECISION: f64 = 0.95;
+/// Share of expected objects that stand in one incident only, together with all others that share their root.
+const GROUPING: f64 = 1.0;
+/// Causes that lie outside the workloads: whoever has one of them, in one namespace, has it for one and the same reason.
+const SHARED: &[&str] = &["database-too-many-connections", "node-not-ready", "ip-exhausted", "dns-failing", "quota-exceeded"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +82,59 @@ fn expected_objects_are_named_with_an_accepted_cause() {
         println!("{}: recall {recall:.2}, precision {precision:.2}, {} incidents", path.display(), incidents.len());
         assert!(recall >= RECALL, "recall {recall:.2} is below {RECALL}");
         assert!(precision >= PRECISION, "precision {precision:.2} is below {PRECISION}");
+    }
+}
+
+/// Expected objects that are grouped right: in exactly one incident, and in the same one as all who share its cause outside.
+fn grouped<'a>(answers: &'a Answers, incidents: &[Incident]) -> Vec<&'a str> {
+    let about = |object: &str| -> Vec<usize> {
+        incidents.iter().enumerate().filter(|(_, i)| named(i).contains(object)).map(|(index, _)| index).collect()
+    };
+    let mut roots: BTreeMap<(&str, &str), BTreeSet<Vec<usize>>> = BTreeMap::new();
+    let shared = |e: &'a Expected| {
+        let namespace = e.object.split('/').nth(1).unwrap_or_default();
+        e.causes.iter().find(|c| SHARED.contains(&c.as_str())).map(|cause| (cause.as_str(), namespace))
+    };
+    for expected in &answers.expected {
+        if let Some(root) = shared(expected) {
+            roots.entry(root).or_default().insert(about(&expected.object));
+        }
+    }
+    let right = |e: &&'a Expected| {
+        about(&e.object).len() == 1 && shared(e).is_none_or(|root| roots.get(&root).is_some_and(|places| places.len() == 1))
+    };
+    answers.expected.iter().filter(right).map(|e| e.object.as_str()).collect()
+}
+
+#[test]
+fn every_root_is_one_incident_and_no_object_is_in_two() {
+    println!("{:<20} {:>8} {:>9} {:>7} {:>9} {:>8}", "capture", "expected", "incidents", "recall", "precision", "grouping");
+    for path in captures() {
+        let (answers, incidents) = judge(&path);
+        let total = answers.expected.len() as f64;
+        let hits = |e: &&Expected| {
+            incidents.iter().any(|i| named(i).contains(&e.object) && e.causes.iter().any(|cause| cause == i.cause.0))
+        };
+        let recall = answers.expected.iter().filter(hits).count() as f64 / total;
+        let useful = incidents.iter().filter(|i| {
+            answers.expected.iter().any(|e| named(i).contains(&e.object) && e.causes.iter().any(|cause| cause == i.cause.0))
+        });
+        let precision = useful.count() as f64 / incidents.len().max(1) as f64;
+        let right = grouped(&answers, &incidents);
+        let grouping = right.len() as f64 / total;
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        println!(
+            "{name:<20} {:>8} {:>9} {recall:>7.2} {precision:>9.2} {grouping:>8.2}",
+            answers.expected.len(),
+            incidents.len()
+        );
+        let wrong: Vec<_> = answers.expected.iter().map(|e| e.object.as_str()).filter(|o| !right.contains(o)).collect();
+        assert!(grouping >= GROUPING, "not in exactly one incident, or apart from those with the same root: {wrong:?}");
+        assert!(recall >= RECALL && precision >= PRECISION, "recall {recall:.2}, precision {precision:.2}");
+        let mut roots = BTreeSet::new();
+        for incident in &incidents {
+            assert!(roots.insert(&incident.id), "two incidents of one root: {}", incident.title);
+        }
     }
 }
 

@@ -223,6 +223,55 @@ async fn a_cluster_wide_refusal_narrows_to_the_namespaces_that_can_be_listed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_namespace_that_comes_and_rights_that_come_are_noticed_within_two_minutes() {
+    let (namespaces, allowed) = (Arc::new(Mutex::new(vec!["shop"])), Arc::new(Mutex::new(false)));
+    let (known, may) = (Arc::clone(&namespaces), Arc::clone(&allowed));
+    let (connection, _) = server(move |line, _| match line {
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        l if l.starts_with("/api/v1/pods") && !*may.lock().unwrap() => status(403, "Forbidden", "pods is forbidden"),
+        l if l.starts_with("/api/v1/pods") => list(9, "", &[pod("a", 3), pod("everywhere", 4)]),
+        l if l.starts_with("/api/v1/namespaces?") => {
+            let names: Vec<Value> = known.lock().unwrap().iter().map(|name| json!({"metadata": {"name": name}})).collect();
+            list(5, "", &names)
+        }
+        l if l.starts_with("/api/v1/namespaces/shop/pods") => list(5, "", &[pod("a", 3)]),
+        l if l.starts_with("/api/v1/namespaces/new/pods") => list(5, "", &[]),
+        _ => Reply::Json(200, json!({"gitVersion": "v1"})),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("its own", |s| s.coverage.is_complete(KindId::Pod, "shop")).await;
+    namespaces.lock().unwrap().push("new");
+    let took = live.until("the new one", |s| s.coverage.is_complete(KindId::Pod, "new")).await;
+    assert!(took < Duration::from_secs(120), "{took:?}");
+    *allowed.lock().unwrap() = true;
+    let took = live.until("everything", |s| s.coverage.is_complete(KindId::Pod, "elsewhere")).await;
+    assert!(took < Duration::from_secs(120), "{took:?}");
+    assert_eq!(names(&live.snapshot), ["a", "everywhere"]);
+    assert_eq!(live.snapshot.coverage.of_kind(KindId::Pod).count(), 1, "one scope is left: the cluster");
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_beyond_thirty_are_counted_aloud() {
+    let (connection, _) = server(move |line, _| match line {
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        l if l.starts_with("/api/v1/pods") => status(403, "Forbidden", "pods is forbidden"),
+        l if l.starts_with("/api/v1/namespaces?") => {
+            let names: Vec<Value> = (0..40).map(|n| json!({"metadata": {"name": format!("ns-{n}")}})).collect();
+            list(5, "", &names)
+        }
+        _ => list(5, "", &[]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the count", |s| {
+        let said = "pods is forbidden; 11 more namespaces are not looked at: name them with -n or :ns";
+        s.coverage.of_kind(KindId::Pod).any(|state| matches!(state, CoverageState::Denied { why } if why == said))
+    })
+    .await;
+    live.until("thirty", |s| s.coverage.of_kind(KindId::Pod).filter(|s| matches!(s, CoverageState::Synced { .. })).count() == 30)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_undecodable_object_costs_one_row() {
     let (connection, _) = server(|line, _| match line {
         l if l.contains("watch=1") => Reply::Hang(vec![

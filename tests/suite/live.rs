@@ -320,3 +320,16 @@ async fn one_look_lists_everything_and_finds_what_is_broken() {
     assert!(all_listed(&collected.snapshot));
     assert!(!collected.engine.incidents().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_list_nothing_is_told_so_with_status_two_and_not_that_all_is_well() {
+    use clap::Parser;
+    let practice = practice(5);
+    let options = practice.options(&practice.cluster.kubeconfig_for("nobody", Role::Nothing));
+    let path = options.kubeconfig.unwrap();
+    let cli = k3am::cli::Cli::parse_from(["k3am", "diagnose", "--kubeconfig", path.to_str().unwrap()]);
+    let Some(k3am::cli::Command::Diagnose(args)) = &cli.command else { panic!("not diagnose") };
+    let outcome = k3am::commands::diagnose_cluster(&cli.global, args).await;
+    assert_eq!((outcome.status, &*outcome.out), (2, ""), "{outcome:?}");
+    assert!(matches!(&*outcome.notes, [one] if one.contains("you may not list anything here") && one.contains("ask for")));
+}

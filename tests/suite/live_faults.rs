@@ -277,6 +277,54 @@ async fn the_servers_clock_is_the_time() {
     assert_eq!(same.connection.clock_skew(), chrono::Duration::zero());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_log_survives_a_restart_of_the_server_without_loss_or_doubling() {
+    let options = Options { scenario: Some("night-shift".to_owned()), speed: 5.0, ..Options::default() };
+    let mut seen = watched_as(None, &options).await;
+    let busy = |s: &mut Watched| {
+        let pod = s.state.snapshot.pods.iter().find(|p| p.is_ready() && &*p.meta.namespace == "fastapi-prod")?;
+        Some((pod.meta.name.clone(), pod.spec.containers[0].name.clone()))
+    };
+    seen.until("a ready pod", LONG, |s| busy(s).is_some()).await;
+    let (pod, container) = busy(&mut seen).unwrap();
+    let (namespace, previous, follow) = ("fastapi-prod".into(), false, true);
+    let spec =
+        k3am::snapshot::LogSpec { namespace, pod: pod.clone(), container, previous, follow, tail: Some(1), since_seconds: None };
+    let (tx, mut rx) = mpsc::channel(8);
+    tokio::spawn(k3am::cluster::logs::follow(seen.connection.clone(), spec, tx));
+    let mut got: Vec<String> = Vec::new();
+    let started = Instant::now();
+    let mut restarted = false;
+    while started.elapsed() < Duration::from_secs(14) {
+        if got.len() > 5 && !restarted {
+            restarted = true;
+            seen.order("restart 2");
+        }
+        if let Ok(Some(batch)) = timeout(Duration::from_millis(100), rx.recv()).await {
+            assert_eq!((batch.ended, batch.dropped), (None, 0));
+            got.extend(batch.lines.iter().map(|line| format!("{:?} {}", line.at, line.text)));
+        }
+        seen.fold(Vec::new());
+    }
+    assert!(restarted, "the service says too little: {got:?}");
+    let whole = seen.cluster.kubeconfig();
+    let text = lines_of(&whole, &format!("/api/v1/namespaces/fastapi-prod/pods/{pod}/log?timestamps=true")).await;
+    let written: Vec<String> = text.lines().map(|line| line.split_once(' ').unwrap_or((line, "")).1.trim().to_owned()).collect();
+    let told: Vec<String> = got.iter().map(|line| line.split_once(") ").unwrap().1.trim().to_owned()).collect();
+    let first = written.iter().position(|line| *line == told[0]).expect("the first line is one of the log's");
+    let expected = &written[first..];
+    let same = told.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    assert_eq!(same, told.len(), "line {same}: {:?} for {:?}", told.get(same), expected.get(same));
+}
+
+/// A body as text, past k3am's own code.
+async fn lines_of(kubeconfig: &str, path: &str) -> String {
+    let config = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
+    client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap()
+}
+
 #[test]
 fn orders_that_make_no_sense_say_how_to_give_them() {
     let cluster = Arc::new(PracticeCluster::start(&Options::default()).unwrap());

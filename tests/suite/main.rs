@@ -37,3 +37,4 @@ mod screenshots;
 mod snapshot;
 mod tables;
 mod tidy;
+mod trace;

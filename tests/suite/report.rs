@@ -150,6 +150,31 @@ fn markdown_cannot_be_broken_out_of() {
 }
 
 #[test]
+fn markdown_is_a_ticket_in_the_order_it_is_read() {
+    let out = markdown::render(&report());
+    let mut rest = out.as_str();
+    for part in
+        ["### Summary", "### Impact", "### Timeline", "rollout of `", "it is so since", "looked at", "### Evidence", "### Fix"]
+    {
+        let Some((_, after)) = rest.split_once(part) else { panic!("no {part:?} in its place in\n{out}") };
+        rest = after;
+    }
+    assert!(out.contains("- 2026-11-22 20:31:30 UTC looked at"), "{out}");
+}
+
+#[test]
+fn the_capture_gives_the_same_bytes_in_every_format() {
+    for format in ["text", "markdown", "json"] {
+        let run =
+            || k3am(&["diagnose", "--from", &capture(), "--at", "2026-11-22T20:31:30Z", "-o", format, "--fail-on", "never"]).1;
+        let first = run();
+        assert!(first.len() > 1000, "{first}");
+        assert_eq!(first, run(), "{format}");
+        assert!(!first.contains("postgres:pw@"), "{format} shows a password");
+    }
+}
+
+#[test]
 fn only_incidents_as_bad_as_the_threshold_fail() {
     let mut report = report();
     assert!(report.fails(Some(Severity::Critical)) && report.fails(Some(Severity::Warning)) && !report.fails(None));

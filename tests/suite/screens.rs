@@ -188,6 +188,29 @@ fn a_healthy_cluster_is_all_quiet_and_says_what_that_rests_on() {
 }
 
 #[test]
+fn a_user_of_one_namespace_reads_in_the_header_that_it_is_one() {
+    let now = Utc.with_ymd_and_hms(2026, 7, 21, 2, 47, 13).unwrap();
+    let mut state = connected(now);
+    let refused = |kind: KindId, scope: Scope| Delta::Denied { kind, scope, why: "forbidden".to_owned() };
+    let mut deltas: Vec<Delta> = KindId::ALL.iter().map(|kind| refused(*kind, Scope::Cluster)).collect();
+    update(&mut state, Msg::Deltas(deltas.clone()));
+    let nothing = lines(&mut state, (100, 24)).remove(0);
+    assert!(nothing.contains("nothing visible") && nothing.contains("kinds hidden"), "{nothing}");
+    deltas.clear();
+    for kind in [KindId::Pod, KindId::Event] {
+        let scope = Scope::Namespace("shop".into());
+        deltas.push(Delta::ListStarted { kind, scope: scope.clone() });
+        deltas.push(Delta::Listed { kind, scope, at: now });
+    }
+    update(&mut state, Msg::Deltas(deltas));
+    for size in [(80, 24), (100, 30), (160, 40)] {
+        let header = lines(&mut state, size).remove(0);
+        assert!(header.contains("shop only") && header.contains("kinds hidden"), "{size:?}: {header}");
+        assert!(!header.contains("all namespaces") && !header.contains("▸ all"), "{header}");
+    }
+}
+
+#[test]
 fn what_rbac_hides_never_looks_healthy() {
     let now = Utc.with_ymd_and_hms(2026, 7, 21, 2, 47, 13).unwrap();
     let mut state = connected(now);

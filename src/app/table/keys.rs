@@ -227,18 +227,14 @@ fn jump_to_node(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     open::at(state, &ObjectRef::new(KindId::Node.name(), "", &node))
 }
 
-/// The incident the object belongs to, explained.
+/// The reasoning about the object, whether an incident is about it or not.
 fn explain(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     let workload = workload_of(state, object);
     let about = |incident: &crate::diagnosis::Incident| {
         incident.objects.contains(object) || incident.workloads.contains(object) || incident.workloads.contains(&workload)
     };
-    let Some(at) = state.incidents.rows.iter().position(|row| about(&row.incident)) else {
-        state.notify(format!("no incident is about {object}"));
-        return Vec::new();
-    };
-    state.incidents.select(at);
-    text_view::open_explain(state)
+    let cause = state.incidents.rows.iter().find(|row| about(&row.incident)).map(|row| row.incident.cause);
+    text_view::open_trace(state, object, cause)
 }
 
 /// Keys while a filter is typed; `None` when none is.

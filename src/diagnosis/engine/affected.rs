@@ -47,7 +47,7 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
                 }
             }
             Changed::Evidence(object) => touched.evidence(snapshot, object),
-            Changed::Coverage(_) => {}
+            Changed::Usage(_) | Changed::Coverage(_) => {}
         }
     }
     touched.resolve(snapshot)

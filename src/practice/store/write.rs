@@ -237,6 +237,7 @@ impl Inner {
             table.forgotten = dropped.version;
         }
         table.subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
+        table.watchers.retain(|watcher| watcher.send(change.clone()).is_ok());
         object
     }
 
