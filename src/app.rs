@@ -22,6 +22,7 @@ pub mod prompt;
 pub mod state;
 pub mod table;
 pub mod text_view;
+pub mod timeline;
 pub mod update;
 pub mod view;
 

@@ -19,6 +19,9 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
+    /// Open the cockpit on a bundle (folder, .tar, .tgz, .zip or file) instead of a cluster
+    #[arg(long, value_name = "PATH")]
+    pub from: Option<PathBuf>,
     /// What to do; nothing opens the cockpit.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -117,7 +120,7 @@ pub struct DemoArgs {
 /// Options of `k3am diagnose`.
 #[derive(Debug, Clone, Args)]
 pub struct DiagnoseArgs {
-    /// Read a bundle (folder, .tar, .tgz or file of `kubectl get -o json|yaml` or `cluster-info dump`) instead of a cluster
+    /// Read a bundle (folder, .tar, .tgz, .zip or file: `kubectl get -o json|yaml`, `cluster-info dump`, support bundle, must-gather) instead of a cluster
     #[arg(long, value_name = "PATH")]
     pub from: Option<PathBuf>,
     /// Time to judge ages by, RFC 3339 (default: now; for a bundle the newest time in it)

@@ -11,6 +11,7 @@ use anyhow::Context;
 
 pub mod access;
 mod admission;
+mod aggregation;
 pub mod api;
 mod apply;
 pub mod base64;
@@ -62,6 +63,7 @@ pub mod template_hash;
 mod validate;
 mod views;
 mod watch;
+pub mod webhooks;
 mod writes;
 
 use access::{Access, Role};
@@ -134,6 +136,7 @@ impl PracticeCluster {
         let simulation = simulation::start_with(store.clone(), runtime.clone(), clock.clone(), options.seed, scenario);
         drop(guard);
         rbac::bootstrap(&store);
+        aggregation::bootstrap(&store);
         load::fill(&store, options.pods)?;
         life.spawn(load::stream(store.clone(), options.events_per_second, options.seed));
         let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });

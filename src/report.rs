@@ -121,17 +121,33 @@ fn missing(source: SourceKind, snapshot: &Snapshot, not_evaluated: &[NotEvaluate
             let why = if source == SourceKind::Bundle { "not in the bundle" } else { "not listed" };
             found.push(Missing { what: plural.to_owned(), why: format!("{why} ({rules})") });
         }
-        for (_, scope, state) in states {
-            let Some(why) = reason(state) else { continue };
-            let what = match scope {
-                Scope::Cluster => plural.to_owned(),
-                Scope::Namespace(namespace) => format!("{plural} in namespace {namespace}"),
-            };
-            found.push(Missing { what: clean(&what), why: format!("{} ({rules})", clean(&why)) });
-        }
+        found.extend(
+            unseen_scopes(plural, &states)
+                .into_iter()
+                .map(|(what, why)| Missing { what: clean(&what), why: format!("{} ({rules})", clean(&why)) }),
+        );
     }
     found.sort();
     found
+}
+
+/// What of a kind is not seen, and why. What holds everywhere is said once, not again for each namespace that was tried.
+fn unseen_scopes(plural: &str, states: &[(KindId, &Scope, &CoverageState)]) -> Vec<(String, String)> {
+    let seen_somewhere = states.iter().any(|(_, _, state)| reason(state).is_none());
+    let unseen: Vec<(&Scope, String)> = states.iter().filter_map(|(_, scope, state)| Some((*scope, reason(state)?))).collect();
+    let everywhere = unseen.iter().find(|(scope, _)| **scope == Scope::Cluster).map(|(_, why)| why);
+    let named = |place: &str, why: &String| (format!("{plural}{place}"), why.clone());
+    match everywhere {
+        Some(why) if seen_somewhere => vec![named(" in other namespaces", why)],
+        Some(why) => vec![named("", why)],
+        None => unseen
+            .iter()
+            .map(|(scope, why)| match scope {
+                Scope::Namespace(namespace) => named(&format!(" in namespace {namespace}"), why),
+                Scope::Cluster => named("", why),
+            })
+            .collect(),
+    }
 }
 
 fn few(rules: &[&str]) -> String {

@@ -16,6 +16,7 @@ use crate::config::{Config, Flags, Problem, Sources};
 use crate::practice::scenario::Scenario;
 use event_loop::Setup;
 
+mod bundle;
 mod demo;
 mod editor;
 mod event_loop;
@@ -35,8 +36,14 @@ pub use session::Target;
 /// How long tasks may take to end after the screen is closed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// `k3am`: the cockpit on the cluster of the kubeconfig. Returns when the person leaves.
-pub fn cockpit(global: &Global) -> ExitCode {
+/// `k3am`: the cockpit on the cluster of the kubeconfig, or on a bundle. Returns when the person leaves.
+pub fn cockpit(global: &Global, from: Option<&std::path::Path>) -> ExitCode {
+    if let Some(path) = from {
+        if let Err(error) = std::fs::metadata(path) {
+            return Outcome::refused(format!("cannot read {}: {error}", path.display())).print();
+        }
+        return open(global, Target::Bundle(path.to_owned()));
+    }
     let options = connect_options(global);
     if let Err(error) = looks_usable(&options) {
         return Outcome::refused(error.to_string()).print();
@@ -117,7 +124,7 @@ fn open(global: &Global, target: Target) -> ExitCode {
 fn no_terminal(target: &Target) -> String {
     let no_kubeconfig = match target {
         Target::Cluster(options) => connect::contexts(options).is_ok_and(|contexts| contexts.is_empty()),
-        Target::Practice(_) => false,
+        Target::Practice(_) | Target::Bundle(_) => false,
     };
     if no_kubeconfig {
         "there is no kubeconfig (looked at --kubeconfig, $KUBECONFIG, ~/.kube/config), and the cockpit needs a terminal: run \

@@ -18,6 +18,7 @@ mod prompt;
 mod quiet;
 mod table;
 mod text_view;
+mod timeline;
 mod why;
 pub mod words;
 
@@ -61,6 +62,7 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         None => cockpit::draw(&paint, body, frame),
         Some(View::Logs) => logs::draw_view(&paint, body, frame),
         Some(View::Text(text)) => text_view::draw(&paint, text, body, frame),
+        Some(View::Timeline(view)) => timeline::draw(&paint, view, body, frame),
         Some(View::Table(table)) => table::draw(&paint, table, body, frame),
     }
     if is_old(state) {

@@ -103,6 +103,11 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::Back => back(state),
         Action::Undo | Action::Fix => act(state, hit),
         Action::Dismiss => dismiss(state),
+        Action::Timeline => {
+            let objects: Vec<ObjectRef> =
+                state.incidents.selected().map(|row| row.incident.workloads.clone()).unwrap_or_default();
+            super::timeline::open(state, &objects, false)
+        }
         Action::Explain => text_view::open_explain(state),
         Action::Logs => open_logs(state, false),
         Action::PreviousLogs => open_logs(state, true),

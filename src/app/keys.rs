@@ -25,6 +25,9 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Vec<Effect> {
     if let Some(effects) = table::keys::on_filter_key(state, key) {
         return effects;
     }
+    if let Some(effects) = super::timeline::on_filter_key(state, key) {
+        return effects;
+    }
     if let Some(effects) = text_view::on_search_key(state, key) {
         return effects;
     }
@@ -59,6 +62,9 @@ pub fn on_paste(state: &mut State, text: &str) {
         *typing = typing.clone().with_value(format!("{}{line}", typing.value()));
         let text = typing.value().to_owned();
         super::logs::keys::set_filter(state, &text);
+    } else if let Some(View::Timeline(view)) = state.views.last_mut() {
+        view.paste(&line);
+        super::timeline::refresh(state);
     } else if let Some(View::Text(view)) = state.views.last_mut() {
         view.paste(&line);
     }

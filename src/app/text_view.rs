@@ -150,7 +150,7 @@ pub fn on_text(state: &mut State, object: &ObjectRef, text: Result<String, Strin
     state.dirty = true;
     let views = state.views.iter_mut().rev().filter_map(|view| match view {
         View::Text(text) => Some(text),
-        View::Logs | View::Table(_) => None,
+        View::Logs | View::Table(_) | View::Timeline(_) => None,
     });
     if let Some(view) = views.into_iter().find(|v| v.object.as_ref() == Some(object)) {
         view.lines = Some(text.map(|text| text.lines().map(crate::text::clean_keeping_indent).collect()));

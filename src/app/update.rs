@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::follow::Follow;
 use super::msg::{ConnectFailure, ConnectedInfo, Msg};
 use super::state::{ConnectionState, State};
-use super::{edit, keys, preview, table, text_view};
+use super::{edit, keys, preview, table, text_view, timeline};
 use crate::diagnosis::engine::Engine;
 use crate::snapshot::{Changed, Delta, LogBatch, Snapshot};
 use crate::text::Time;
@@ -19,6 +19,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let effects = fold(state, msg);
     if settled {
         table::refresh(state);
+        timeline::refresh(state);
     }
     effects
 }

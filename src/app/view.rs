@@ -5,6 +5,7 @@ use super::msg::ConnectFailure;
 use super::state::{ConnectionState, State};
 use super::table::{self, TableView};
 use super::text_view::{self, TextView};
+use super::timeline::{self, TimelineView};
 use super::{cockpit, logs};
 use crate::config::{Hit, Place};
 
@@ -15,6 +16,8 @@ pub enum View {
     Logs,
     /// YAML, a description, help.
     Text(Box<TextView>),
+    /// What changed, beside what failed.
+    Timeline(Box<TimelineView>),
     /// A table of resources.
     Table(Box<TableView>),
 }
@@ -55,6 +58,7 @@ pub fn places(state: &State) -> Vec<Place> {
     let mut places = match state.views.last() {
         None => cockpit::places(state),
         Some(View::Logs) => vec![Place::Logs],
+        Some(View::Timeline(_)) => TimelineView::places(),
         Some(View::Text(text)) => text.places(),
         Some(View::Table(table)) => table.places(),
     };
@@ -67,6 +71,7 @@ pub fn dispatch(state: &mut State, hit: Hit) -> Vec<Effect> {
     match state.views.last() {
         None => cockpit::on(state, hit),
         Some(View::Logs) => logs::on(state, hit),
+        Some(View::Timeline(_)) => timeline::on(state, hit),
         Some(View::Text(_)) => text_view::on(state, hit),
         Some(View::Table(_)) => table::on(state, hit),
     }

@@ -25,6 +25,27 @@ pub fn before(snapshot: &Snapshot, workloads: &[ObjectRef], since: Option<Time>,
         .max_by_key(|change| (change.at, std::cmp::Reverse(change.kind)))
 }
 
+/// How sure it is that a change explains a failure that followed it, for a person. What was written to a ConfigMap is not known,
+/// and times alone prove nothing.
+pub fn sureness(snapshot: &Snapshot, change: &Change) -> String {
+    match change.kind {
+        ChangeKind::Rollout => match change.previous_revision {
+            None => "it has not worked since its first revision".to_owned(),
+            Some(previous) => {
+                let known = revisions(snapshot, &change.object);
+                let proof = known.iter().find(|r| r.number == previous).and_then(|r| r.proof.clone());
+                match proof {
+                    Some(proof) => format!("likely: revision {previous} worked, {proof}"),
+                    None => format!("possible: nothing shows that revision {previous} worked"),
+                }
+            }
+        },
+        ChangeKind::Config => "possible: its pods read it; what was written is not known".to_owned(),
+        ChangeKind::Scale => "possible: only the times fit".to_owned(),
+        ChangeKind::Node => "possible: its pods are there".to_owned(),
+    }
+}
+
 /// Everything that is known to have changed about a workload, in no order.
 pub fn changes_of(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
     let mut found = rollouts(snapshot, workload);

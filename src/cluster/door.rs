@@ -238,7 +238,8 @@ fn delete_options(grace_seconds: Option<u32>, uid: Option<&str>, run: Run) -> Va
     Value::Object(options)
 }
 
-fn is_owned_by(item: &Value, kind: &str, name: &str) -> bool {
+/// True for an item of a list that names that owner.
+pub fn is_owned_by(item: &Value, kind: &str, name: &str) -> bool {
     let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     owners.into_iter().flatten().any(|owner| owner["kind"] == kind && owner["name"] == name)
 }

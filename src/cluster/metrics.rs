@@ -1,7 +1,9 @@
 //! CPU and memory of containers, polled: from the metrics API (metrics-server), else from the kubelets through the node
 //! proxy, else the reason why there are none.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -38,7 +40,7 @@ pub type Samples = Vec<(UsageKey, f64, f64)>;
 /// Polls until nobody listens to `tx`. `told` hears where usage comes from (`metrics-server`, `kubelet`), or why there is
 /// none, whenever that changes.
 pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSender<Result<String, String>>) {
-    let mut poller = Poller { connection, counters: HashMap::new(), without_api: 0, scope: None };
+    let mut poller = Poller { connection, counters: HashMap::new(), without_api: 0, scope: None, names: Names::default() };
     let mut last = None;
     while !tx.is_closed() {
         let mut pause = EVERY;
@@ -47,6 +49,7 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
                 if samples.is_empty() {
                     pause = SOON;
                 }
+                poller.names.forget_unused();
                 if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: poller.connection.now() }]).await.is_err() {
                     return;
                 }
@@ -93,6 +96,7 @@ struct Poller {
     without_api: u32,
     /// After a cluster-wide 403: the namespace to ask for.
     scope: Option<String>,
+    names: Names,
 }
 
 impl Poller {
@@ -138,13 +142,13 @@ impl Poller {
         Ok(all)
     }
 
-    async fn pod_metrics(&self, path: &str) -> Result<Samples, Error> {
+    async fn pod_metrics(&mut self, path: &str) -> Result<Samples, Error> {
         let mut body = self.connection.open(Call::get(path), false).await?;
         let (mut splitter, mut samples) = (Splitter::new(), Vec::new());
         while let Some(chunk) = self.chunk(body.next()).await? {
             let fed = splitter.feed(&chunk, &mut |item: &[u8]| {
-                if let Ok(pod) = serde_json::from_slice::<PodMetrics>(item) {
-                    samples.extend(pod.samples());
+                if let Ok(pod) = serde_json::from_slice::<PodMetrics<'_>>(item) {
+                    pod.samples(&mut self.names, &mut samples);
                 }
             });
             fed.map_err(|not| self.connection.garbage(not.0))?;
@@ -232,36 +236,69 @@ impl Poller {
     }
 }
 
-/// Part of `metrics.k8s.io/v1beta1` `PodMetrics`.
+/// Part of `metrics.k8s.io/v1beta1` `PodMetrics`, borrowed from the text: it comes for every pod, every fifteen seconds.
 #[derive(Debug, Deserialize)]
-struct PodMetrics {
-    metadata: PodName,
-    #[serde(default)]
-    containers: Vec<ContainerMetrics>,
+struct PodMetrics<'a> {
+    #[serde(borrow)]
+    metadata: PodName<'a>,
+    #[serde(default, borrow)]
+    containers: Vec<ContainerMetrics<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct PodName {
-    name: Text,
-    namespace: Text,
+struct PodName<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ContainerMetrics {
-    name: Text,
-    usage: HashMap<String, String>,
+struct ContainerMetrics<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    usage: Amounts<'a>,
 }
 
-impl PodMetrics {
-    fn samples(self) -> Samples {
-        let PodName { name, namespace } = self.metadata;
-        let of = |c: &ContainerMetrics, resource| c.usage.get(resource).and_then(|q| text::quantity(q));
-        self.containers
-            .iter()
-            .filter_map(|c| {
-                let key = UsageKey { namespace: namespace.clone(), pod: name.clone(), container: c.name.clone() };
-                Some((key, of(c, "cpu")?, of(c, "memory")?))
-            })
-            .collect()
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Amounts<'a> {
+    #[serde(borrow)]
+    cpu: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    memory: Option<Cow<'a, str>>,
+}
+
+/// Names that came before, shared: those of containers and namespaces repeat within an answer, those of pods between answers.
+#[derive(Debug, Default)]
+struct Names(HashSet<Text>);
+
+impl Names {
+    fn share(&mut self, name: &str) -> Text {
+        if let Some(known) = self.0.get(name) {
+            return Text::clone(known);
+        }
+        let name = Text::from(name);
+        self.0.insert(Text::clone(&name));
+        name
+    }
+
+    /// Drops what nobody else holds.
+    fn forget_unused(&mut self) {
+        self.0.retain(|name| Arc::strong_count(name) > 1);
+    }
+}
+
+impl PodMetrics<'_> {
+    fn samples(&self, names: &mut Names, samples: &mut Samples) {
+        let (pod, namespace) = (names.share(&self.metadata.name), names.share(&self.metadata.namespace));
+        let of = |amount: &Option<Cow<'_, str>>| amount.as_deref().and_then(text::quantity);
+        for container in &self.containers {
+            if let (Some(cpu), Some(memory)) = (of(&container.usage.cpu), of(&container.usage.memory)) {
+                let key = UsageKey { namespace: namespace.clone(), pod: pod.clone(), container: names.share(&container.name) };
+                samples.push((key, cpu, memory));
+            }
+        }
     }
 }

@@ -90,6 +90,16 @@ impl Connection {
     }
 }
 
+/// An object that was read elsewhere (a bundle) as YAML, as [`Connection::yaml`] shows it.
+pub fn yaml_of(object: Value, secrets: SecretValues) -> Option<String> {
+    to_yaml(&presentable(object, secrets))
+}
+
+/// An object that was read elsewhere, described with its events, as [`Connection::describe`] shows it.
+pub fn description_of(object: &ObjectRef, value: Value, events: Vec<Event>, now: Time) -> String {
+    describe::describe(object, &presentable(value, SecretValues::Masked), &Ok(events), now)
+}
+
 /// The path of one object.
 pub(super) fn path_of(resource: &Resource, object: &ObjectRef) -> String {
     format!("{}/{}", resource.path(&object.namespace), encode(&object.name))

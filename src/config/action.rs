@@ -37,6 +37,7 @@ actions! {
     WayBack = "way-back", "Take the last applied action back: preview, then Enter.";
     Dismiss = "dismiss", "Dismiss a recovered incident.";
     Explain = "explain", "Explain: what was checked, matched, ruled out.";
+    Timeline = "timeline", "What changed, beside what failed.";
     Logs = "logs", "Logs.";
     PreviousLogs = "previous-logs", "Logs of the run before the current one.";
     Describe = "describe", "Describe.";

@@ -35,6 +35,7 @@ places! {
     CronJobs = "cronjobs", "The CronJobs table.";
     Services = "services", "The Services table.";
     Nodes = "nodes", "The nodes table.";
+    Timeline = "timeline", "The timeline.";
     Text = "text", "YAML, descriptions, help, explanations.";
     Yaml = "yaml", "The YAML view.";
     Preview = "preview", "The preview of an action (undo, fix, ...).";

@@ -8,6 +8,7 @@ mod limits;
 mod pod_security;
 pub mod quota;
 mod storage;
+mod webhooks;
 
 use super::resources::ResourceType;
 use super::status::Status;
@@ -25,5 +26,5 @@ pub fn admit(store: &Store, resource: &'static ResourceType, object: &mut Value)
     for plugin in PLUGINS {
         plugin(store, resource, object).map_err(|why| Status::forbidden(resource, super::object::name(object), &why))?;
     }
-    Ok(())
+    webhooks::check(store, resource, object)
 }

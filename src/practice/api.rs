@@ -21,7 +21,7 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, writes};
+use super::{aggregation, discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks, writes};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -114,7 +114,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(target) = Target::parse(&api.store, path) else {
         rbac::authorise_path(&api.store, &identity, &parts.method.as_str().to_lowercase(), path)?;
-        return fixed_path(&api.store, path, &parts.headers);
+        return fixed_path(&api.store, path, &query, &parts.headers);
     };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
@@ -139,6 +139,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let call =
         Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape, warnings: Mutex::default() };
     if !target.subresource.is_empty() && !writes::is_part(&target.subresource) {
+        admit(&call, verb, &body)?;
         return subresource(api, &call, &parts.method, &body);
     }
     let mut response = resource(api, &identity, verb, &call, &body)?;
@@ -147,9 +148,13 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.
-fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response, Status> {
+fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
     match path.trim_end_matches('/') {
-        "/healthz" | "/livez" | "/readyz" => Ok(reply::with_type(200, "text/plain; charset=utf-8", "ok")),
+        "/healthz" | "/livez" | "/readyz" => {
+            let verbose = query.has("verbose");
+            let text = if verbose { discovery::health(path.trim_matches('/')) } else { "ok".to_owned() };
+            Ok(reply::with_type(200, "text/plain; charset=utf-8", text))
+        }
         "/version" => Ok(reply::json_value(200, &discovery::version())),
         "/openapi/v2" if accepts_protobuf(headers) => {
             let content_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -161,8 +166,10 @@ fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response
         other => {
             let aggregated = request::format_of(headers) == Ok(Format::Discovery);
             let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-            let document =
-                discovery::document(&store.served_types(), other, aggregated, host).ok_or_else(Status::unknown_path)?;
+            let Some(document) = discovery::document(&store.served_types(), other, aggregated, host) else {
+                aggregation::check_path(store, other)?;
+                return Err(Status::unknown_path());
+            };
             if aggregated && matches!(other, "/api" | "/apis") {
                 let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
                 return Ok(reply::with_type(200, content_type, document.to_string()));
@@ -170,6 +177,24 @@ fn fixed_path(store: &Store, path: &str, headers: &HeaderMap) -> Result<Response
             Ok(reply::json_value(200, &document))
         }
     }
+}
+
+/// Asks the admission webhooks about a write.
+fn admit(call: &Call<'_>, verb: &str, body: &Bytes) -> Result<(), Status> {
+    let target = call.target;
+    let operation = match verb {
+        "create" => "CREATE",
+        "update" | "patch" => "UPDATE",
+        "delete" => "DELETE",
+        _ => return Ok(()),
+    };
+    let live = call.store.get(target.resource, &target.namespace, &target.name);
+    let object = match live {
+        Some(live) => (*live).clone(),
+        None => writes::decode(body, call.headers).unwrap_or_default(),
+    };
+    let (resource, subresource, namespace) = (target.resource, target.subresource.as_str(), target.namespace.as_str());
+    webhooks::admit(call.store, &webhooks::Request { resource, subresource, operation, namespace, object: &object })
 }
 
 fn accepts_protobuf(headers: &HeaderMap) -> bool {
@@ -191,6 +216,7 @@ fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
 
 fn resource(api: &Api, identity: &Identity, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let target = call.target;
+    admit(call, verb, body)?;
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),
         ("authorization.k8s.io" | "authentication.k8s.io", "create") => {

@@ -12,7 +12,7 @@ mod shell;
 mod worker;
 
 use super::kubelet::image::Reference;
-use super::kubelet::process::Program;
+use super::kubelet::process::{Curve, Program};
 use super::object;
 use super::quantity;
 use super::random::Random;
@@ -49,6 +49,17 @@ impl Start<'_> {
     /// A variable, empty when it is not set.
     pub fn variable(&self, name: &str) -> &str {
         self.environment.get(name).map_or("", String::as_str)
+    }
+
+    /// Cores the program wants all the time (`CPU_DEMAND`), when it is told.
+    pub fn demand(&self) -> Option<(f64, f64)> {
+        self.quantity("CPU_DEMAND").map(|cores| (cores, cores))
+    }
+
+    /// The files it writes into its own file system: `SCRATCH` bytes within half a minute.
+    pub fn scratch(&self) -> Curve {
+        let peak = self.quantity("SCRATCH").unwrap_or(64.0 * 1024.0);
+        Curve { base: 64.0 * 1024.0, peak, ramp: std::time::Duration::from_secs(30), leak: 0.0 }
     }
 
     /// A variable read as a quantity such as `180Mi`, in bytes.

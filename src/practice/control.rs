@@ -2,6 +2,7 @@
 //!
 //! A path is a command and its words. To add a fault: a method in `faults.rs` (or a method of the cluster) and an entry of
 //! [`COMMANDS`]; `GET /` lists them.
+#![expect(clippy::unnecessary_wraps, reason = "every command has the one signature of the table")]
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};

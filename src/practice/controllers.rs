@@ -4,16 +4,22 @@
 //! Invariant: a reconcile never waits; what must happen later is asked for by the duration it returns. Nothing polls.
 //! To add one: a file in `controllers/`, `impl Controller`, one line in `simulation::start`.
 
+pub mod autoscaler;
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slice;
 pub mod event_expiry;
 pub mod garbage_collector;
 pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;
+mod owned;
 pub mod persistent_volume;
 pub mod replica_set;
 pub mod resource_quota;
+pub mod stateful_set;
 
 use super::clock::Clock;
 use super::resources::ResourceType;

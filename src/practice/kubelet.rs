@@ -9,6 +9,7 @@ pub mod host;
 pub mod image;
 pub mod network;
 pub mod node;
+mod pressure;
 pub mod probe;
 pub mod process;
 pub mod services;
@@ -19,15 +20,16 @@ pub mod worker;
 use super::clock::Clock;
 use super::controllers::{Change, Controller, Key};
 use super::object;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Said, Source};
 use super::resources::{NODES, PODS, ResourceType, SERVICES};
 use super::runtime::Runtime;
-use super::store::Store;
+use super::store::{Store, Writer};
 use chrono::{DateTime, Utc};
+use container::Measured;
 use host::Host;
 use network::Addresses;
 use node::DeadNodes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use worker::Worker;
@@ -134,6 +136,7 @@ impl Kubelets {
 
     fn measure(&mut self) {
         let now = self.clock.now();
+        let mut uses = Vec::new();
         for (key, worker) in &mut self.workers {
             if self.dead.contains(&worker.node) {
                 for container in &worker.main {
@@ -145,12 +148,40 @@ impl Kubelets {
                 continue;
             }
             let in_service = self.store.get(&PODS, &key.0, &key.1).is_some_and(|pod| services::has_service(&self.store, &pod));
+            let mut containers = Vec::new();
             for container in &mut worker.main {
-                if let Some((cpu, memory)) = container.usage(now, in_service) {
-                    self.runtime.set_usage(&worker.uid, &container.name, cpu, memory, now);
+                if let Some(measured) = container.usage(now, in_service) {
+                    note_use(&self.runtime, &worker.uid, &container.name, &measured, now);
+                    containers.push((container.name.clone(), measured));
                 }
             }
+            uses.push(pressure::Use { key: key.clone(), node: worker.node.clone(), containers });
         }
+        for eviction in pressure::round(&self.store, &self.recorder, &uses, now) {
+            self.evict(&eviction, now);
+        }
+    }
+
+    /// Stops a pod for good: it stays as a failed object that says why.
+    fn evict(&mut self, eviction: &pressure::Eviction, now: DateTime<Utc>) {
+        let (namespace, name) = (&eviction.key.0, &eviction.key.1);
+        let Some(pod) = self.store.get(&PODS, namespace, name).filter(|pod| object::is_active_pod(pod)) else { return };
+        let Some(worker) = self.workers.get_mut(&eviction.key) else { return };
+        let source = Source { component: "kubelet", host: &worker.node };
+        self.recorder.record(source, &pod, Said::warning("Evicted", &eviction.message));
+        worker.end(&self.runtime, now);
+        worker.write(&self.store, &pod, None, now);
+        self.addresses.release(&worker.node, &worker.uid);
+        let _ = self.store.modify(&PODS, namespace, name, Writer::status(worker::MANAGER), |pod| {
+            object::put(pod, &["status", "reason"], json!("Evicted"));
+            object::put(pod, &["status", "message"], json!(eviction.message));
+            let mut conditions = object::items(pod, "/status/conditions").to_vec();
+            conditions.push(json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": eviction.message,
+                "lastProbeTime": null, "lastTransitionTime": object::stamp(now),
+            }));
+            object::put(pod, &["status", "conditions"], json!(conditions));
+        });
     }
 
     fn sync(&mut self, key: &Key, pod: &Value) -> Option<DateTime<Utc>> {
@@ -175,6 +206,18 @@ impl Kubelets {
             quiet: false,
         };
         worker.sync(&mut host, &mut self.addresses)
+    }
+}
+
+/// Hands what a container uses to the metrics. One that has been running for long has the counters of its whole life.
+fn note_use(runtime: &Runtime, uid: &str, container: &str, measured: &Measured, now: DateTime<Utc>) {
+    let known = runtime.usage(uid).iter().any(|usage| usage.container == container);
+    runtime.set_usage(uid, container, measured.cpu, measured.memory, now);
+    if let Some(share) = measured.throttled {
+        let seconds = if known { MEASURE.as_secs_f64() } else { measured.elapsed.as_secs_f64() };
+        // A period is a tenth of a second; an idle process does not run in each.
+        let periods = seconds * 10.0 * (measured.cpu * 10.0).min(1.0);
+        runtime.count_periods(uid, container, (periods, periods * share));
     }
 }
 

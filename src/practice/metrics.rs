@@ -109,9 +109,36 @@ pub fn node_proxy(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
     }
     match target.rest.as_str() {
         "metrics/resource" => Ok(reply::with_type(200, "text/plain; version=0.0.4", prometheus(api, name))),
+        "metrics/cadvisor" => Ok(reply::with_type(200, "text/plain; version=0.0.4", cadvisor(api, name))),
         "healthz" => Ok(reply::with_type(200, "text/plain", "ok")),
         _ => Err(Status::unknown_path()),
     }
+}
+
+/// The part of `/metrics/cadvisor` that says how often containers were held back at their CPU limit.
+fn cadvisor(api: &Api, node: &str) -> String {
+    let pods = usages_on(api, node);
+    let mut out = String::new();
+    let periods: Read = |usage| usage.periods.map_or(0.0, |(all, _)| all);
+    let held_back: Read = |usage| usage.periods.map_or(0.0, |(_, held_back)| held_back);
+    for (name, help, read) in [
+        ("container_cpu_cfs_periods_total", "Number of elapsed enforcement period intervals.", periods),
+        ("container_cpu_cfs_throttled_periods_total", "Number of throttled period intervals.", held_back),
+    ] {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
+        for (pod, usages) in &pods {
+            let (namespace, pod_name, uid) =
+                (text(pod, "metadata.namespace"), text(pod, "metadata.name"), text(pod, "metadata.uid"));
+            for usage in usages.iter().filter(|usage| usage.periods.is_some()) {
+                let labels = format!(
+                    "container={:?},id=\"/kubepods/burstable/pod{uid}/{}\",image=\"\",name=\"\",namespace={namespace:?},pod={pod_name:?}",
+                    usage.container, usage.container
+                );
+                sample(&mut out, &format!("{name}{{{labels}}}"), read(usage).round(), usage.at);
+            }
+        }
+    }
+    out
 }
 
 type Read = fn(&Usage) -> f64;

@@ -29,6 +29,11 @@ impl Query {
         self.get(name).is_some_and(|value| matches!(value, "true" | "1" | "True" | "t"))
     }
 
+    /// Whether a parameter is there, with a value or without.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// A parameter as a number; none when missing or not one.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()

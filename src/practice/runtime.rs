@@ -31,6 +31,8 @@ pub struct Usage {
     pub memory_bytes: f64,
     /// CPU seconds since the container was first seen.
     pub cpu_seconds: f64,
+    /// Scheduling periods in which it ran, and those in which it was held back at its CPU limit; none without a limit.
+    pub periods: Option<(f64, f64)>,
     /// When it was measured.
     pub at: DateTime<Utc>,
 }
@@ -99,7 +101,16 @@ impl Runtime {
             let passed = (at - usage.at).num_milliseconds().max(0) as f64 / 1000.0;
             usage.cpu_seconds + usage.cpu_cores * passed
         });
-        slot.usage = Some(Usage { container: container.to_owned(), cpu_cores, memory_bytes, cpu_seconds: before, at });
+        let periods = slot.usage.as_ref().and_then(|usage| usage.periods);
+        slot.usage = Some(Usage { container: container.to_owned(), cpu_cores, memory_bytes, cpu_seconds: before, periods, at });
+    }
+
+    /// Counts scheduling periods of a container with a CPU limit: all of them, and those in which it was held back.
+    pub fn count_periods(&self, pod_uid: &str, container: &str, (all, held_back): (f64, f64)) {
+        if let Some(usage) = &mut entry(&mut self.lock(), pod_uid, container).usage {
+            let (periods, throttled) = usage.periods.unwrap_or_default();
+            usage.periods = Some((periods + all, throttled + held_back));
+        }
     }
 
     /// Says that a container is not running: it uses nothing and metrics leave it out.

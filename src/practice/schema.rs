@@ -10,7 +10,9 @@ pub fn list_map_keys(field: &str, items: &[Value]) -> Option<&'static [&'static 
     let first = items.first();
     let has = |key: &str| first.is_some_and(|item| item.get(key).is_some());
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
+        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" | "webhooks" => {
+            Some(&["name"])
+        }
         "ports" if has("containerPort") => Some(&["containerPort", "protocol"]),
         "ports" if has("port") && !has("addressType") => Some(&["port", "protocol"]),
         "volumeMounts" => Some(&["mountPath"]),
@@ -27,9 +29,14 @@ pub fn list_map_keys(field: &str, items: &[Value]) -> Option<&'static [&'static 
 pub fn patch_merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
     let has = |key: &str| items.iter().any(|item| item.get(key).is_some());
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => {
-            Some("name")
-        }
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "secrets"
+        | "webhooks" => Some("name"),
         "ports" if has("containerPort") => Some("containerPort"),
         "ports" if has("port") => Some("port"),
         "volumeMounts" => Some("mountPath"),

@@ -1,7 +1,12 @@
 //! The life behind the API: controllers, scheduler, kubelets, and the scenario that upsets them.
 
+use super::aggregation::Availability;
 use super::clock::Clock;
+use super::controllers::autoscaler::Autoscaler;
+use super::controllers::cron_job::CronJobController;
+use super::controllers::daemon_set::DaemonSetController;
 use super::controllers::deployment::DeploymentController;
+use super::controllers::disruption::DisruptionController;
 use super::controllers::endpoint_slice::EndpointSliceController;
 use super::controllers::event_expiry::EventExpiry;
 use super::controllers::garbage_collector::GarbageCollector;
@@ -11,6 +16,7 @@ use super::controllers::node_lifecycle::NodeLifecycle;
 use super::controllers::persistent_volume::PersistentVolumeController;
 use super::controllers::replica_set::ReplicaSetController;
 use super::controllers::resource_quota::ResourceQuotaController;
+use super::controllers::stateful_set::StatefulSetController;
 use super::controllers::{Controller, drive};
 use super::custom::Definitions;
 use super::kubelet::Kubelets;
@@ -56,7 +62,7 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     let dead = DeadNodes::default();
     let recorder = Recorder::new(store.clone(), clock.clone());
     scenario::base::lay(&store, scenario.as_ref());
-    let mut kubelets = Kubelets::new(store.clone(), runtime, recorder.clone(), dead.clone(), seed);
+    let mut kubelets = Kubelets::new(store.clone(), runtime.clone(), recorder.clone(), dead.clone(), seed);
     if let Some(scenario) = &scenario {
         scenario::history::lay(&store, scenario);
     }
@@ -66,9 +72,15 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     }
     let mut crew = Crew { tasks: JoinSet::new(), store: store.clone(), clock: clock.clone() };
     crew.hire(Definitions::new(store.clone()));
+    crew.hire(Availability::new(store.clone()));
     crew.hire(NamespaceController::new(store.clone(), clock.clone()));
     crew.hire(DeploymentController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(ReplicaSetController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(StatefulSetController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(DaemonSetController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(CronJobController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(DisruptionController::new(store.clone(), clock.clone(), recorder.clone()));
+    crew.hire(Autoscaler::new(store.clone(), clock.clone(), recorder.clone(), runtime));
     crew.hire(JobController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(EndpointSliceController::new(store.clone(), clock.clone()));
     crew.hire(GarbageCollector::new(store.clone()));

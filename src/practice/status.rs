@@ -215,6 +215,12 @@ impl Status {
         Self::new(429, "TooManyRequests", message, json!({"retryAfterSeconds": retry_after}))
     }
 
+    /// 503: nobody serves what was asked for now.
+    pub fn unavailable() -> Self {
+        let message = "the server is currently unable to handle the request";
+        Self::new(503, "ServiceUnavailable", message, Value::Null)
+    }
+
     /// 500.
     pub fn internal(message: impl fmt::Display) -> Self {
         let message = format!("Internal error occurred: {message}");

@@ -9,6 +9,7 @@ use super::resources::ResourceType;
 use super::selectors;
 use super::status::{Cause, Status};
 
+mod objects;
 mod pods;
 mod quantity;
 
@@ -76,7 +77,14 @@ fn common(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
     match resource.plural {
         "pods" => pods::spec(object, "spec", causes),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => workload(object, causes),
-        "jobs" => pods::spec(object, "spec.template.spec", causes),
+        "jobs" => {
+            pods::spec(object, "spec.template.spec", causes);
+            let policy = text(object, "spec.template.spec.restartPolicy");
+            if matches!(policy, "" | "Always") {
+                let field = "spec.template.spec.restartPolicy";
+                causes.push(Cause::unsupported(field, policy, &["OnFailure", "Never"]));
+            }
+        }
         "cronjobs" => {
             if text(object, "spec.schedule").is_empty() {
                 causes.push(Cause::required("spec.schedule", ""));
@@ -85,6 +93,9 @@ fn common(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
         }
         "services" => service(object, causes),
         _ => {}
+    }
+    if resource.custom.is_none() {
+        objects::check(resource.plural, object, causes);
     }
 }
 
@@ -163,6 +174,9 @@ fn immutable(resource: &ResourceType, old: &Value, new: &Value, causes: &mut Vec
             causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
         }
         _ => {}
+    }
+    if resource.custom.is_none() {
+        objects::immutable(resource.plural, old, new, causes);
     }
     if resource.plural == "jobs" && at(old, "spec.template") != at(new, "spec.template") {
         let given = at(new, "spec.template").cloned().unwrap_or_default();

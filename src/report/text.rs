@@ -1,5 +1,6 @@
 //! The report as text for people: 80 columns, calm, what one pastes into a chat. Commands are never broken over lines.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::json::diff_line;
@@ -124,9 +125,25 @@ fn unseen(out: &mut String, report: &Report) {
     }
     out.push('\n');
     line(out, 0, "Not seen, so not judged:");
+    let mut forbidden: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for missing in &report.missing {
-        line(out, 2, &format!("{}: {}", missing.what, missing.why));
+        match refusal(&missing.why) {
+            Some(refusal) => forbidden.entry(refusal).or_default().push(&missing.what),
+            None => line(out, 2, &format!("{}: {}", missing.what, missing.why)),
+        }
     }
+    for (refusal, what) in forbidden {
+        line(out, 2, &format!("forbidden to {refusal}: {}", what.join(", ")));
+    }
+}
+
+/// To whom and where a list is forbidden, out of the API server's words
+/// (`pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "y"`).
+/// Source: `staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go`.
+fn refusal(why: &str) -> Option<&str> {
+    let who = why.split_once("is forbidden: User \"")?.1;
+    let (user, rest) = who.split_once('"')?;
+    rest.starts_with(" cannot list resource").then_some(user)
 }
 
 /// Writes `text`, cleaned and wrapped at [`WIDTH`], later lines indented two more.

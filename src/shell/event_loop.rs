@@ -202,6 +202,7 @@ impl Desk {
         let msg = match report {
             Report::Msg(msg) => Some(*msg),
             Report::Linked { attempt, result } => session.linked(attempt, result),
+            Report::Opened { attempt, result } => session.opened(attempt, result),
             Report::Fetched { intent, objects } => {
                 let plan = match objects {
                     Ok(objects) => actions::plan(&intent, &objects, &self.state.snapshot, session.now()),

@@ -3,6 +3,8 @@
 //! Invariant: what belongs to a cluster we left (deltas, log lines, late answers) never reaches the cockpit: its channels and
 //! tasks go with it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
+use crate::source::bundle::Store;
 use crate::source::live::{LiveOptions, LiveSource};
 use crate::text::{Text, Time, duration};
 
@@ -36,6 +39,8 @@ pub enum Target {
     Cluster(ConnectOptions),
     /// A practice cluster of our own.
     Practice(practice::Options),
+    /// The files of a cluster.
+    Bundle(PathBuf),
 }
 
 impl Target {
@@ -44,6 +49,7 @@ impl Target {
         match self {
             Self::Cluster(options) => options.context.clone().unwrap_or_else(|| "the current context".to_owned()),
             Self::Practice(_) => "the practice cluster".to_owned(),
+            Self::Bundle(path) => path.display().to_string(),
         }
     }
 }
@@ -65,6 +71,13 @@ pub enum Report {
         attempt: u64,
         /// Outcome.
         result: Result<Box<Link>, Error>,
+    },
+    /// A bundle was read, or not.
+    Opened {
+        /// Which attempt; older ones are ignored.
+        attempt: u64,
+        /// Outcome.
+        result: Result<Box<Store>, String>,
     },
     /// The objects a planner needs.
     Fetched {
@@ -97,6 +110,7 @@ pub struct Session {
     reports: mpsc::Sender<Report>,
     attempt: u64,
     link: Option<Link>,
+    bundle: Option<Arc<Store>>,
     live: Option<LiveSource>,
     deltas: Option<mpsc::Receiver<Vec<Delta>>>,
     connecting: Option<Task>,
@@ -116,6 +130,7 @@ impl Session {
             reports,
             attempt: 0,
             link: None,
+            bundle: None,
             live: None,
             deltas: None,
             connecting,
@@ -137,10 +152,11 @@ impl Session {
 
     /// The cluster's time, as far as it is known: the practice cluster has a clock of its own, others tell theirs in answers.
     pub fn now(&self) -> Time {
-        match &self.link {
-            Some(Link { practice: Some(practice), .. }) => practice.cluster.clock().now(),
-            Some(link) => link.connection.now(),
-            None => Utc::now(),
+        match (&self.bundle, &self.link) {
+            (Some(store), _) => store.time(),
+            (None, Some(Link { practice: Some(practice), .. })) => practice.cluster.clock().now(),
+            (None, Some(link)) => link.connection.now(),
+            (None, None) => Utc::now(),
         }
     }
 
@@ -172,6 +188,10 @@ impl Session {
     /// Connects in the background, again and again until it works. The connection of before stays until then.
     pub fn connect(&mut self, target: Target) {
         self.attempt += 1;
+        if let Target::Bundle(path) = target {
+            self.connecting = Some(Task(tokio::spawn(super::bundle::open(path, self.attempt, self.reports.clone()))));
+            return;
+        }
         let work = connect_until_it_works(target, self.attempt, self.reports.clone());
         self.connecting = Some(Task(tokio::spawn(work)));
     }
@@ -188,6 +208,9 @@ impl Session {
 
     /// Watches other namespaces of the same cluster.
     pub fn switch_namespaces(&mut self, namespaces: Vec<String>) -> Option<Msg> {
+        if let Some(store) = self.bundle.clone() {
+            return Some(self.show(store, namespaces));
+        }
         let mut link = self.link.take()?;
         link.connection = link.connection.narrowed_to(namespaces);
         Some(self.go_live(link))
@@ -208,7 +231,36 @@ impl Session {
         }
     }
 
+    /// Takes a bundle that was read; what to tell the cockpit.
+    pub fn opened(&mut self, attempt: u64, result: Result<Box<Store>, String>) -> Option<Msg> {
+        if attempt != self.attempt {
+            return None;
+        }
+        match result {
+            Ok(store) => Some(self.show(Arc::from(store), self.user.namespaces.clone())),
+            Err(why) => Some(Msg::Connected(Err(ConnectFailure::Other(why)))),
+        }
+    }
+
+    /// Shows a bundle instead of a cluster.
+    fn show(&mut self, store: Arc<Store>, namespaces: Vec<String>) -> Msg {
+        let (tx, rx) = mpsc::channel(DELTAS);
+        (self.link, self.live, self.usage, self.log) = (None, None, None, None);
+        self.connecting =
+            Some(Task(tokio::spawn(super::bundle::tell(Arc::clone(&store), namespaces.clone(), tx, self.reports.clone()))));
+        self.deltas = Some(rx);
+        let info = ConnectedInfo { context: store.name().to_owned(), namespaces, read_only: true, source: "bundle" };
+        self.bundle = Some(store);
+        Msg::Connected(Ok(info))
+    }
+
+    /// The bundle on show, if it is one.
+    pub fn bundle(&self) -> Option<&Arc<Store>> {
+        self.bundle.as_ref()
+    }
+
     fn go_live(&mut self, link: Link) -> Msg {
+        self.bundle = None;
         let (tx, rx) = mpsc::channel(DELTAS);
         let (told, usage) = mpsc::unbounded_channel();
         self.log = None;
@@ -264,6 +316,10 @@ impl Session {
     /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
     pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
+        if let Some(store) = self.bundle.clone() {
+            self.log = Some(Task(tokio::spawn(super::bundle::log(store, stream, (spec, also), self.reports.clone()))));
+            return;
+        }
         let Some(connection) = self.connection().cloned() else { return };
         let others: Vec<LogSpec> = also.into_iter().map(|container| LogSpec { container, ..spec.clone() }).collect();
         let specs = std::iter::once(spec).chain(others).collect();
@@ -299,6 +355,10 @@ async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sen
 
 async fn link(target: &Target) -> Result<Link, Error> {
     let (options, practice) = match target {
+        Target::Bundle(path) => {
+            let why = format!("{} is a bundle", path.display());
+            return Err(Error::BadContext { context: "bundle".to_owned(), why });
+        }
         Target::Cluster(options) => (options.clone(), None),
         Target::Practice(options) => {
             let practice = start_practice(options.clone()).await?;

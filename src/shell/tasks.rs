@@ -17,6 +17,9 @@ const NOT_CONNECTED: &str = "not connected to a cluster";
 
 /// Starts the work an effect asks for. Effects that are not the cluster's business are ignored here.
 pub fn start(session: &Session, effect: Effect) {
+    if let Some(store) = session.bundle() {
+        return super::bundle::start(session, std::sync::Arc::clone(store), effect);
+    }
     match effect {
         Effect::FetchYaml { object, reveal } => {
             let secrets = if reveal { SecretValues::Revealed } else { SecretValues::Masked };
@@ -89,7 +92,7 @@ fn resource_kind(resource: &Resource) -> ResourceKind {
     }
 }
 
-fn list_contexts(session: &Session) {
+pub(super) fn list_contexts(session: &Session) {
     let options = session.user().clone();
     let used = session.connection().map(|connection| connection.context.clone());
     let reports = session.reports().clone();

@@ -26,11 +26,13 @@ mod names;
 mod objects;
 mod refusals;
 mod scopes;
+mod store;
 mod times;
 mod usage;
 
 pub use files::BundleError;
 pub use logs::excerpt;
+pub use store::Store;
 
 /// A file that could not be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

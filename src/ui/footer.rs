@@ -30,6 +30,7 @@ fn typed(state: &State) -> Option<String> {
     let input = match state.views.last() {
         Some(View::Text(text)) => text.typing.as_ref(),
         Some(View::Table(table)) => table.typing.as_ref(),
+        Some(View::Timeline(view)) => view.typing.as_ref(),
         Some(View::Logs) => state.logs.typing.as_ref(),
         None => state.logs.typing.as_ref().or(state.cockpit.typing.as_ref()),
     }?;

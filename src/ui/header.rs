@@ -174,6 +174,7 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
                 60..100 => format!("{}, {} ago  ", info.source, age(at, state.now)),
                 100.. => format!("{}, heard {} ago  ", info.source, age(at, state.now)),
             },
+            Some(at) if state.size.0 >= 60 => format!("bundle of {}  ", at.format("%Y-%m-%d %H:%M")),
             Some(_) | None => format!("{}  ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));

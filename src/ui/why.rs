@@ -168,6 +168,10 @@ fn change(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<
     heading(paint, "What changed just before", true, lines);
     let (head, _) = spread(&format!("  {}  {}", clock(change.at), change_words(change, paint)), "", width);
     lines.push(Line::from(paint.span(Role::Text, head)));
+    let sure = crate::changes::before::sureness(&paint.state.snapshot, change);
+    for part in wrap(&sure, width.saturating_sub(4)) {
+        lines.push(Line::from(paint.span(Role::Dim, format!("    {part}"))));
+    }
     for line in &change.diff {
         if let Some(old) = &line.old {
             push_diff(paint, Role::Removed, '-', (&line.field, old), width, lines);

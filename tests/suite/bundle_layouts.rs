@@ -355,3 +355,35 @@ fn torn_and_garbled_files_never_panic() {
     assert!(bundle.snapshot().pods.len() >= 40);
     assert!(bundle.skipped.len() > 100, "{}", bundle.skipped.len());
 }
+
+#[test]
+fn objects_and_logs_are_read_again_in_full_when_asked_for() {
+    use k3am::kinds::ObjectRef;
+    use k3am::source::bundle::Store;
+    let widget =
+        r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"shop"},"spec":{"size":3}}"#;
+    let long: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+    let folder = folder(&[
+        ("b/pods.json", typed("Pod", &pod("shop", "web-1")).as_bytes()),
+        ("b/more.yaml", b"apiVersion: v1\nkind: Node\nmetadata:\n  name: n1\n"),
+        ("b/widgets.json", widget.as_bytes()),
+        ("b/shop/web-1/app.log", long.as_bytes()),
+    ]);
+    let archive = folder.path().join("b.tgz");
+    let tar = std::process::Command::new("tar").arg("czf").arg(&archive).arg("-C").arg(folder.path()).arg("b").status();
+    assert!(tar.expect("tar is installed").success());
+    let store = Store::open(archive).unwrap();
+    let found = store.object(&ObjectRef::new("Pod", "shop", "web-1")).unwrap();
+    assert_eq!((found["kind"].as_str(), found["spec"]["containers"][0]["image"].as_str()), (Some("Pod"), Some("web:v1")));
+    assert!(store.object(&ObjectRef::new("Node", "", "n1")).is_some());
+    assert_eq!(store.object(&ObjectRef::new("Widget", "shop", "w")).unwrap()["spec"]["size"], 3);
+    assert!(store.object(&ObjectRef::new("Pod", "shop", "gone")).is_none());
+    let key = |previous| LogKey { namespace: "shop".into(), pod: "web-1".into(), container: "app".into(), previous };
+    assert_eq!(store.log(&key(false), None).unwrap().len(), 5000, "more than the evidence kept");
+    assert_eq!(&*store.log(&key(false), Some(2)).unwrap()[1].text, "line 4999");
+    assert!(store.log(&key(true), None).unwrap_err().contains("no log of the run before"));
+    let elsewhere = store.deltas(&["elsewhere".to_owned()]);
+    assert!(
+        !elsewhere.iter().any(|d| matches!(d, k3am::snapshot::Delta::Upsert { row, .. } if !row.meta().namespace.is_empty()))
+    );
+}

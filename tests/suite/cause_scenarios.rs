@@ -24,8 +24,8 @@ use tokio::sync::mpsc;
 const SPEED: f64 = 30.0;
 /// Played at once.
 const AT_ONCE: usize = 6;
-/// How long the cause, and then the recovery, may take (simulated seconds).
-const PATIENCE: f64 = 600.0;
+/// How long the cause, and then the recovery, may take on a machine that has other things to do; most need a second.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// How long the picture must stay as it is to count (simulated seconds).
 const STEADY: f64 = 12.0;
 
@@ -71,7 +71,7 @@ impl<'a> Look<'a> {
     async fn until(&mut self, holds: impl Fn(&Self) -> bool) -> bool {
         let begun = Instant::now();
         let mut since: Option<(Instant, Vec<CauseId>)> = None;
-        while begun.elapsed().as_secs_f64() * SPEED < PATIENCE {
+        while begun.elapsed() < PATIENCE {
             self.turn().await;
             let causes: Vec<CauseId> = self.wrong().iter().map(|incident| incident.cause).collect();
             since = match since {

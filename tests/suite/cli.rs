@@ -106,3 +106,32 @@ fn serve_prints_a_kubeconfig_of_a_server_that_answers_and_takes_it_back_at_the_e
     assert!(server.wait().unwrap().success());
     assert!(!kubeconfig.exists(), "the kubeconfig of a server that is gone was left behind");
 }
+
+/// A practice cluster that stands still, and the kubeconfig of a user who may do what `role` says.
+fn as_user(home: &Path, role: k3am::practice::access::Role) -> (k3am::practice::PracticeCluster, PathBuf) {
+    let cluster = k3am::practice::PracticeCluster::start(&k3am::practice::Options::default()).unwrap();
+    let file = home.join("config");
+    std::fs::write(&file, cluster.kubeconfig_for("ann", role)).unwrap();
+    (cluster, file)
+}
+
+#[test]
+fn without_any_right_nothing_was_looked_at_and_the_status_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (_cluster, file) = as_user(home.path(), k3am::practice::access::Role::Nothing);
+    let said = refusal(k3am(home.path()).args(["diagnose", "--kubeconfig"]).arg(&file));
+    assert!(said.contains("may not list anything") && said.contains("ann") && said.contains("assets/rbac"), "{said}");
+}
+
+#[test]
+fn what_is_forbidden_is_said_once_however_many_kinds_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let role = k3am::practice::access::Role::NamespaceReader("default".to_owned());
+    let (_cluster, file) = as_user(home.path(), role);
+    let output = k3am(home.path()).args(["diagnose", "--kubeconfig"]).arg(&file).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.matches("forbidden to").count(), 1, "{said}");
+    let unseen: Vec<&str> = said.split("forbidden to ann:").nth(1).unwrap().split_whitespace().collect();
+    let pods = unseen.windows(4).filter(|words| words.starts_with(&["pods", "in"])).count();
+    assert_eq!(pods, 1, "{said}");
+}

@@ -154,6 +154,14 @@ pub(crate) fn causes_of(now: &str, objects: Vec<Value>) -> BTreeSet<&'static str
     rules::ALL.iter().flat_map(|rule| findings(rule, &facts)).map(|finding| finding.cause.0).collect()
 }
 
+/// A snapshot of these objects and logs (namespace, pod, container, previous, text).
+pub(crate) fn snapshot_of(now: &str, objects: Vec<Value>, logs: Vec<(String, String, String, bool, String)>) -> Snapshot {
+    let logs =
+        logs.into_iter().map(|(namespace, pod, container, previous, text)| Log { namespace, pod, container, previous, text });
+    let (now, logs) = (now.parse().unwrap(), logs.collect());
+    Fixture { now, objects, logs, usage: Vec::new(), missing: Vec::new(), expect: Vec::new(), throttling: Vec::new() }.snapshot()
+}
+
 fn name_of(object: &ObjectRef) -> String {
     format!("{}/{}/{}", object.kind, object.namespace, object.name)
 }

@@ -124,6 +124,7 @@ fn on_object(state: &mut State, action: Action, object: &ObjectRef) -> Vec<Effec
         Action::SetImage => ask_image(state, object),
         Action::Delete => delete(state, object, false),
         Action::Kill => delete(state, object, true),
+        Action::Timeline => crate::app::timeline::open(state, std::slice::from_ref(object), true),
         Action::Explain => explain(state, object),
         _ => Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use super::{Found, Group};
 use crate::actions::Intent;
-use crate::changes::{self, Change};
+use crate::changes::{self, Change, ChangeKind};
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
@@ -72,8 +72,9 @@ fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) ->
 }
 
 /// Undo first when a rollout is to blame, then what the rule of the strongest finding says.
-pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>) -> Vec<Fix> {
+pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>, change: Option<&Change>) -> Vec<Fix> {
     let mut fixes: Vec<Fix> = regression.map(|r| undo(facts, r)).into_iter().collect();
+    fixes.extend(change.filter(|_| regression.is_none()).and_then(|change| undo_suspect(group, change)));
     let Some(Found { rule, finding }) = group.members.first() else { return fixes };
     for fix in (rule.fixes)(facts, finding) {
         let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
@@ -83,6 +84,24 @@ pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Re
     }
     fixes.truncate(FIXES);
     fixes
+}
+
+/// A release that serves, and serves badly, has no older pods left to compare with: what rolled out just before is suspected.
+fn undo_suspect(group: &Group<'_>, change: &Change) -> Option<Fix> {
+    let finding = group.members.first().map(|found| found.finding)?;
+    let previous = change.previous_revision?;
+    let serves_badly = ["error-rate-high", "latency-high", "worker-timeout"].contains(&finding.cause.0);
+    if !serves_badly || change.kind != ChangeKind::Rollout || change.diff.is_empty() {
+        return None;
+    }
+    let workload = &change.object;
+    Some(Fix {
+        title: format!("Undo the rollout (back to revision {previous})"),
+        command: format!("kubectl rollout undo {workload} -n {} --to-revision={previous}", workload.namespace),
+        risk: Risk::Disruptive,
+        why: "it began after this rollout".to_owned(),
+        action: Some(Intent::Undo { workload: workload.clone(), to_revision: Some(previous) }),
+    })
 }
 
 fn undo(facts: &Facts<'_>, regression: &Regression) -> Fix {

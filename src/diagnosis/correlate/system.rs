@@ -3,17 +3,17 @@
 
 use super::suppress::is_specific_of_pods;
 use super::{Found, Group, is_generic};
-use crate::diagnosis::finding::{Confidence, Finding, Root};
+use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::rules::network::dns::TRANSIENT;
 use crate::kinds::ObjectRef;
 
 /// Puts what cannot resolve names under the incident of the cluster DNS, and that under its own workload's cause if it has one.
 pub(super) fn behind_dns(groups: &mut Vec<Group<'_>>) {
-    let is_dns = |g: &Group<'_>| g.id.cause.0 == "dns-failing" && matches!(&g.id.root, Root::Object(o) if &*o.kind == "Service");
-    let Some(at) = groups.iter().position(is_dns) else { return };
+    let says_so = |f: &Found<'_>| f.finding.cause.0 == "dns-failing" && &*f.finding.subject.kind == "Service";
+    let Some(at) = groups.iter().position(|g| g.members.iter().any(says_so)) else { return };
     let mut dns = groups.remove(at);
     let servers: Vec<ObjectRef> = dns.workloads().cloned().collect();
-    let down = dns.weight().0 == Confidence::Certain;
+    let down = dns.members.iter().any(|f| says_so(f) && f.finding.confidence == Confidence::Certain);
     let mut root: Option<usize> = None;
     for (index, group) in groups.iter_mut().enumerate() {
         let clients = group.members.extract_if(.., |f| is_client(f.finding, down)).collect::<Vec<_>>();

@@ -101,6 +101,15 @@ impl Touched {
                 let pods = snapshot.pods.in_namespace(&namespace);
                 self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
+            // A run that succeeds settles the failed ones before it.
+            Row::Job(job) => {
+                let cron = job.meta.controller().filter(|owner| &*owner.kind == "CronJob");
+                for run in cron.into_iter().flat_map(|cron| snapshot.jobs.controlled_by(&cron.uid)) {
+                    self.subjects.insert((KindId::Job, Key::of(&run.meta)));
+                    let pods = snapshot.pods.controlled_by(&run.meta.uid);
+                    self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+                }
+            }
             Row::HorizontalPodAutoscaler(scaler) => {
                 let target = &scaler.spec.scale_target_ref;
                 if let Some(row) = snapshot.find(&ObjectRef::new(&target.kind, &namespace, &target.name)) {
@@ -113,7 +122,6 @@ impl Touched {
             | Row::Namespace(_)
             | Row::DaemonSet(_)
             | Row::ControllerRevision(_)
-            | Row::Job(_)
             | Row::CronJob(_)
             | Row::Ingress(_)
             | Row::ResourceQuota(_)

@@ -41,7 +41,8 @@ fn fill_in(container: &mut Value, item: &Value) {
             let present = container.pointer(&format!("/resources/{list}")).and_then(|listed| listed.get(what)).is_some();
             let limited = container.pointer("/resources/limits").and_then(|listed| listed.get(what)).is_some();
             // A container with a limit and no request asks for its limit, not for the default.
-            if !present && !(list == "requests" && limited && object::at(item, "/default").get(what).is_none()) {
+            let own_limit = list == "requests" && limited && object::at(item, "/default").get(what).is_none();
+            if !present && !own_limit {
                 object::put(container, &["resources", list, what], amount.clone());
             }
         }

@@ -22,22 +22,19 @@ pub(super) fn check(store: &Store, resource: &'static ResourceType, new: &mut Va
             must_specify(&quota, new).map_err(|missing| format!("failed quota: {name}: must specify {missing}"))?;
         }
         let used = used(store, &quota);
-        let exceeded: Vec<(&String, f64, f64, &Value)> = object::fields(&quota, "/spec/hard")
-            .filter_map(|(what, hard)| {
-                let (more, has) = (*wanted.get(what)?, used.get(what).copied().unwrap_or(0.0));
-                (more > 0.0 && has + more > quantity::parse(hard) + 1e-9).then_some((what, more, has, hard))
-            })
-            .collect();
-        if !exceeded.is_empty() {
-            let list = |pick: &dyn Fn(&(&String, f64, f64, &Value)) -> String| {
-                exceeded.iter().map(|row| format!("{}={}", row.0, pick(row))).collect::<Vec<_>>().join(",")
-            };
-            return Err(format!(
-                "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
-                list(&|row| written(row.0, row.1)),
-                list(&|row| written(row.0, row.2)),
-                list(&|row| row.3.as_str().map_or_else(|| row.3.to_string(), str::to_owned)),
-            ));
+        let mut said: [Vec<String>; 3] = Default::default();
+        for (what, hard) in object::fields(&quota, "/spec/hard") {
+            let (more, has) = (wanted.get(what).copied().unwrap_or(0.0), used.get(what).copied().unwrap_or(0.0));
+            if more > 0.0 && has + more > quantity::parse(hard) + 1e-9 {
+                let limit = hard.as_str().map_or_else(|| hard.to_string(), str::to_owned);
+                for (list, amount) in said.iter_mut().zip([written(what, more), written(what, has), limit]) {
+                    list.push(format!("{what}={amount}"));
+                }
+            }
+        }
+        let [requested, used, limited] = said.map(|list| list.join(","));
+        if !requested.is_empty() {
+            return Err(format!("exceeded quota: {name}, requested: {requested}, used: {used}, limited: {limited}"));
         }
     }
     Ok(())

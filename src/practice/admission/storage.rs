@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
+#[allow(clippy::unnecessary_wraps, reason = "the shape of every plugin")]
 /// See the module (`storageobjectinuseprotection`, `storage/storageclass/setdefault`).
 pub(super) fn check(store: &Store, resource: &'static ResourceType, new: &mut Value) -> Result<(), String> {
     let finalizer = if resource == &PERSISTENT_VOLUME_CLAIMS {

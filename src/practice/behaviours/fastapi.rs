@@ -3,8 +3,7 @@
 //! Lines as uvicorn and SQLAlchemy wrote them in the captures.
 
 use super::super::kubelet::process::{Curve, MEBIBYTE, Program, Stop};
-use super::super::kubelet::services::{self, DatabaseUrl};
-use super::super::object;
+use super::super::kubelet::services::{self, Client, DatabaseUrl};
 use super::super::random::Random;
 use super::{Behaviour, Start};
 use std::time::Duration;
@@ -26,7 +25,7 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
         (after(710), "INFO:     Waiting for application startup.".to_owned()),
     ];
     let problem = DatabaseUrl::parse(start.variable("DATABASE_URL"))
-        .and_then(|url| services::connect(start.store, object::namespace(start.pod), &url).err());
+        .and_then(|url| services::connect(start.store, &Client::of(start.pod, start.environment), &url).err());
     if let Some(error) = problem {
         let at = after(1100);
         lines.extend(TRACEBACK.replace("{error}", &error).lines().map(|line| (at, line.to_owned())));
@@ -45,7 +44,8 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
             format!("INFO:     {peer} - \"{request} HTTP/1.1\" {status} {}", if status == 200 { "OK" } else { "Not Found" })
         }),
         memory: Curve { base: needs * 0.55, peak: needs, ramp: Duration::from_secs(14), leak: 0.0 },
-        cpu: (0.045, 0.006),
+        cpu: start.demand().unwrap_or((0.045, 0.006)),
+        disk: start.scratch(),
         on_stop: Some(Stop {
             after: after(650),
             code: 0,

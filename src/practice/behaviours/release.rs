@@ -15,6 +15,9 @@ static TABLE: &str = include_str!("../../../assets/practice/releases.yaml");
 /// See the module.
 pub static RELEASE: Behaviour = Behaviour { name: "a release that fails", fits: |start| entry(start).is_some(), run };
 
+/// How long a release goes on saying what it says `every` so many seconds.
+const REPEATED: Duration = Duration::from_secs(1800);
+
 fn table() -> &'static [Value] {
     static READ: OnceLock<Vec<Value>> = OnceLock::new();
     READ.get_or_init(|| serde_saphyr::from_str(TABLE).unwrap_or_default())
@@ -37,7 +40,11 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
     let lives_on = number("exit").is_none();
     let usual = BEHAVIOURS.iter().skip(1).find(|behaviour| (behaviour.fits)(start)).filter(|_| lives_on);
     let mut program = usual.map_or_else(Program::quiet, |behaviour| (behaviour.run)(start, random));
-    program.lines.extend(said.map(|line| (after, line)));
+    let every = entry.get("every").and_then(Value::as_f64).map(Duration::from_secs_f64);
+    let times = every.map_or(1, |every| (REPEATED.as_secs_f64() / every.as_secs_f64()) as u32);
+    for line in said {
+        program.lines.extend((0..times).map(|time| (after + every.unwrap_or_default() * time, line.clone())));
+    }
     program.lines.sort_by_key(|(at, _)| *at);
     if let Some(code) = number("exit") {
         program.exit = Some((after + Duration::from_millis(100), code as i32));

@@ -32,7 +32,8 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
             ramp: Duration::from_secs(9),
             leak: start.quantity("LEAK_PER_MINUTE").unwrap_or(0.0) / 60.0,
         },
-        cpu: (0.18, 0.12),
+        cpu: start.demand().unwrap_or((0.18, 0.12)),
+        disk: start.scratch(),
         on_stop: Some(Stop {
             after: Duration::from_millis(900),
             code: 0,

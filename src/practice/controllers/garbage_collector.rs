@@ -5,7 +5,7 @@
 
 use super::super::object;
 use super::super::resources::{
-    DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, JOBS, PODS, REPLICA_SETS, ResourceType, SERVICES, STATEFUL_SETS,
+    CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, JOBS, PODS, REPLICA_SETS, ResourceType, SERVICES, STATEFUL_SETS,
 };
 use super::super::store::{Store, Writer};
 use super::{Change, Controller, Key};
@@ -16,7 +16,8 @@ use std::time::Duration;
 /// Kinds that can be owned.
 static DEPENDENTS: &[&ResourceType] = &[&REPLICA_SETS, &PODS, &ENDPOINT_SLICES];
 /// Kinds that can own them.
-static OWNERS: &[&ResourceType] = &[&DEPLOYMENTS, &REPLICA_SETS, &SERVICES, &STATEFUL_SETS, &DAEMON_SETS, &JOBS, &PODS];
+static OWNERS: &[&ResourceType] =
+    &[&DEPLOYMENTS, &REPLICA_SETS, &SERVICES, &STATEFUL_SETS, &DAEMON_SETS, &CRON_JOBS, &JOBS, &PODS];
 const MANAGER: &str = "kube-controller-manager";
 
 /// See the module. A key is `(uid of an owner, namespace)`.

@@ -20,6 +20,8 @@ const MONITOR: Duration = Duration::from_secs(5);
 const MANAGER: &str = "kube-controller-manager";
 const SOURCE: Source<'static> = Source { component: "node-controller", host: "" };
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+const MEMORY_PRESSURE: &str = "node.kubernetes.io/memory-pressure";
+const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// Where node leases live.
@@ -87,12 +89,15 @@ impl NodeLifecycle {
     fn set_taints(&self, node: &Value, unreachable: bool) {
         let now = object::stamp(self.clock.now());
         let cordoned = object::at(node, "/spec/unschedulable") == &json!(true);
+        let short = |condition: &str| object::condition_is_true(node, condition);
         let _ = self.store.modify(&NODES, "", object::name(node), Writer::update(MANAGER), |node| {
             let present = object::items(node, "/spec/taints").to_vec();
             let mut taints: Vec<Value> = present.clone();
             let ours = |taint: &Value| match object::text(taint, "/key") {
                 UNREACHABLE => !unreachable,
                 UNSCHEDULABLE => !cordoned,
+                MEMORY_PRESSURE => !short("MemoryPressure"),
+                DISK_PRESSURE => !short("DiskPressure"),
                 _ => false,
             };
             taints.retain(|taint| !ours(taint));
@@ -100,6 +105,8 @@ impl NodeLifecycle {
                 (unreachable, UNREACHABLE, "NoSchedule"),
                 (unreachable, UNREACHABLE, "NoExecute"),
                 (cordoned, UNSCHEDULABLE, "NoSchedule"),
+                (short("MemoryPressure"), MEMORY_PRESSURE, "NoSchedule"),
+                (short("DiskPressure"), DISK_PRESSURE, "NoSchedule"),
             ];
             for (wanted, key, effect) in wanted {
                 let has =

@@ -128,8 +128,7 @@ impl ReplicaSetController {
         let _ = self.store.modify(&REPLICA_SETS, object::namespace(set), object::name(set), STATUS_WRITER, |set| {
             object::put(set, &["status"], status);
         });
-        let soonest = waits.into_iter().min().map(|seconds| Duration::from_secs(seconds.max(1) as u64));
-        soonest
+        waits.into_iter().min().map(|seconds| Duration::from_secs(seconds.max(1) as u64))
     }
 }
 

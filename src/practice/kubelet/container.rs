@@ -6,8 +6,11 @@
 mod begin;
 mod run;
 
+pub use run::Measured;
+
 use super::super::object;
 use super::super::random::Random;
+use super::super::runtime::Runtime;
 use super::host::Host;
 use super::probe::Probe;
 use super::process::Program;
@@ -311,6 +314,21 @@ impl Container {
                 }
             }
         }
+    }
+
+    /// Ends it for good this moment, whatever it does.
+    pub fn kill(&mut self, runtime: &Runtime, pod_uid: &str, now: DateTime<Utc>) {
+        let started = match &self.state {
+            State::Running(run) => run.since,
+            State::Done(_) => return,
+            _ => now,
+        };
+        runtime.end_log(pod_uid, &self.name, self.restarts);
+        runtime.clear_usage(pod_uid, &self.name);
+        let id = self.identity.as_ref().map(|identity| identity.id.clone()).unwrap_or_default();
+        self.ready = false;
+        self.started = false;
+        self.state = State::Done(Exit { code: 137, reason: "Error", message: None, started, finished: now, id });
     }
 
     /// How long the preStop hook takes: `sleep`, or an exec of `sleep N`.

@@ -76,6 +76,9 @@ impl NodeReports {
             for condition in conditions.into_iter().flatten() {
                 let kind = object::text(condition, "/type").to_owned();
                 let Some((_, status, reason, message)) = HEALTHY.iter().find(|row| row.0 == kind) else { continue };
+                if object::text(condition, "/status") == "True" && kind != "Ready" {
+                    continue; // `pressure` says when it is over.
+                }
                 if object::text(condition, "/status") != *status {
                     object::put(condition, &["lastTransitionTime"], json!(object::stamp(now)));
                 }

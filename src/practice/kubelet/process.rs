@@ -22,6 +22,8 @@ pub struct Program {
     pub access_log: Option<fn(&str, &str, u16) -> String>,
     /// Its working set.
     pub memory: Curve,
+    /// The files it writes into its own file system, as memory over time is.
+    pub disk: Curve,
     /// Cores it uses when it serves, and when idle.
     pub cpu: (f64, f64),
     /// What it does at SIGTERM; a process without an answer is killed when the grace period ends.
@@ -103,6 +105,7 @@ impl Program {
             answers: |_| 200,
             access_log: None,
             memory: Curve::steady(6.0),
+            disk: Curve::steady(0.1),
             cpu: (0.002, 0.001),
             on_stop: Some(Stop { after: Duration::from_millis(300), code: 0, lines: Vec::new() }),
             traffic: None,

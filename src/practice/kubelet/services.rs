@@ -6,6 +6,7 @@ use super::super::resources::{PODS, SERVICES};
 use super::super::store::Store;
 use super::environment;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A `postgresql://user:password@host:port/database` URL, taken apart. Nothing of it is ever logged but host, port and user.
@@ -40,8 +41,68 @@ impl DatabaseUrl {
     }
 }
 
+/// Who connects: the pod, and how many connections its pool opens at once.
+pub struct Client<'a> {
+    /// The pod.
+    pub pod: &'a Value,
+    /// Its pool: `POOL_SIZE` of each of its `WEB_CONCURRENCY` processes.
+    pub pool: i64,
+}
+
+impl<'a> Client<'a> {
+    /// A pod's client as its environment sets it up.
+    pub fn of(pod: &'a Value, environment: &BTreeMap<String, String>) -> Self {
+        Self { pod, pool: pool(environment) }
+    }
+}
+
+fn pool(environment: &BTreeMap<String, String>) -> i64 {
+    let number = |name: &str, default: i64| environment.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);
+    number("POOL_SIZE", 5) * number("WEB_CONCURRENCY", 1)
+}
+
+/// Connections PostgreSQL keeps for its superuser.
+const RESERVED: i64 = 3;
+
+/// Whether a server has room for a client: its limit (`-c max_connections=N`, 100 by default) less what running pods hold.
+fn room(store: &Store, server: &Value, service: &Value, client: &Client<'_>) -> Result<(), &'static str> {
+    let words = object::containers(server, "containers").first().into_iter().flat_map(|container| {
+        object::items(container, "/args").iter().chain(object::items(container, "/command")).filter_map(Value::as_str)
+    });
+    let limit = words.filter_map(|word| word.split("max_connections=").nth(1)?.parse::<i64>().ok()).last().unwrap_or(100);
+    let held: i64 = store
+        .list(&PODS, None)
+        .iter()
+        .filter(|pod| object::uid(pod) != object::uid(client.pod) && object::text(pod, "/status/phase") == "Running")
+        .map(|pod| held_by(store, pod, service))
+        .sum();
+    let wanted = held + client.pool;
+    match wanted {
+        _ if wanted <= limit - RESERVED => Ok(()),
+        _ if held >= limit - RESERVED => Err("remaining connection slots are reserved for non-replication superuser connections"),
+        _ => Err("sorry, too many clients already"),
+    }
+}
+
+/// The connections a pod's running containers hold to a Service.
+fn held_by(store: &Store, pod: &Value, service: &Value) -> i64 {
+    let running = |container: &Value| {
+        object::items(pod, "/status/containerStatuses").iter().any(|status| {
+            object::text(status, "/name") == object::text(container, "/name") && status.pointer("/state/running").is_some()
+        })
+    };
+    let pools = object::containers(pod, "containers").iter().filter(|container| running(container)).filter_map(|container| {
+        let environment = environment::resolve(store, pod, container).ok()?;
+        let url = DatabaseUrl::parse(environment.get("DATABASE_URL")?)?;
+        let target = resolve(store, object::namespace(pod), &url.host)?;
+        (object::uid(&target) == object::uid(service)).then(|| pool(&environment))
+    });
+    pools.sum()
+}
+
 /// Connects to a database as psycopg2 would: `Err` is its `OperationalError`, which may have several lines.
-pub fn connect(store: &Store, namespace: &str, url: &DatabaseUrl) -> Result<(), String> {
+pub fn connect(store: &Store, client: &Client<'_>, url: &DatabaseUrl) -> Result<(), String> {
+    let namespace = object::namespace(client.pod);
     let local = ["localhost", "127.0.0.1", "::1"].contains(&url.host.as_str());
     let refused = |address: &str| {
         let shown = if address == url.host { format!("\"{address}\"") } else { format!("\"{}\" ({address})", url.host) };
@@ -63,6 +124,10 @@ pub fn connect(store: &Store, namespace: &str, url: &DatabaseUrl) -> Result<(), 
     let fatal = |text: String| {
         Err(format!("connection to server at \"{}\" ({address}), port {} failed: FATAL:  {text}", url.host, url.port))
     };
+    // A full server answers before it looks at the password.
+    if let Err(full) = room(store, &pod, &service, client) {
+        return fatal(full.to_owned());
+    }
     let owner = settings.get("POSTGRES_USER").map_or("postgres", String::as_str);
     if settings.get("POSTGRES_PASSWORD").is_some_and(|password| *password != url.password) || url.user != owner {
         return fatal(format!("password authentication failed for user \"{}\"", url.user));

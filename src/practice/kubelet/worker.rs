@@ -4,7 +4,8 @@
 
 use super::super::object;
 use super::super::random::Random;
-use super::super::resources::PODS;
+use super::super::resources::{NODES, PODS};
+use super::super::runtime::Runtime;
 use super::super::store::{Store, Writer};
 use super::container::{Container, State};
 use super::host::Host;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// The manager in managedFields.
 pub const MANAGER: &str = "kubelet";
+
+/// The annotation of a node by which scenarios break its network plugin: the plugin's error.
+const CNI_ERROR: &str = "practice.k3am.dev/cni-error";
 
 /// See the module.
 pub struct Worker {
@@ -101,6 +105,10 @@ impl Worker {
                 let _ = host.store.delete(&PODS, object::namespace(host.pod), object::name(host.pod), Some(0));
                 return None;
             }
+            Stage::Gone { at, .. } if *at == DateTime::<Utc>::MAX_UTC => {
+                self.stage = Stage::Gone { phase: "Failed", at: host.now };
+                Some(host.now)
+            }
             Stage::Gone { at, .. } => Some(*at),
             _ if object::is_deleting(host.pod) => self.sync_stopping(host),
             _ => self.sync_alive(host, addresses),
@@ -151,6 +159,16 @@ impl Worker {
         if volumes::complain(host) {
             self.mount_wait = (self.mount_wait * 2).min(Duration::from_secs(122));
             return Some(host.now + self.mount_wait);
+        }
+        let node = host.store.get(&NODES, "", &self.node);
+        let broken = node.as_ref().map_or("", |node| object::annotation(node, CNI_ERROR));
+        if !broken.is_empty() {
+            let message = format!(
+                "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"{}\": {broken}",
+                self.random.hex(64)
+            );
+            host.warn("", "FailedCreatePodSandBox", &message);
+            return Some(host.now + self.random.seconds(11.0, 16.0));
         }
         match addresses.allocate(&self.node, &self.uid) {
             Ok(ip) => {
@@ -223,6 +241,14 @@ impl Worker {
                 object::put(pod, &["status"], composed);
             }
         });
+    }
+
+    /// Kills everything at once, for an eviction.
+    pub fn end(&mut self, runtime: &Runtime, now: DateTime<Utc>) {
+        for container in self.init.iter_mut().chain(&mut self.main) {
+            container.kill(runtime, &self.uid, now);
+        }
+        self.stage = Stage::Gone { phase: "Failed", at: DateTime::<Utc>::MAX_UTC };
     }
 
     /// Whether anything in it runs.

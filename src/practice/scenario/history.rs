@@ -4,15 +4,19 @@
 //! left out (an hour has passed). Pods become ready at once; the kubelet model takes them up afterwards.
 
 use super::super::clock::Clock;
+use super::super::controllers::daemon_set::DaemonSetController;
 use super::super::controllers::deployment::DeploymentController;
 use super::super::controllers::endpoint_slice::EndpointSliceController;
 use super::super::controllers::namespace::NamespaceController;
 use super::super::controllers::persistent_volume::PersistentVolumeController;
 use super::super::controllers::replica_set::ReplicaSetController;
+use super::super::controllers::stateful_set::StatefulSetController;
 use super::super::controllers::{Controller, Key};
 use super::super::object;
 use super::super::recorder::Recorder;
-use super::super::resources::{DEPLOYMENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, ResourceType, SERVICES};
+use super::super::resources::{
+    DAEMON_SETS, DEPLOYMENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, ResourceType, SERVICES, STATEFUL_SETS,
+};
 use super::super::scheduler::Scheduler;
 use super::super::store::{Store, Writer};
 use super::{Scenario, seconds, step};
@@ -56,6 +60,8 @@ fn settle_at(store: &Store, moment: DateTime<Utc>) {
         reconcile(&NAMESPACES, &then, &mut NamespaceController::new(then.clone(), clock.clone()));
         reconcile(&DEPLOYMENTS, &then, &mut DeploymentController::new(then.clone(), clock.clone(), recorder.clone()));
         reconcile(&REPLICA_SETS, &then, &mut ReplicaSetController::new(then.clone(), clock.clone(), recorder.clone()));
+        reconcile(&STATEFUL_SETS, &then, &mut StatefulSetController::new(then.clone(), clock.clone(), recorder.clone()));
+        reconcile(&DAEMON_SETS, &then, &mut DaemonSetController::new(then.clone(), clock.clone(), recorder.clone()));
         let mut volumes = PersistentVolumeController::new(then.clone(), clock.clone(), recorder.clone());
         reconcile(&PERSISTENT_VOLUME_CLAIMS, &then, &mut volumes);
         reconcile(&PODS, &then, &mut Scheduler::new(then.clone(), clock, recorder));

@@ -2,7 +2,7 @@
 
 use super::super::object;
 use super::super::quantity;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -143,7 +143,9 @@ fn selected(pod: &Value, node: &Value) -> bool {
     let terms =
         object::items(pod, "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
     let holds = |term: &Value| {
+        let named = json!({"metadata.name": object::name(node)});
         object::items(term, "/matchExpressions").iter().all(|expression| object::expression_holds(expression, labels))
+            && object::items(term, "/matchFields").iter().all(|expression| object::expression_holds(expression, &named))
     };
     by_selector && (terms.is_empty() || terms.iter().any(holds))
 }
@@ -175,7 +177,6 @@ fn score(pod: &Value, node: &Value, taken: Requests) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn node(name: &str, cpu: &str, taints: &Value) -> Arc<Value> {
         Arc::new(json!({"metadata": {"name": name, "labels": {"pool": "a"}}, "spec": {"taints": taints},

@@ -6,6 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::jobs;
 use crate::diagnosis::rules::logs::{self, Quotable};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods::{self, End, Ending};
@@ -79,7 +80,7 @@ static ERROR_LINE: Pattern = Pattern::new(r"(?i)error|exception|fatal|panic|fail
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Some(pod) = pods::live_pod(row) else { return };
-    if pods::on_dead_node(facts, pod) {
+    if pods::on_dead_node(facts, pod) || jobs::job::is_of_superseded(facts, pod) {
         return;
     }
     for ending in pods::endings(facts, pod, out) {

@@ -76,6 +76,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(draft.because_all(ended).done());
 }
 
+/// Whether a pod is of a Job that counts no more, because a later run of its CronJob has succeeded.
+pub fn is_of_superseded(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod) -> bool {
+    let Some(owner) = pod.meta.controller().filter(|o| &*o.kind == "Job") else { return false };
+    facts.snapshot.jobs.named(&pod.meta.namespace, &owner.name).is_some_and(|job| superseded(facts, job))
+}
+
 /// The work is done and a sidecar that does not know it keeps the pod, and so the Job, alive.
 fn held_open(facts: &Facts<'_>, job: &crate::kinds::jobs::Job, out: &mut Output) {
     if job.status.completion_time.is_some() || job.meta.deletion_timestamp.is_some() {

@@ -159,9 +159,8 @@ impl Container {
         let of = format!("(pod: {:?}, container: {})", host.pod_full_name(), self.name);
         match setting("runAsUser").as_i64() {
             Some(0) => Some(format!("container's runAsUser breaks non-root policy {of}")),
-            Some(_) => None,
             None if image.runs_as_root() => Some(format!("container has runAsNonRoot and image will run as root {of}")),
-            None => None,
+            _ => None,
         }
     }
 

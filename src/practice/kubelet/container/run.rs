@@ -12,6 +12,21 @@ use std::time::Duration;
 /// How much past traffic a resumed container has in its log.
 const BACKFILL: Duration = Duration::from_secs(600);
 
+/// One look at what a running container uses.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Cores.
+    pub cpu: f64,
+    /// Bytes of working set.
+    pub memory: f64,
+    /// The share of periods in which it was held back at its CPU limit; none without a limit.
+    pub throttled: Option<f64>,
+    /// Bytes of its own files.
+    pub disk: f64,
+    /// How long it has been running.
+    pub elapsed: Duration,
+}
+
 impl Run {
     /// preStop first, then SIGTERM, then SIGKILL at the end of the grace period.
     pub(super) fn stop(&mut self, now: DateTime<Utc>, pre_stop: Duration, grace: Duration) {
@@ -186,8 +201,8 @@ impl Container {
         self.state = if host.stopping { State::Done(exit) } else { State::Ended { exit, seen } };
     }
 
-    /// Cores and bytes in use now.
-    pub fn usage(&mut self, now: DateTime<Utc>, in_service: bool) -> Option<(f64, f64)> {
+    /// What is in use now.
+    pub fn usage(&mut self, now: DateTime<Utc>, in_service: bool) -> Option<Measured> {
         let limit = quantity::parse(object::at(&self.spec, "/resources/limits/memory"));
         let State::Running(run) = &self.state else { return None };
         let elapsed = (now - run.since).to_std().unwrap_or_default();
@@ -195,6 +210,13 @@ impl Container {
         let cpu =
             (if self.ready && (in_service || run.program.works_alone) { busy } else { idle }) * self.random.between(0.75, 1.3);
         let memory = run.program.memory.at(elapsed) * self.random.between(0.985, 1.015);
-        Some((cpu, if limit > 0.0 { memory.min(limit) } else { memory }))
+        let allowed = quantity::parse(object::at(&self.spec, "/resources/limits/cpu"));
+        Some(Measured {
+            cpu: if allowed > 0.0 { cpu.min(allowed) } else { cpu },
+            memory: if limit > 0.0 { memory.min(limit) } else { memory },
+            throttled: if allowed > 0.0 { Some((1.0 - allowed / cpu.max(1e-9)).max(0.0)) } else { None },
+            disk: run.program.disk.at(elapsed),
+            elapsed,
+        })
     }
 }

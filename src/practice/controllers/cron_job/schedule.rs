@@ -1,0 +1,143 @@
+//! Cron schedules: five fields with lists, ranges, steps and names, and the `@` words.
+//!
+//! As in the real parser (robfig/cron): when both the day of the month and the day of the week are restricted, either is enough.
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+
+/// A parsed schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    minutes: Vec<u32>,
+    hours: Vec<u32>,
+    days: Vec<u32>,
+    months: Vec<u32>,
+    weekdays: Vec<u32>,
+    any_day: bool,
+    any_weekday: bool,
+}
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+impl Schedule {
+    /// Parses a schedule; none when it is malformed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = match text.trim() {
+            "@yearly" | "@annually" => "0 0 1 1 *",
+            "@monthly" => "0 0 1 * *",
+            "@weekly" => "0 0 * * 0",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@hourly" => "0 * * * *",
+            text => text,
+        };
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [minutes, hours, days, months, weekdays] = fields.as_slice() else { return None };
+        let open = |field: &str| field.starts_with(['*', '?']);
+        Some(Self {
+            minutes: field(minutes, 0, 59, &[])?,
+            hours: field(hours, 0, 23, &[])?,
+            days: field(days, 1, 31, &[])?,
+            months: field(months, 1, 12, &MONTHS)?,
+            weekdays: field(weekdays, 0, 7, &WEEKDAYS)?.into_iter().map(|day| day % 7).collect(),
+            any_day: open(days),
+            any_weekday: open(weekdays),
+        })
+    }
+
+    fn fits(&self, time: DateTime<Utc>) -> bool {
+        let day = self.days.contains(&time.day());
+        let weekday = self.weekdays.contains(&time.weekday().num_days_from_sunday());
+        let date = if self.any_day || self.any_weekday { day && weekday } else { day || weekday };
+        date && self.months.contains(&time.month()) && self.hours.contains(&time.hour()) && self.minutes.contains(&time.minute())
+    }
+
+    /// The first time after a moment, within five years.
+    pub fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut time = moment.with_second(0)?.with_nanosecond(0)? + chrono::Duration::minutes(1);
+        let end = moment + chrono::Duration::days(5 * 366);
+        while time < end {
+            if self.fits(time) {
+                return Some(time);
+            }
+            let whole_day = !self.months.contains(&time.month());
+            let whole_hour = !self.hours.contains(&time.hour());
+            time = if whole_day {
+                (time + chrono::Duration::days(1)).with_hour(0)?.with_minute(0)?
+            } else if whole_hour {
+                (time + chrono::Duration::hours(1)).with_minute(0)?
+            } else {
+                time + chrono::Duration::minutes(1)
+            };
+        }
+        None
+    }
+
+    /// The times after one moment and up to another, at most so many.
+    pub fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
+        let mut times = Vec::new();
+        let mut at = from;
+        while let Some(next) = self.after(at).filter(|next| *next <= to) {
+            times.push(next);
+            at = next;
+            if times.len() >= most {
+                break;
+            }
+        }
+        times
+    }
+}
+
+fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
+    let mut values = Vec::new();
+    for part in text.split(',') {
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)?),
+            None => (part, 1),
+        };
+        let value = |word: &str| {
+            let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
+            let base = u32::from(names.len() == MONTHS.len());
+            named.map_or_else(|| word.parse().ok(), |position| Some(position as u32 + base))
+        };
+        let (from, to) = match range.split_once('-') {
+            _ if matches!(range, "*" | "?") => (least, most),
+            Some((from, to)) => (value(from)?, value(to)?),
+            None if part.contains('/') => (value(range)?, most),
+            None => (value(range)?, value(range)?),
+        };
+        if from < least || to > most || from > to {
+            return None;
+        }
+        values.extend((from..=to).step_by(step));
+    }
+    Some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(schedule: &str, from: &str) -> Option<String> {
+        let from = from.parse::<DateTime<Utc>>().ok()?;
+        Some(Schedule::parse(schedule)?.after(from)?.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    }
+
+    #[test]
+    fn the_next_time_is_found() {
+        let from = "2026-11-22T20:31:30Z";
+        for (schedule, expected) in [
+            ("* * * * *", "2026-11-22T20:32:00Z"),
+            ("*/15 * * * *", "2026-11-22T20:45:00Z"),
+            ("0 3 * * *", "2026-11-23T03:00:00Z"),
+            ("30 2 1 jan *", "2027-01-01T02:30:00Z"),
+            ("0 9 * * mon-fri", "2026-11-23T09:00:00Z"),
+            ("0 0 13 * 5", "2026-11-27T00:00:00Z"),
+            ("@hourly", "2026-11-22T21:00:00Z"),
+        ] {
+            assert_eq!(next(schedule, from).as_deref(), Some(expected), "{schedule}");
+        }
+        for broken in ["61 * * * *", "* * * *", "a b c d e", "*/0 * * * *"] {
+            assert_eq!(Schedule::parse(broken), None, "{broken}");
+        }
+    }
+}
