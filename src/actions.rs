@@ -13,7 +13,11 @@ use crate::text::Time;
 
 pub mod access;
 pub mod command;
+pub mod cordon;
+pub mod cron_job;
 pub mod delete;
+pub mod drain;
+pub mod edit;
 pub mod objects;
 pub mod remove_finalizer;
 pub mod restart;
@@ -80,6 +84,47 @@ pub enum Intent {
         /// Image reference.
         image: String,
     },
+    /// Keep new pods off a node, or let them on it again.
+    Cordon {
+        /// The node.
+        node: ObjectRef,
+        /// True keeps them off.
+        cordon: bool,
+    },
+    /// Cordon a node and evict its pods.
+    Drain {
+        /// The node.
+        node: ObjectRef,
+    },
+    /// Change an object as a person edited it.
+    Edit {
+        /// Which.
+        object: ObjectRef,
+        /// What changes.
+        patch: Patch,
+    },
+    /// Start a CronJob's Job now.
+    Trigger {
+        /// The CronJob.
+        cron_job: ObjectRef,
+    },
+    /// Hold a CronJob back, or let it go on.
+    Suspend {
+        /// The CronJob.
+        cron_job: ObjectRef,
+        /// True holds it back.
+        suspend: bool,
+    },
+}
+
+/// JSON of a merge patch. Its `Debug` hides it: templates may hold passwords.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Patch(pub String);
+
+impl fmt::Debug for Patch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Patch(..)")
+    }
 }
 
 /// One write to the API server.
@@ -102,6 +147,8 @@ pub enum WriteVerb {
     StrategicPatch(Value),
     /// `application/json-patch+json`.
     JsonPatch(Value),
+    /// POST of a new object, or of a subresource such as `eviction`.
+    Create(Value),
     /// DELETE with a grace period.
     Delete {
         /// Seconds; `None` is the object's own.
@@ -117,6 +164,7 @@ impl fmt::Debug for WriteVerb {
             Self::MergePatch(_) => f.write_str("MergePatch(..)"),
             Self::StrategicPatch(_) => f.write_str("StrategicPatch(..)"),
             Self::JsonPatch(_) => f.write_str("JsonPatch(..)"),
+            Self::Create(_) => f.write_str("Create(..)"),
             Self::Delete { grace_seconds, uid } => write!(f, "Delete(grace {grace_seconds:?}, uid {uid:?})"),
         }
     }
@@ -184,6 +232,10 @@ pub static PLANNERS: &[&Planner] = &[
     &remove_finalizer::PLANNER,
     &set_memory_limit::PLANNER,
     &set_image::PLANNER,
+    &cordon::PLANNER,
+    &drain::PLANNER,
+    &cron_job::PLANNER,
+    &edit::PLANNER,
 ];
 
 /// The objects that must be fetched in full before the intent can be planned.
@@ -220,6 +272,13 @@ impl fmt::Display for Intent {
             Self::RemoveFinalizer { object, finalizer } => write!(f, "finalizer {finalizer} off {object}"),
             Self::SetMemoryLimit { workload, container, limit } => write!(f, "{workload} {container} memory limit {limit}"),
             Self::SetImage { workload, container, image } => write!(f, "{workload} {container}={image}"),
+            Self::Cordon { node, cordon: true } => write!(f, "cordon {node}"),
+            Self::Cordon { node, cordon: false } => write!(f, "uncordon {node}"),
+            Self::Drain { node } => write!(f, "drain {node}"),
+            Self::Edit { object, .. } => write!(f, "put {object} back as it was"),
+            Self::Trigger { cron_job } => write!(f, "trigger {cron_job}"),
+            Self::Suspend { cron_job, suspend: true } => write!(f, "suspend {cron_job}"),
+            Self::Suspend { cron_job, suspend: false } => write!(f, "resume {cron_job}"),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! with its line in [`view::dispatch`] and in `ui::view`.
 
 pub mod cockpit;
+pub mod edit;
 pub mod effect;
 pub mod filter;
 pub mod follow;

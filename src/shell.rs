@@ -18,6 +18,7 @@ use event_loop::Setup;
 
 mod bundle;
 mod demo;
+mod editor;
 mod event_loop;
 mod files;
 mod input;

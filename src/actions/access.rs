@@ -7,7 +7,7 @@ use crate::text::Text;
 /// The questions of a `SelfSubjectAccessReview`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// `patch` or `delete`.
+    /// `patch`, `create` or `delete`.
     pub verb: &'static str,
     /// API group; empty for core.
     pub group: Text,
@@ -45,6 +45,7 @@ impl WriteVerb {
     pub fn word(&self) -> &'static str {
         match self {
             Self::MergePatch(_) | Self::StrategicPatch(_) | Self::JsonPatch(_) => "patch",
+            Self::Create(_) => "create",
             Self::Delete { .. } => "delete",
         }
     }

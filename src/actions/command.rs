@@ -11,6 +11,16 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// `kubectl VERB... NAME [-n NAMESPACE] ARGUMENT...`, for verbs that know their kind: `drain`, `create job`.
+pub fn kubectl_named(verb: &str, object: &ObjectRef, arguments: &[String]) -> String {
+    let mut words = vec!["kubectl".to_owned(), verb.to_owned(), quoted(&object.name)];
+    words.extend(arguments.iter().map(|argument| quoted(argument)));
+    if !object.namespace.is_empty() {
+        words.extend(["-n".to_owned(), quoted(&object.namespace)]);
+    }
+    words.join(" ")
+}
+
 /// `kubectl VERB... KIND/NAME [-n NAMESPACE] ARGUMENT...`, quoted.
 pub fn kubectl(verb: &str, object: &ObjectRef, arguments: &[String]) -> String {
     let mut words = vec!["kubectl".to_owned(), verb.to_owned(), quoted(&object.to_string())];

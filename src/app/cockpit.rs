@@ -6,6 +6,7 @@ use crossterm::event::{Event, KeyEvent};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
+use super::edit;
 use super::effect::Effect;
 use super::filter::Filter;
 use super::logs;
@@ -112,6 +113,13 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::PreviousLogs => open_logs(state, true),
         Action::Describe => with_object(state, |object| Effect::FetchDescription { object }, "description"),
         Action::Yaml => with_object(state, |object| Effect::FetchYaml { object, reveal: false }, "YAML"),
+        Action::Edit => match selected_object(state) {
+            Some(object) => edit::start(state, &object),
+            None => {
+                state.notify(NOTHING);
+                Vec::new()
+            }
+        },
         Action::Events => {
             state.cockpit.focus = Pane::Events;
             state.cockpit.zoomed = true;

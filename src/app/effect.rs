@@ -36,6 +36,18 @@ pub enum Effect {
         /// Which.
         object: ObjectRef,
     },
+    /// Fetch an object's YAML to be edited (`Msg::EditText`).
+    FetchForEdit {
+        /// Which.
+        object: ObjectRef,
+    },
+    /// Give the terminal to `$EDITOR` with that text; `Msg::Edited` when it has ended.
+    Editor {
+        /// Which object.
+        object: ObjectRef,
+        /// Its YAML.
+        text: String,
+    },
     /// List a kind that has no row of its own.
     FetchListing {
         /// Plural name.

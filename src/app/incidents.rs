@@ -156,6 +156,11 @@ impl Incidents {
             Intent::Restart { .. } => "restarting",
             Intent::Delete { .. } => "deleting",
             Intent::RemoveFinalizer { .. } => "finalizer removed",
+            Intent::Edit { .. } => "edited",
+            Intent::Cordon { .. } => "cordoned",
+            Intent::Drain { .. } => "draining",
+            Intent::Trigger { .. } => "triggered",
+            Intent::Suspend { .. } => "suspended",
             Intent::SetMemoryLimit { .. } | Intent::SetImage { .. } => "rolling out",
         };
         self.applied.insert(id, Applied { at, doing });

@@ -40,22 +40,35 @@ const LOOK_AT: usize = 96;
 /// Reads levels line by line: a traceback is one error over many lines.
 #[derive(Debug, Clone, Default)]
 pub struct Levels {
-    in_traceback: bool,
+    traceback: Traceback,
 }
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Traceback {
+    #[default]
+    None,
+    /// In its indented frames.
+    Frames,
+    /// After the line that names the exception: what it goes on to say belongs to it.
+    Message,
+}
+
+/// How what follows an exception begins: SQLAlchemy's notes, and the traceback it came from.
+const GOES_ON: &[&str] = &["(Background on this error", "[SQL: ", "[parameters: ", "The above exception was", "During handling of"];
 
 impl Levels {
     /// The level of the next line.
     pub fn next(&mut self, line: &str) -> Level {
-        if line.contains("Traceback (most recent call last)") {
-            self.in_traceback = true;
-            return Level::Error;
-        }
-        if self.in_traceback {
-            // The exception itself ends it: the first line that is not indented.
-            self.in_traceback = line.starts_with(' ') || line.is_empty();
-            return Level::Error;
-        }
-        of(line)
+        let inside = line.is_empty() || line.starts_with([' ', '\t']);
+        let goes_on = inside || GOES_ON.iter().any(|words| line.starts_with(words));
+        self.traceback = match self.traceback {
+            _ if line.contains("Traceback (most recent call last)") => Traceback::Frames,
+            Traceback::Frames if inside => Traceback::Frames,
+            Traceback::Frames => Traceback::Message,
+            Traceback::Message if goes_on => Traceback::Message,
+            Traceback::Message | Traceback::None => Traceback::None,
+        };
+        if self.traceback == Traceback::None { of(line) } else { Level::Error }
     }
 }
 
@@ -127,8 +140,16 @@ mod tests {
     #[test]
     fn a_traceback_is_an_error_to_its_last_line() {
         let mut levels = Levels::default();
-        let lines = ["Traceback (most recent call last):", "  File \"x.py\", line 1", "ValueError: no", "INFO: next"];
-        let read: Vec<Level> = lines.iter().map(|line| levels.next(line)).collect();
-        assert_eq!(read, [Level::Error, Level::Error, Level::Error, Level::Info]);
+        let lines = [
+            "Traceback (most recent call last):",
+            "  File \"x.py\", line 1",
+            "OperationalError: connection refused",
+            "\tIs the server running?",
+            "",
+            "(Background on this error at: https://sqlalche.me/e/20/e3q8)",
+        ];
+        assert!(lines.iter().all(|line| levels.next(line) == Level::Error));
+        assert_eq!(levels.next("INFO: next"), Level::Info);
+        assert_eq!(levels.next("plain"), Level::Plain);
     }
 }

@@ -40,6 +40,20 @@ pub enum Msg {
         /// The text, or why it could not be fetched.
         text: Result<String, String>,
     },
+    /// An object's YAML, to be edited.
+    EditText {
+        /// Which object.
+        object: ObjectRef,
+        /// The text, or why it could not be fetched.
+        text: Result<String, String>,
+    },
+    /// The editor ended.
+    Edited {
+        /// Which object.
+        object: ObjectRef,
+        /// What changed, nothing, or what is wrong with it.
+        patch: Result<Option<String>, String>,
+    },
     /// A plan for what was asked, or why there is none.
     Planned {
         /// What was asked.

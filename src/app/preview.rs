@@ -188,7 +188,9 @@ pub fn target(intent: &Intent) -> &ObjectRef {
         | Intent::Restart { workload }
         | Intent::SetMemoryLimit { workload, .. }
         | Intent::SetImage { workload, .. } => workload,
-        Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => object,
+        Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } | Intent::Edit { object, .. } => object,
+        Intent::Cordon { node, .. } | Intent::Drain { node } => node,
+        Intent::Trigger { cron_job } | Intent::Suspend { cron_job, .. } => cron_job,
     }
 }
 

@@ -7,7 +7,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::cockpit::moved;
 use super::effect::Effect;
 use super::filter::Filter;
-use super::keys;
+use super::{edit, keys};
 use super::state::State;
 use super::view::View;
 use crate::config::{Action, Hit, Place};
@@ -109,7 +109,13 @@ pub fn open_help(state: &mut State, places: &[Place]) {
 /// the page of every rule that finds its cause.
 pub fn open_explain(state: &mut State) -> Vec<Effect> {
     let Some(row) = state.incidents.selected() else {
-        state.notify(super::cockpit::NOTHING);
+        let lines = not_evaluated(state);
+        if lines.is_empty() {
+            state.notify(super::cockpit::NOTHING);
+        } else {
+            let title = "What could not be evaluated".to_owned();
+            state.open(View::Text(Box::new(TextView { title, lines: Some(Ok(lines)), wrap: true, ..TextView::default() })));
+        }
         return Vec::new();
     };
     let cause = row.incident.cause;
@@ -125,10 +131,18 @@ pub fn open_trace(state: &mut State, object: &ObjectRef, cause: Option<CauseId>)
         lines.push(format!("Rule {}", rule.name));
         lines.extend(rule.doc.lines().map(|line| format!("  {}", line.trim())));
     }
+    lines.extend(not_evaluated(state));
     let what = cause.map_or_else(|| object.to_string(), |cause| cause.to_string());
     let view = TextView { title: format!("Explain  {what}"), lines: Some(Ok(lines)), wrap: true, ..TextView::default() };
     state.open(View::Text(Box::new(view)));
     Vec::new()
+}
+
+/// Rules that did not run, a line each; nothing when all did.
+fn not_evaluated(state: &State) -> Vec<String> {
+    let gaps = state.engine.not_evaluated();
+    let heading = (!gaps.is_empty()).then(|| "Not evaluated".to_owned());
+    heading.into_iter().chain(gaps.iter().map(|n| format!("  {}: {}", n.rule, n.why))).collect()
 }
 
 /// The text of an object arrived.
@@ -192,6 +206,7 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::PreviousMatch => {
             view.seek_match(false);
         }
+        Action::Edit => return view.object.clone().map(|object| edit::start(state, &object)).unwrap_or_default(),
         Action::Reveal => return reveal(state),
         Action::CopyName => {
             return vec![Effect::Copy(view.object.as_ref().map_or_else(|| view.title.clone(), |o| o.name.to_string()))];

@@ -4,7 +4,7 @@ use super::effect::Effect;
 use super::follow::Follow;
 use super::msg::{ConnectFailure, ConnectedInfo, Msg};
 use super::state::{ConnectionState, State};
-use super::{keys, preview, table, text_view, timeline};
+use super::{edit, keys, preview, table, text_view, timeline};
 use crate::diagnosis::engine::Engine;
 use crate::snapshot::{Changed, Delta, LogBatch, Snapshot};
 use crate::text::Time;
@@ -57,6 +57,8 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::ObjectText { object, text } => text_view::on_text(state, &object, text),
+        Msg::EditText { object, text } => edit::on_text(state, object, text),
+        Msg::Edited { object, patch } => edit::on_edited(state, object, patch),
         Msg::Planned { intent, plan } => preview::on_planned(state, &intent, *plan),
         Msg::Checked { intent, check } => preview::on_checked(state, &intent, check),
         Msg::Applied { intent, at, result } => preview::on_applied(state, &intent, at, result),

@@ -180,6 +180,7 @@ impl Door {
             WriteVerb::MergePatch(patch) => (Method::PATCH, "application/merge-patch+json", patch.clone()),
             WriteVerb::StrategicPatch(patch) => (Method::PATCH, "application/strategic-merge-patch+json", patch.clone()),
             WriteVerb::JsonPatch(patch) => (Method::PATCH, "application/json-patch+json", patch.clone()),
+            WriteVerb::Create(object) => (Method::POST, JSON, object.clone()),
             WriteVerb::Delete { grace_seconds, uid } => {
                 (Method::DELETE, JSON, delete_options(*grace_seconds, uid.as_deref(), run))
             }
@@ -204,7 +205,8 @@ fn denial(access: &Access, reason: &str) -> String {
 }
 
 fn write_path(resource: &Resource, write: &Write, run: Run) -> String {
-    let mut path = path_of(resource, &write.target);
+    let is_new = matches!(write.verb, WriteVerb::Create(_)) && write.subresource.is_none();
+    let mut path = if is_new { resource.path(&write.target.namespace) } else { path_of(resource, &write.target) };
     if let Some(subresource) = write.subresource {
         path = format!("{path}/{subresource}");
     }

@@ -28,6 +28,11 @@ actions! {
     SetImage = "set-image", "Set the image: asks for it, then preview.";
     Delete = "delete", "Delete: asks, Cancel focused.";
     Kill = "kill", "Delete at once, without grace: asks, Cancel focused.";
+    Cordon = "cordon", "Cordon the node: preview, then Enter.";
+    Uncordon = "uncordon", "Uncordon the node: preview, then Enter.";
+    Drain = "drain", "Drain the node: preview, the name must be typed.";
+    Trigger = "trigger", "Start the CronJob now: preview, then Enter.";
+    SuspendCronJob = "suspend-cronjob", "Suspend the CronJob, or let it go on.";
     RollBack = "roll-back", "Roll back to the selected revision: preview, then Enter.";
     WayBack = "way-back", "Take the last applied action back: preview, then Enter.";
     Dismiss = "dismiss", "Dismiss a recovered incident.";
@@ -37,6 +42,7 @@ actions! {
     PreviousLogs = "previous-logs", "Logs of the run before the current one.";
     Describe = "describe", "Describe.";
     Yaml = "yaml", "YAML, Secrets masked.";
+    Edit = "edit", "Edit in $EDITOR: then preview.";
     Events = "events", "Events of the selection.";
     JumpToOwner = "jump-to-owner", "Jump to the owner.";
     JumpToNode = "jump-to-node", "Jump to the node.";

@@ -7,15 +7,16 @@ use crossterm::event::KeyCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::input::{Input, Keys, terminal_is_there};
+use super::input::{Input, Keys, Pause, terminal_is_there};
 use super::session::{Report, Session, Target};
 use super::signals::Signals;
 use super::terminal::Screen;
-use super::{files, panics, tasks};
+use super::{editor, files, panics, tasks};
 use crate::actions;
 use crate::app::{self, Effect, Msg, State};
 use crate::cluster::ConnectOptions;
 use crate::config::{Config, Problem};
+use crate::kinds::ObjectRef;
 use crate::snapshot::Delta;
 use crate::ui;
 
@@ -96,7 +97,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     let size = screen.terminal.size()?;
     let options = app::Options { config: Config::clone(&setup.config), ascii: setup.ascii, connecting_to: setup.target.name() };
     let state = State::new(options, session.now());
-    let mut desk = Desk { state, screen, dirty: true, end: None, judge_at: None, judging: Duration::ZERO };
+    let mut desk = Desk { state, screen, pause: keys.pause(), dirty: true, end: None, judge_at: None, judging: Duration::ZERO };
     desk.tell(&mut session, Msg::Resize(size.width, size.height));
     for problem in &setup.problems {
         desk.tell(&mut session, Msg::Notice(problem.to_string()));
@@ -130,6 +131,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
 struct Desk {
     state: State,
     screen: Screen,
+    pause: Pause,
     dirty: bool,
     end: Option<End>,
     /// When the rules run for the facts folded in since they last ran.
@@ -251,12 +253,25 @@ impl Desk {
                 self.tell(session, Msg::Notice(said));
             }
             Effect::Suspend => self.suspend(session),
+            Effect::Editor { object, text } => self.edit(session, object, &text),
             Effect::ClearScreen => {
                 let _ = self.screen.clear();
                 self.dirty = true;
             }
             other => tasks::start(session, other),
         }
+    }
+
+    /// The terminal is the editor's until it ends; nobody else reads keys meanwhile.
+    fn edit(&mut self, session: &mut Session, object: ObjectRef, text: &str) {
+        self.pause.hold();
+        let edited = self.screen.away(|| editor::run(&object, text));
+        self.pause.release();
+        match edited {
+            Ok(patch) => self.tell(session, Msg::Edited { object, patch }),
+            Err(_) => self.end = Some(End::TerminalLost),
+        }
+        self.tell(session, Msg::Redraw);
     }
 
     /// Stops this process until the shell continues it, with the terminal given back meanwhile.

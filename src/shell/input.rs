@@ -1,6 +1,9 @@
 //! Keys, pastes and sizes from the terminal.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event};
 use tokio::sync::mpsc;
@@ -22,6 +25,47 @@ pub enum Input {
 /// ever, wherever it is polled, and the loop has to notice and leave.
 pub struct Keys {
     events: mpsc::Receiver<Input>,
+    pause: Pause,
+}
+
+/// Keeps the keys unread while another program has the terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Pause(Arc<Gate>);
+
+#[derive(Debug, Default)]
+struct Gate {
+    wanted: AtomicBool,
+    held: AtomicBool,
+}
+
+/// How long the thread looks for keys before it looks whether it shall pause.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a paused thread looks whether it may go on.
+const REST: Duration = Duration::from_millis(20);
+
+impl Pause {
+    /// Returns when keys are no longer read, or after a second: a thread that hangs at a lost terminal never says so.
+    pub fn hold(&self) {
+        self.0.wanted.store(true, Ordering::SeqCst);
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.0.held.load(Ordering::SeqCst) && Instant::now() < until {
+            std::thread::sleep(REST);
+        }
+    }
+
+    /// Keys are read again.
+    pub fn release(&self) {
+        self.0.wanted.store(false, Ordering::SeqCst);
+    }
+
+    /// For the thread: waits here while another program has the terminal.
+    fn wait(&self) {
+        while self.0.wanted.load(Ordering::SeqCst) {
+            self.0.held.store(true, Ordering::SeqCst);
+            std::thread::sleep(REST);
+        }
+        self.0.held.store(false, Ordering::SeqCst);
+    }
 }
 
 /// Events in flight: what a person types ahead.
@@ -34,8 +78,14 @@ impl Keys {
     /// No thread can be started.
     pub fn read() -> std::io::Result<Self> {
         let (tx, events) = mpsc::channel(TYPED_AHEAD);
+        let pause = Pause::default();
+        let gate = pause.clone();
         std::thread::Builder::new().name("k3am-keys".to_owned()).spawn(move || {
             loop {
+                gate.wait();
+                if matches!(event::poll(LOOK), Ok(false)) {
+                    continue;
+                }
                 // A terminal that cannot be read is gone.
                 let (input, ends) = event::read().map_or((Input::Lost, true), |event| (of_event(event), false));
                 if tx.blocking_send(input).is_err() || ends {
@@ -43,7 +93,12 @@ impl Keys {
                 }
             }
         })?;
-        Ok(Self { events })
+        Ok(Self { events, pause })
+    }
+
+    /// What keeps the keys unread.
+    pub fn pause(&self) -> Pause {
+        self.pause.clone()
     }
 
     /// The next event.

@@ -31,6 +31,11 @@ pub fn start(session: &Session, effect: Effect) {
             let now = session.now();
             ask(session, move |c| async move { c.describe(&asked, now).await }, move |text| Msg::ObjectText { object, text });
         }
+        Effect::FetchForEdit { object } => {
+            let asked = object.clone();
+            let fetch = move |c: Connection| async move { c.yaml(&asked, SecretValues::Masked).await };
+            ask(session, fetch, move |text| Msg::EditText { object, text });
+        }
         Effect::FetchListing { plural, namespace } => {
             let asked = plural.clone();
             let list = move |c: Connection| async move { c.listing(&asked, namespace.as_deref()).await };

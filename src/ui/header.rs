@@ -183,6 +183,8 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
             spans.push(paint.span(role, mode));
         }
     }
-    spans.push(paint.span(Role::Strong, format!("{} ", clock(state.now))));
+    // Every time on the screen is UTC, as in the objects and the logs; here it is said.
+    let zone = if state.size.0 < 60 { "Z" } else { " UTC" };
+    spans.push(paint.span(Role::Strong, format!("{}{zone} ", clock(state.now))));
     spans
 }

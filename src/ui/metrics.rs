@@ -25,7 +25,11 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let ready = follow.pods.iter().filter_map(|k| state.snapshot.pods.get(k)).filter(|p| p.is_ready()).count();
     let whose = match &follow.usage {
         Some(key) => {
-            format!("{} {}, closest to its limit of {} pods", short_name(&key.pod, 28), key.container, follow.pods.len())
+            let among = match follow.pods.len() {
+                0 | 1 => String::new(),
+                pods => format!(", the closest to its limit among {pods} pods"),
+            };
+            format!("{} {}{among}", short_name(&key.pod, 28), key.container)
         }
         None => format!("{}, {ready} of {} pods ready", follow.title, follow.pods.len()),
     };

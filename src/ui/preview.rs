@@ -73,6 +73,13 @@ fn heading(preview: &Preview) -> String {
         Intent::RemoveFinalizer { .. } => "Remove finalizer",
         Intent::SetMemoryLimit { .. } => "Set memory limit",
         Intent::SetImage { .. } => "Set image",
+        Intent::Cordon { cordon: true, .. } => "Cordon",
+        Intent::Cordon { cordon: false, .. } => "Uncordon",
+        Intent::Drain { .. } => "Drain",
+        Intent::Edit { .. } => "Edit",
+        Intent::Trigger { .. } => "Trigger",
+        Intent::Suspend { suspend: true, .. } => "Suspend",
+        Intent::Suspend { suspend: false, .. } => "Resume",
     }
     .to_owned()
 }
@@ -197,7 +204,7 @@ fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'stat
     let enter = if preview.applying {
         paint.span(Role::Warning, format!("{} applying ...", paint.glyphs.working))
     } else if preview.is_ready() {
-        let destroys = preview.risk == Risk::Destructive || matches!(preview.intent, Intent::Delete { .. });
+        let destroys = preview.risk == Risk::Destructive || matches!(preview.intent, Intent::Delete { .. } | Intent::Drain { .. });
         let role = if destroys { Role::Danger } else { Role::Accent };
         if preview.cancel_focused {
             return two_buttons(paint, &does, width);

@@ -1,5 +1,7 @@
 //! What stands where there is no incident: connecting, loading, why not connected, or all quiet, and what that rests on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -134,8 +136,18 @@ fn quiet(paint: &Paint<'_>) -> Vec<(Role, String)> {
     ));
     if !missing.is_empty() {
         lines.push((Role::Text, String::new()));
-        lines.push((Role::Text, "Not evaluated:".to_owned()));
-        lines.extend(missing.iter().take(12).map(|n| (Role::Dim, format!("{}: {}", n.rule, n.why))));
+        // One line a reason: what one missing right hides is one fact, however many rules needed it.
+        let mut rules_without: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for gap in &missing {
+            rules_without.entry(&gap.why).or_default().insert(gap.rule);
+        }
+        let all: BTreeSet<&str> = missing.iter().map(|gap| gap.rule).collect();
+        let key = state.config.keymap.label(&[Place::Cockpit], Action::Explain).unwrap_or_default();
+        lines.push((Role::Text, format!("{} of {rules} rules not evaluated; {key} lists them:", all.len())));
+        lines.extend(rules_without.iter().map(|(why, rules)| {
+            let few = if rules.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", rules.len()) };
+            (Role::Dim, format!("{few}: {why}"))
+        }));
     }
     lines
 }

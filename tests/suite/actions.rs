@@ -58,7 +58,7 @@ fn patch(plan: &Plan) -> (String, Value) {
         WriteVerb::JsonPatch(patch) => ("application/json-patch+json", patch),
         WriteVerb::StrategicPatch(patch) => ("application/strategic-merge-patch+json", patch),
         WriteVerb::MergePatch(patch) => ("application/merge-patch+json", patch),
-        WriteVerb::Delete { .. } => panic!("not a patch"),
+        WriteVerb::Create(_) | WriteVerb::Delete { .. } => panic!("not a patch"),
     };
     (kind.to_owned(), without_nulls(patch))
 }
@@ -283,7 +283,12 @@ fn every_intent_has_a_planner() {
         Intent::Delete { object: object.clone(), force: false },
         Intent::RemoveFinalizer { object, finalizer: "x".to_owned() },
         Intent::SetMemoryLimit { workload: workload.clone(), container: container.clone(), limit: "1Gi".to_owned() },
-        Intent::SetImage { workload, container, image: "x:y".to_owned() },
+        Intent::SetImage { workload: workload.clone(), container, image: "x:y".to_owned() },
+        Intent::Cordon { node: workload.clone(), cordon: true },
+        Intent::Drain { node: workload.clone() },
+        Intent::Edit { object: workload.clone(), patch: actions::Patch("{}".to_owned()) },
+        Intent::Trigger { cron_job: workload.clone() },
+        Intent::Suspend { cron_job: workload, suspend: true },
     ];
     for intent in intents {
         assert!(!actions::needs(&intent).is_empty(), "{intent:?}");
@@ -291,4 +296,58 @@ fn every_intent_has_a_planner() {
         assert_eq!(owners, 1, "{intent:?}");
         assert_ne!(plan(&[], &intent).unwrap_err(), "nothing plans this action");
     }
+}
+
+fn node_with_pods() -> Vec<Value> {
+    let meta = |name: &str, owner: &str| {
+        let owners = json!([{"kind": owner, "name": "o", "uid": "u", "controller": true, "apiVersion": "apps/v1"}]);
+        let owners = if owner.is_empty() { json!([]) } else { owners };
+        json!({"name": name, "namespace": "shop", "uid": name, "resourceVersion": "1", "ownerReferences": owners})
+    };
+    let pod = |name: &str, owner: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta(name, owner), "spec": {"nodeName": "n1", "containers": []},
+            "status": {"phase": "Running"}})
+    };
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "n1", "resourceVersion": "1"}});
+    vec![node, pod("web-1", "ReplicaSet"), pod("logger", "DaemonSet")]
+}
+
+#[test]
+fn a_drain_cordons_and_evicts_what_a_controller_makes_again_and_refuses_what_would_be_lost() {
+    let node = ObjectRef::new("Node", "", "n1");
+    let found = plan(&node_with_pods(), &Intent::Drain { node: node.clone() }).unwrap();
+    let writes: Vec<(&str, Option<&str>)> = found.writes.iter().map(|w| (&*w.target.name, w.subresource)).collect();
+    assert_eq!(writes, [("n1", None), ("web-1", Some("eviction"))]);
+    assert_eq!(found.kubectl, "kubectl drain n1 --ignore-daemonsets --delete-emptydir-data");
+    assert_eq!(actions::access(&found.writes[1]).unwrap().verb, "create");
+    let mut items = node_with_pods();
+    items[1]["metadata"]["ownerReferences"] = json!([]);
+    let refusal = plan(&items, &Intent::Drain { node }).unwrap_err();
+    assert!(refusal.contains("would be gone for good"), "{refusal}");
+}
+
+#[test]
+fn a_cordon_is_what_kubectl_patches_and_its_way_back_is_the_opposite() {
+    let node = ObjectRef::new("Node", "", "n1");
+    let found = plan(&node_with_pods(), &Intent::Cordon { node: node.clone(), cordon: true }).unwrap();
+    assert_eq!(patch(&found).1, json!({"spec": {"unschedulable": true}}));
+    assert_eq!(found.way_back, Some(Intent::Cordon { node: node.clone(), cordon: false }));
+    let refusal = plan(&node_with_pods(), &Intent::Cordon { node, cordon: false }).unwrap_err();
+    assert!(refusal.ends_with("is open for new pods already"), "{refusal}");
+}
+
+#[test]
+fn a_triggered_job_is_the_cron_jobs_template_owned_by_it() {
+    let spec = json!({"schedule": "@daily", "jobTemplate": {"metadata": {"labels": {"app": "x"}}, "spec": {"backoffLimit": 2}}});
+    let meta = json!({"name": "nightly", "namespace": "shop", "uid": "c1", "resourceVersion": "1"});
+    let items = [json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec})];
+    let cron_job = ObjectRef::new("CronJob", "shop", "nightly");
+    let found = plan(&items, &Intent::Trigger { cron_job: cron_job.clone() }).unwrap();
+    let WriteVerb::Create(job) = &found.writes[0].verb else { panic!("{found:?}") };
+    assert_eq!(job["spec"], json!({"backoffLimit": 2}));
+    assert_eq!(job["metadata"]["name"], "nightly-manual-224316");
+    assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "c1");
+    assert_eq!(job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"], "manual");
+    let held = plan(&items, &Intent::Suspend { cron_job, suspend: true }).unwrap();
+    assert_eq!(patch(&held).1, json!({"spec": {"suspend": true}}));
 }

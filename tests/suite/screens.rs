@@ -223,7 +223,7 @@ fn what_rbac_hides_never_looks_healthy() {
     update(&mut state, Msg::Deltas(deltas));
     let frame = text(&mut state, (80, 24));
     assert!(!frame.contains("All quiet"), "{frame}");
-    assert!(frame.contains("Not evaluated"), "{frame}");
+    assert!(frame.contains("not evaluated"), "{frame}");
     snapshot("denied", &mut state, (80, 24));
 }
 

@@ -11,7 +11,7 @@ use crate::app::effect::Effect;
 use crate::app::prompt::Prompt;
 use crate::app::state::State;
 use crate::app::view::View;
-use crate::app::{keys, preview, text_view};
+use crate::app::{edit, keys, preview, text_view};
 use crate::config::{Action, Hit, Place};
 use crate::diagnosis::Risk;
 use crate::kinds::{KindId, ObjectRef, Row};
@@ -98,6 +98,7 @@ fn on_object(state: &mut State, action: Action, object: &ObjectRef) -> Vec<Effec
             text_view::open_object(state, object, "YAML");
             vec![Effect::FetchYaml { object: object.clone(), reveal: false }]
         }
+        Action::Edit => edit::start(state, object),
         Action::Logs => open::logs(state, object, false),
         Action::PreviousLogs => open::logs(state, object, true),
         Action::Events => open::belonging(state, KindId::Event, object.clone()),
@@ -106,6 +107,13 @@ fn on_object(state: &mut State, action: Action, object: &ObjectRef) -> Vec<Effec
         Action::CopyName => vec![Effect::Copy(object.name.to_string())],
         Action::CopyNamespace if !object.namespace.is_empty() => vec![Effect::Copy(object.namespace.to_string())],
         Action::Undo => undo(state, object),
+        Action::Cordon | Action::Uncordon => {
+            let intent = Intent::Cordon { node: object.clone(), cordon: action == Action::Cordon };
+            preview::open_intent(state, intent, Risk::Disruptive)
+        }
+        Action::Drain => preview::open_intent(state, Intent::Drain { node: object.clone() }, Risk::Destructive),
+        Action::Trigger => preview::open_intent(state, Intent::Trigger { cron_job: object.clone() }, Risk::Safe),
+        Action::SuspendCronJob => suspend(state, object),
         Action::RollBack => roll_back(state, object),
         Action::JumpToReplicaSets => open::belonging(state, KindId::ReplicaSet, object.clone()),
         Action::Restart => {
@@ -137,6 +145,16 @@ fn undo(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
         return Vec::new();
     }
     preview::open_undo_of(state, &workload, None)
+}
+
+/// Holds the CronJob back, or lets it go on when it is held back.
+fn suspend(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
+    let held = match state.snapshot.find(object) {
+        Some(Row::CronJob(row)) => row.spec.suspend == Some(true),
+        _ => false,
+    };
+    let intent = Intent::Suspend { cron_job: object.clone(), suspend: !held };
+    preview::open_intent(state, intent, Risk::Disruptive)
 }
 
 /// To the revision of the selected ReplicaSet.
