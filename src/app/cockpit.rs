@@ -113,12 +113,9 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::PreviousLogs => open_logs(state, true),
         Action::Describe => with_object(state, |object| Effect::FetchDescription { object }, "description"),
         Action::Yaml => with_object(state, |object| Effect::FetchYaml { object, reveal: false }, "YAML"),
-        Action::Edit => match selected_object(state) {
-            Some(object) => edit::start(state, &object),
-            None => {
-                state.notify(NOTHING);
-                Vec::new()
-            }
+        Action::Edit => if let Some(object) = selected_object(state) { edit::start(state, &object) } else {
+            state.notify(NOTHING);
+            Vec::new()
         },
         Action::Events => {
             state.cockpit.focus = Pane::Events;
@@ -225,12 +222,9 @@ fn with_object(state: &mut State, effect: impl Fn(ObjectRef) -> Effect, what: &s
 }
 
 fn copy(state: &mut State, part: impl Fn(&ObjectRef) -> String) -> Vec<Effect> {
-    match selected_object(state) {
-        Some(object) => vec![Effect::Copy(part(&object))],
-        None => {
-            state.notify(NOTHING);
-            Vec::new()
-        }
+    if let Some(object) = selected_object(state) { vec![Effect::Copy(part(&object))] } else {
+        state.notify(NOTHING);
+        Vec::new()
     }
 }
 

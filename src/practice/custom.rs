@@ -135,10 +135,7 @@ fn make(spec: &Value) -> Vec<&'static ResourceType> {
     let storage: &'static ResourceType = Box::leak(Box::new(version_of(spec, stored, None)));
     let served = versions.iter().filter(|version| version.get("served") == Some(&Value::Bool(true)));
     served
-        .map(|version| match version.get("name") == stored.get("name") {
-            true => storage,
-            false => &*Box::leak(Box::new(version_of(spec, version, Some(storage)))),
-        })
+        .map(|version| if version.get("name") == stored.get("name") { storage } else { &*Box::leak(Box::new(version_of(spec, version, Some(storage)))) })
         .collect()
 }
 

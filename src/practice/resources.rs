@@ -32,7 +32,7 @@ pub struct ResourceType {
     /// What hangs below one object.
     pub subresources: &'static [Subresource],
     /// The type whose objects these are, for a type that is only another form of it (`views`).
-    pub stored_as: Option<&'static ResourceType>,
+    pub stored_as: Option<&'static Self>,
     /// What the definition of a custom resource says beside the names; none for a built-in type.
     pub custom: Option<&'static CustomType>,
 }

@@ -58,7 +58,7 @@ fn outside(container: &Value, item: &Value) -> Vec<String> {
         match own("requests", what).or_else(|| own("limits", what)) {
             None => refusals.push(format!("minimum {what} usage per Container is {}.  No request is specified", said(least))),
             Some(request) if quantity::parse(request) < quantity::parse(least) => {
-                refusals.push(format!("minimum {what} usage per Container is {}, but request is {}", said(least), said(request)))
+                refusals.push(format!("minimum {what} usage per Container is {}, but request is {}", said(least), said(request)));
             }
             Some(_) => {}
         }

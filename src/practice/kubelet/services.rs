@@ -69,7 +69,7 @@ fn room(store: &Store, server: &Value, service: &Value, client: &Client<'_>) -> 
     let words = object::containers(server, "containers").first().into_iter().flat_map(|container| {
         object::items(container, "/args").iter().chain(object::items(container, "/command")).filter_map(Value::as_str)
     });
-    let limit = words.filter_map(|word| word.split("max_connections=").nth(1)?.parse::<i64>().ok()).last().unwrap_or(100);
+    let limit = words.filter_map(|word| word.split("max_connections=").nth(1)?.parse::<i64>().ok()).next_back().unwrap_or(100);
     let held: i64 = store
         .list(&PODS, None)
         .iter()

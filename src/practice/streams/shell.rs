@@ -92,7 +92,7 @@ impl Shell {
             }
             [name, ..] if COMMANDS.contains(&name.rsplit('/').next().unwrap_or_default()) => {
                 let mut step = Step::default();
-                self.run(&command.to_vec(), &mut step);
+                self.run(command, &mut step);
                 step.ended = Some(Ended::Exit(self.code));
                 step
             }
