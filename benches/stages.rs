@@ -2,7 +2,7 @@
 //!
 //! The objects are those the practice cluster serves as load, byte for byte: decode, fold, diagnose cold and after one change,
 //! draw. Numbers that were measured stand in `docs/performance.md`.
-#![allow(missing_docs, clippy::expect_used)]
+#![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::sync::{LazyLock, Mutex};
 

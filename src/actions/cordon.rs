@@ -31,7 +31,11 @@ fn build(intent: &Intent, object: &Value, (node, cordon): (&ObjectRef, bool)) ->
         title: format!("{}  {node}", if cordon { "Cordon" } else { "Uncordon" }),
         writes: vec![patch(node, cordon)],
         kubectl: command::kubectl_named(verb, node, &[]),
-        diff: vec![DiffLine { field: "unschedulable".to_owned(), old: Some((!cordon).to_string()), new: Some(cordon.to_string()) }],
+        diff: vec![DiffLine {
+            field: "unschedulable".to_owned(),
+            old: Some((!cordon).to_string()),
+            new: Some(cordon.to_string()),
+        }],
         warnings,
         way_back: Some(Intent::Cordon { node: node.clone(), cordon: !cordon }),
     })

@@ -41,7 +41,9 @@ fn trigger(intent: &Intent, facts: &Facts<'_>, object: &Value, cron_job: &Object
     let job = ObjectRef::new("Job", &cron_job.namespace, &name);
     let labels = object.pointer("/spec/jobTemplate/metadata/labels").cloned().unwrap_or_else(|| json!({}));
     let mut annotations = object.pointer("/spec/jobTemplate/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
-    annotations["cronjob.kubernetes.io/instantiate"] = json!("manual");
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert("cronjob.kubernetes.io/instantiate".to_owned(), json!("manual"));
+    }
     let owner = json!({
         "apiVersion": "batch/v1", "kind": "CronJob", "name": &*cron_job.name, "uid": text(object, "/metadata/uid"), "controller": true,
     });

@@ -30,7 +30,10 @@ fn build(intent: &Intent, facts: &Facts<'_>, node: &ObjectRef) -> Result<Plan, R
     let (staying, leaving): (Vec<&Pod>, Vec<&Pod>) = facts.snapshot.pods_on(&node.name).partition(stays);
     if let Some(bare) = leaving.iter().find(|pod| pod.meta.controller().is_none()) {
         let pod = ObjectRef::new("Pod", &bare.meta.namespace, &bare.meta.name);
-        return Err(Refusal(format!("{pod} of namespace {} has no controller and would be gone for good: delete it first, if it may go", pod.namespace)));
+        return Err(Refusal(format!(
+            "{pod} of namespace {} has no controller and would be gone for good: delete it first, if it may go",
+            pod.namespace
+        )));
     }
     let was_cordoned = cordon::is_cordoned(object);
     let mut writes: Vec<Write> = if was_cordoned { Vec::new() } else { vec![cordon::patch(node, true)] };
@@ -48,7 +51,8 @@ fn build(intent: &Intent, facts: &Facts<'_>, node: &ObjectRef) -> Result<Plan, R
     if leaving.iter().any(|pod| pod.meta.deletion_timestamp.is_some()) {
         warnings.push("some of its pods are being deleted already".to_owned());
     }
-    let mut diff = vec![DiffLine { field: "unschedulable".to_owned(), old: Some(was_cordoned.to_string()), new: Some("true".to_owned()) }];
+    let mut diff =
+        vec![DiffLine { field: "unschedulable".to_owned(), old: Some(was_cordoned.to_string()), new: Some("true".to_owned()) }];
     diff.extend(leaving.iter().map(|pod| DiffLine {
         field: "evict".to_owned(),
         old: Some(format!("{}/{}", pod.meta.namespace, pod.meta.name)),

@@ -54,11 +54,15 @@ fn strip_version(mut patch: Value) -> Value {
 /// # Errors
 /// One sentence: it is no YAML any more, or is of another object.
 pub fn patch_of(before: &str, after: &str) -> Result<Option<String>, String> {
-    let read = |text: &str| serde_saphyr::from_str::<Value>(text).map_err(|error| format!("what was written is no YAML: {error}"));
+    let read =
+        |text: &str| serde_saphyr::from_str::<Value>(text).map_err(|error| format!("what was written is no YAML: {error}"));
     let (before, after) = (read(before)?, read(after)?);
     for field in ["/kind", "/apiVersion", "/metadata/name", "/metadata/namespace"] {
         if before.pointer(field) != after.pointer(field) {
-            return Err(format!("{} cannot be changed: that would be another object", field.trim_start_matches('/').replace('/', ".")));
+            return Err(format!(
+                "{} cannot be changed: that would be another object",
+                field.trim_start_matches('/').replace('/', ".")
+            ));
         }
     }
     let Some(mut patch) = difference(&before, &after) else { return Ok(None) };
@@ -148,7 +152,8 @@ fn shown(path: &str, value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "kind: Deployment\nmetadata:\n  name: web\n  resourceVersion: '7'\n  labels: {a: x, b: y}\nspec:\n  replicas: 3\n";
+    const BEFORE: &str =
+        "kind: Deployment\nmetadata:\n  name: web\n  resourceVersion: '7'\n  labels: {a: x, b: y}\nspec:\n  replicas: 3\n";
 
     #[test]
     fn only_what_was_changed_is_written_and_only_to_the_version_that_was_read() {

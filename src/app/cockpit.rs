@@ -113,10 +113,14 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::PreviousLogs => open_logs(state, true),
         Action::Describe => with_object(state, |object| Effect::FetchDescription { object }, "description"),
         Action::Yaml => with_object(state, |object| Effect::FetchYaml { object, reveal: false }, "YAML"),
-        Action::Edit => if let Some(object) = selected_object(state) { edit::start(state, &object) } else {
-            state.notify(NOTHING);
-            Vec::new()
-        },
+        Action::Edit => {
+            if let Some(object) = selected_object(state) {
+                edit::start(state, &object)
+            } else {
+                state.notify(NOTHING);
+                Vec::new()
+            }
+        }
         Action::Events => {
             state.cockpit.focus = Pane::Events;
             state.cockpit.zoomed = true;
@@ -222,7 +226,9 @@ fn with_object(state: &mut State, effect: impl Fn(ObjectRef) -> Effect, what: &s
 }
 
 fn copy(state: &mut State, part: impl Fn(&ObjectRef) -> String) -> Vec<Effect> {
-    if let Some(object) = selected_object(state) { vec![Effect::Copy(part(&object))] } else {
+    if let Some(object) = selected_object(state) {
+        vec![Effect::Copy(part(&object))]
+    } else {
         state.notify(NOTHING);
         Vec::new()
     }

@@ -93,15 +93,15 @@ pub fn on_action(state: &mut State, hit: Hit) -> Vec<Effect> {
             text_view::open_help(state, &places);
             Vec::new()
         }
-        Action::Leave => leave(state),
         Action::WayBack => preview::open_way_back(state),
-        Action::HistoryForward => view::forward(state),
-        Action::LastView if !state.forward.is_empty() => view::forward(state),
+        Action::HistoryForward | Action::LastView if hit.action == Action::HistoryForward || !state.forward.is_empty() => {
+            view::forward(state)
+        }
         Action::HistoryBack | Action::LastView if state.views.is_empty() => {
             state.notify("there is no earlier view");
             Vec::new()
         }
-        Action::HistoryBack | Action::LastView => leave(state),
+        Action::Leave | Action::HistoryBack | Action::LastView => leave(state),
         Action::Command => prompt::open(state),
         _ => view::dispatch(state, hit),
     }

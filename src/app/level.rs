@@ -54,7 +54,8 @@ enum Traceback {
 }
 
 /// How what follows an exception begins: SQLAlchemy's notes, and the traceback it came from.
-const GOES_ON: &[&str] = &["(Background on this error", "[SQL: ", "[parameters: ", "The above exception was", "During handling of"];
+const GOES_ON: &[&str] =
+    &["(Background on this error", "[SQL: ", "[parameters: ", "The above exception was", "During handling of"];
 
 impl Levels {
     /// The level of the next line.

@@ -135,7 +135,13 @@ fn make(spec: &Value) -> Vec<&'static ResourceType> {
     let storage: &'static ResourceType = Box::leak(Box::new(version_of(spec, stored, None)));
     let served = versions.iter().filter(|version| version.get("served") == Some(&Value::Bool(true)));
     served
-        .map(|version| if version.get("name") == stored.get("name") { storage } else { &*Box::leak(Box::new(version_of(spec, version, Some(storage)))) })
+        .map(|version| {
+            if version.get("name") == stored.get("name") {
+                storage
+            } else {
+                &*Box::leak(Box::new(version_of(spec, version, Some(storage))))
+            }
+        })
         .collect()
 }
 

@@ -67,12 +67,12 @@ pub fn of_objects(resource: &ResourceType, objects: &[&Value], shape: Shape, hea
     let every = [pods::COLUMNS, workloads::COLUMNS, services::COLUMNS, config::COLUMNS, cluster::COLUMNS];
     let found = every.iter().flat_map(|list| list.iter()).find(|columns| columns.plural == resource.plural);
     let columns = found.unwrap_or(&PLAIN);
-    let rows = objects.iter().map(|object| row((columns.row)(object, shape.now), object, shape)).collect();
-    let definitions = if header { columns.headings.iter().map(definition).collect() } else { Vec::new() };
-    assemble(definitions, rows, objects)
+    let rows: Vec<Value> = objects.iter().map(|object| row(&(columns.row)(object, shape.now), object, shape)).collect();
+    let definitions: Vec<Value> = if header { columns.headings.iter().map(definition).collect() } else { Vec::new() };
+    assemble(&definitions, &rows, objects)
 }
 
-fn assemble(definitions: Vec<Value>, rows: Vec<Value>, objects: &[&Value]) -> Value {
+fn assemble(definitions: &[Value], rows: &[Value], objects: &[&Value]) -> Value {
     let version = match objects {
         [only] => text(only, "metadata.resourceVersion"),
         _ => "",
@@ -81,7 +81,7 @@ fn assemble(definitions: Vec<Value>, rows: Vec<Value>, objects: &[&Value]) -> Va
         "columnDefinitions": definitions, "rows": rows})
 }
 
-fn row(cells: Vec<Value>, object: &Value, shape: Shape) -> Value {
+fn row(cells: &[Value], object: &Value, shape: Shape) -> Value {
     let mut row = json!({"cells": cells});
     match shape.include {
         Include::Metadata => set(&mut row, "object", reply::metadata_only(object)),

@@ -79,7 +79,10 @@ pub fn start(session: &Session, store: Arc<Store>, effect: Effect) {
     let now = session.now();
     let reports = session.reports().clone();
     let answer = move |work: Box<dyn FnOnce(&Store) -> Report + Send>| {
-        tokio::task::spawn_blocking(move || reports.blocking_send(work(&store)));
+        tokio::task::spawn_blocking(move || {
+            // Nobody listens any more once the program ends.
+            let _ = reports.blocking_send(work(&store));
+        });
     };
     match effect {
         Effect::FetchYaml { object, reveal } => answer(Box::new(move |store| {

@@ -29,7 +29,9 @@ fn edit_file(path: &Path) -> Result<String, String> {
     // Through the shell: `EDITOR="code --wait"` has arguments.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path).status();
     match status {
-        Ok(status) if status.success() => std::fs::read_to_string(path).map_err(|error| format!("cannot read what was written: {error}")),
+        Ok(status) if status.success() => {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read what was written: {error}"))
+        }
         Ok(status) => Err(format!("the editor {editor} failed ({status}): nothing was changed")),
         Err(error) => Err(format!("cannot run the editor {editor}: {error}")),
     }

@@ -82,14 +82,13 @@ fn not_listed(paint: &Paint<'_>) -> Vec<(Role, String)> {
                               assets/rbac/read.yaml; they are noticed when they come.";
                 found.push((Role::Text, rights.to_owned()));
             }
-            CoverageState::Denied { .. } => {}
             CoverageState::Failing { error, .. } => {
                 found.push((
                     Role::Critical,
                     format!("{} The server does not answer: {error}. Trying again.", paint.glyphs.critical),
                 ));
             }
-            CoverageState::Syncing { .. } | CoverageState::Synced { .. } => {}
+            CoverageState::Denied { .. } | CoverageState::Syncing { .. } | CoverageState::Synced { .. } => {}
         }
     }
     if found.is_empty() {

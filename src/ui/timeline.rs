@@ -115,8 +115,7 @@ fn line(paint: &Paint<'_>, entry: &TimelineEntry, selected: bool, width: usize) 
 fn mark(paint: &Paint<'_>, kind: TimelineKind) -> (&'static str, Role) {
     match kind {
         TimelineKind::Failure => (paint.glyphs.critical, Role::Critical),
-        TimelineKind::Change(ChangeKind::Node) => (paint.glyphs.warning, Role::Warning),
-        TimelineKind::Deletion => (paint.glyphs.warning, Role::Warning),
+        TimelineKind::Change(ChangeKind::Node) | TimelineKind::Deletion => (paint.glyphs.warning, Role::Warning),
         TimelineKind::Change(_) => (paint.glyphs.info, Role::Accent),
     }
 }

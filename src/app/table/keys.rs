@@ -160,7 +160,11 @@ fn suspend(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
 /// To the revision of the selected ReplicaSet.
 fn roll_back(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     let workload = workload_of(state, object);
-    let revision = state.snapshot.replica_sets.named(&object.namespace, &object.name).and_then(crate::kinds::workloads::ReplicaSet::revision);
+    let revision = state
+        .snapshot
+        .replica_sets
+        .named(&object.namespace, &object.name)
+        .and_then(crate::kinds::workloads::ReplicaSet::revision);
     let (Some(revision), "Deployment") = (revision, &*workload.kind) else {
         state.notify(format!("{object} is no revision of a Deployment"));
         return Vec::new();

@@ -97,15 +97,7 @@ impl Touched {
                 let pods = snapshot.pods.in_namespace(&namespace);
                 self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
-            // A run that succeeds settles the failed ones before it.
-            Row::Job(job) => {
-                let cron = job.meta.controller().filter(|owner| &*owner.kind == "CronJob");
-                for run in cron.into_iter().flat_map(|cron| snapshot.jobs.controlled_by(&cron.uid)) {
-                    self.subjects.insert((KindId::Job, Key::of(&run.meta)));
-                    let pods = snapshot.pods.controlled_by(&run.meta.uid);
-                    self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
-                }
-            }
+            Row::Job(job) => self.runs(snapshot, &job.meta),
             Row::HorizontalPodAutoscaler(scaler) => {
                 let target = &scaler.spec.scale_target_ref;
                 if let Some(row) = snapshot.find(&ObjectRef::new(&target.kind, &namespace, &target.name)) {
@@ -137,6 +129,16 @@ impl Touched {
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
         let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
         self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+    }
+
+    /// A run that succeeds settles the failed runs of the same CronJob before it.
+    fn runs(&mut self, snapshot: &Snapshot, job: &Meta) {
+        let cron = job.controller().filter(|owner| &*owner.kind == "CronJob");
+        for run in cron.into_iter().flat_map(|cron| snapshot.jobs.controlled_by(&cron.uid)) {
+            self.subjects.insert((KindId::Job, Key::of(&run.meta)));
+            let pods = snapshot.pods.controlled_by(&run.meta.uid);
+            self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+        }
     }
 
     /// An object that something was said about: itself and its owners.

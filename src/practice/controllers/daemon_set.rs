@@ -82,7 +82,9 @@ impl DaemonSetController {
             }
             let (may_start, may_stay) = belongs(set, node);
             if !may_stay {
-                here.iter().for_each(|pod| self.delete(set, pod));
+                for pod in here {
+                    self.delete(set, pod);
+                }
             } else if may_start && here.is_empty() && refusal.is_ok() {
                 refusal = self.create(set, name, revision);
             }

@@ -27,7 +27,9 @@ fn walk(schema: &Value, value: &mut Value, root: bool) {
         Value::Object(map) => walk_map(schema, map, root),
         Value::Array(list) => {
             if let Some(of) = schema.get("items") {
-                list.iter_mut().for_each(|item| walk(of, item, false));
+                for item in list {
+                    walk(of, item, false);
+                }
             }
         }
         _ => {}

@@ -20,8 +20,8 @@ pub fn of_objects(custom: &CustomType, objects: &[&Value], shape: Shape, header:
             definitions.push(json!({"name": name, "type": kind, "format": "", "description": "", "priority": priority}));
         }
     }
-    let rows = objects.iter().map(|object| row(cells(custom, object, shape.now), object, shape)).collect();
-    assemble(definitions, rows, objects)
+    let rows: Vec<Value> = objects.iter().map(|object| row(&cells(custom, object, shape.now), object, shape)).collect();
+    assemble(&definitions, &rows, objects)
 }
 
 fn cells(custom: &CustomType, object: &Value, now: DateTime<Utc>) -> Vec<Value> {

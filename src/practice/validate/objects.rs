@@ -44,10 +44,11 @@ pub fn immutable(plural: &str, old: &Value, new: &Value, causes: &mut Vec<Cause>
             }
         }
         "priorityclasses" if changed("value") => causes.push(Cause::forbidden("value", "may not be changed in an update.")),
-        "configmaps" | "secrets" if at(old, "immutable") == Some(&Value::Bool(true))
-            && (changed("data") || changed("binaryData")) => {
-                causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
-            }
+        "configmaps" | "secrets"
+            if at(old, "immutable") == Some(&Value::Bool(true)) && (changed("data") || changed("binaryData")) =>
+        {
+            causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
+        }
         "secrets" if changed("type") => causes.push(Cause::invalid("type", &given("type"), "field is immutable")),
         "statefulsets" => stateful_set(old, new, causes),
         "persistentvolumeclaims" => claim_update(old, new, causes),

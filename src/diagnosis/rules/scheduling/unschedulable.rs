@@ -362,7 +362,6 @@ fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draf
 }
 
 fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
-    let workload = &finding.workload;
     let node = fact(finding, "node");
     let mut fixes = Vec::new();
     match finding.cause.0 {
@@ -384,29 +383,7 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
                 "only when nobody relies on it",
             ));
         }
-        "volume-unbound" => {
-            let claim = fact(finding, "claim");
-            let name = if claim.is_empty() {
-                "get persistentvolumeclaims".to_owned()
-            } else {
-                format!("describe persistentvolumeclaim {}", quoted(claim))
-            };
-            fixes.push(fix(
-                "See why the claim is not bound",
-                kubectl(&workload.namespace, name),
-                Risk::Safe,
-                "its events name the storage class or the provisioner",
-            ));
-            fixes.push(fix(
-                "List the storage classes there are",
-                "kubectl get storageclasses",
-                Risk::Safe,
-                format!(
-                    "the claim asks for {}",
-                    if fact(finding, "class").is_empty() { "the default one" } else { fact(finding, "class") }
-                ),
-            ));
-        }
+        "volume-unbound" => fixes.extend(claim_fixes(finding)),
         "insufficient-cpu"
         | "insufficient-memory"
         | "insufficient-resource"
@@ -424,6 +401,30 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         "labels, taints, allocatable and what is already requested",
     ));
     fixes
+}
+
+fn claim_fixes(finding: &Finding) -> [Fix; 2] {
+    let claim = fact(finding, "claim");
+    let class = fact(finding, "class");
+    let look = if claim.is_empty() {
+        "get persistentvolumeclaims".to_owned()
+    } else {
+        format!("describe persistentvolumeclaim {}", quoted(claim))
+    };
+    [
+        fix(
+            "See why the claim is not bound",
+            kubectl(&finding.workload.namespace, look),
+            Risk::Safe,
+            "its events name the storage class or the provisioner",
+        ),
+        fix(
+            "List the storage classes there are",
+            "kubectl get storageclasses",
+            Risk::Safe,
+            format!("the claim asks for {}", if class.is_empty() { "the default one" } else { class }),
+        ),
+    ]
 }
 
 fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

@@ -124,7 +124,9 @@ impl Document {
             return Ok(());
         }
         let items = parse::<Vec<Value>>(&item).inspect_err(|_| self.is_broken = true)?;
-        items.into_iter().for_each(|value| sink.item(&self.header, value));
+        for value in items {
+            sink.item(&self.header, value);
+        }
         Ok(())
     }
 
@@ -143,7 +145,9 @@ impl Document {
         // A list in another layout (flow style, JSON inside YAML).
         if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
             let header = Header::of(&value);
-            items.into_iter().for_each(|item| sink.item(&header, item));
+            for item in items {
+                sink.item(&header, item);
+            }
             sink.list(&header);
         } else {
             sink.single(value);
