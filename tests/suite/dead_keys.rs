@@ -26,6 +26,7 @@ const WAYS: &[(Place, &str)] = &[
     (Place::CronJobs, ":cj<enter>"),
     (Place::Services, ":svc<enter>j"),
     (Place::Nodes, ":no<enter>"),
+    (Place::Timeline, "Tjj"),
 ];
 
 fn add(state: &mut State, kind: KindId, object: serde_json::Value) {

@@ -55,7 +55,6 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 .fact("job", &first.meta.name)
                 .because_all(condition.map(|c| draft::condition(job, c)))
                 .since(condition.and_then(|c| c.last_transition_time))
-                .derived()
                 .done(),
         );
         return;
