@@ -11,6 +11,7 @@ use super::cause::{CauseId, Severity};
 use super::finding::{Confidence, Evidence, Finding, Root};
 use super::incident::{Incident, IncidentId};
 use super::rule::{Facts, Rule};
+use crate::changes::before;
 use crate::kinds::ObjectRef;
 
 mod blast;
@@ -188,6 +189,7 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
         since,
         evidence: evidence(&members, folded().collect()),
         fixes: fixes::fixes(facts, group, regression.as_ref(), change.as_ref()),
+        sureness: change.as_ref().map(|change| before::sureness(facts.snapshot, change)),
         change,
         regression: regression.is_some(),
         ruled_out: ruled_out(&members),
