@@ -16,6 +16,7 @@ use crate::kinds::ObjectRef;
 
 mod blast;
 mod cron_jobs;
+mod dependencies;
 mod fixes;
 mod judge;
 mod suppress;
@@ -65,6 +66,7 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
     suppress::generic_under_specific(&mut groups);
     cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
+    dependencies::behind_dependencies(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -170,6 +172,7 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
+    objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
