@@ -94,11 +94,12 @@ fn on_tick(state: &mut State, now: Time) -> Vec<Effect> {
 }
 
 fn on_facts(state: &mut State, deltas: Vec<Delta>) {
+    let was_listing = state.is_listing();
     for delta in deltas {
         state.unjudged.extend(state.snapshot.apply(delta));
     }
-    // The header counts what arrives; after that, what is seen changes with the diagnosis.
-    state.dirty |= state.is_listing();
+    // The header counts what arrives, and says when it is all; after that, what is seen changes with the diagnosis.
+    state.dirty |= was_listing || state.is_listing();
 }
 
 fn on_diagnose(state: &mut State) -> Vec<Effect> {
