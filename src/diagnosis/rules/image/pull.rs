@@ -286,8 +286,7 @@ fn known_good(facts: &Facts<'_>, finding: &Finding) -> Option<(String, String)> 
         let repository = fact(finding, "repository");
         let last = repository.rsplit('/').next().unwrap_or(repository);
         // Most images are told apart without being parsed.
-        let alike =
-            |other: &str| other != image && other.contains(last) && reference::parse(other).repository == repository;
+        let alike = |other: &str| other != image && other.contains(last) && reference::parse(other).repository == repository;
         facts.snapshot.pods.in_namespace(&finding.workload.namespace).filter(|p| p.is_ready()).find_map(|p| {
             let c = p.spec.containers.iter().find(|c| alike(&c.image))?;
             Some((c.image.to_string(), format!("pod {} runs it", p.meta.name)))
