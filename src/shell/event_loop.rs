@@ -116,10 +116,14 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
             }
-            () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
+            () = sleep_until(desk.judge_at.unwrap_or(next_frame) + JUDGE_AT_LAST), if desk.judge_at.is_some() => {
+                desk.judge(&mut session);
+            }
             _ = tick.tick() => desk.tick(&mut session),
             Some(report) = reports.recv() => desk.report(&mut session, report),
             batch = session.next_deltas() => desk.facts(&mut session, batch),
+            // After the facts that are there already, unless they never cease.
+            () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
         }
         if let Some(end) = desk.end {
             return Ok(end);
@@ -175,27 +179,40 @@ impl Desk {
         }
         let now = session.now();
         self.tell(session, Msg::Tick(now));
+        if self.state.engine.is_behind() {
+            self.judge_at = self.judge_at.or(Some(Instant::now()));
+        }
     }
 
     /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood.
     fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
         session.drain(&mut batch, BATCH);
+        let was_listing = self.state.is_listing();
         self.tell(session, Msg::Facts(batch));
         if !self.state.unjudged.is_empty() {
-            let pause = if self.state.is_listing() { JUDGE_LISTS } else { JUDGE };
+            let is_listing = self.state.is_listing();
+            let pause = if is_listing { JUDGE_LISTS } else { JUDGE };
             let at = Instant::now() + pause.max(self.judging * JUDGING_SHARE).min(JUDGE_AT_LAST);
             self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
+            // Lists that are complete can be judged.
+            if was_listing && !is_listing {
+                self.judge_at = Some(Instant::now());
+            }
         }
     }
 
+    /// Runs the rules for a slice of what changed; for the rest after keys, a frame and facts had their turn.
     fn judge(&mut self, session: &mut Session) {
-        self.judge_at = None;
         let start = Instant::now();
+        if !self.state.engine.is_behind() {
+            self.judging = Duration::ZERO;
+        }
         // Rules judge by the time of the last tick: give them the time of these facts.
         let now = session.now();
         self.tell(session, Msg::Tick(now));
         self.tell(session, Msg::Diagnose);
-        self.judging = start.elapsed();
+        self.judging += start.elapsed();
+        self.judge_at = self.state.engine.is_behind().then(Instant::now);
     }
 
     fn report(&mut self, session: &mut Session, report: Report) {
