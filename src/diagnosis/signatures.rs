@@ -110,8 +110,9 @@ static CAME_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let said = r"(?i)\b(?:(?:re)?connected (?:to|successfully)|connection (?:re-?established|restored|succeeded)|connected\.?$|listening (?:on|at)|(?:up and )?running on http|startup complete|ready to (?:accept|handle|serve)|started \w+ in [\d.]+ ?s|accepting connections)|[ \x22]HTTP/[12](?:\.\d)?\x22 2\d\d\b";
     Regex::new(said).ok()
 });
-static NOT_UP: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok());
+static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
+});
 
 fn came_up(line: &str) -> bool {
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(line));
@@ -179,7 +180,8 @@ impl Signatures {
             let before = lines.get(index.saturating_sub(NEARBY)..index).unwrap_or_default();
             before.iter().chain(inside.iter().take(number)).any(|line| regex.is_match(line))
         };
-        let found = inside.iter().enumerate().filter_map(|(n, line)| self.best(line, index, |signature| told_above(n, signature)));
+        let found =
+            inside.iter().enumerate().filter_map(|(n, line)| self.best(line, index, |signature| told_above(n, signature)));
         found.reduce(|best, next| if next.signature.strength >= best.signature.strength { next } else { best })
     }
 

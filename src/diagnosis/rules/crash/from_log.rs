@@ -279,7 +279,9 @@ fn sentence(found: &Match<'_>, at: Option<&str>, fields: &[String]) -> String {
     for (slot, value) in values {
         says = match value.filter(|v| !v.is_empty()) {
             Some(value) => says.replace(slot, text::ellipsis(value.trim(), 100).trim_end_matches('.')),
-            None => [": ", " of ", " "].iter().fold(says, |says, word| says.replace(&format!("{word}{slot}"), "")).replace(slot, ""),
+            None => {
+                [": ", " of ", " "].iter().fold(says, |says, word| says.replace(&format!("{word}{slot}"), "")).replace(slot, "")
+            }
         };
     }
     text::clean(says.trim())
