@@ -200,7 +200,8 @@ fn order(finding: &Finding) -> (CauseId, &ObjectRef, Option<&str>, &str) {
 fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Incident {
     let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
     let folded = || group.symptoms.iter().map(|f| f.finding);
-    let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    let mut workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    workloads.extend(cron_jobs::owners(facts.snapshot, &workloads));
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
