@@ -11,7 +11,7 @@ use crate::text::Time;
 
 /// Seconds a notice stays.
 const NOTICE_SECONDS: i64 = 8;
-/// Subjects whose rules run between two looks at the keyboard: some milliseconds.
+/// Subjects whose rules run, and changes that are followed, between two looks at the keyboard: some milliseconds.
 const SLICE: usize = 500;
 
 /// Folds one message into the state and says what to do about it.
@@ -104,9 +104,9 @@ fn on_facts(state: &mut State, deltas: Vec<Delta>) {
     state.dirty |= was_listing || state.is_listing();
 }
 
-/// Judges the facts folded in so far, at most `at_most` subjects; while the engine is behind, more are left.
+/// Judges the facts folded in so far, at most `at_most` changes and subjects; see [`State::is_behind`].
 fn on_diagnose(state: &mut State, at_most: usize) -> Vec<Effect> {
-    let changed = std::mem::take(&mut state.unjudged);
+    let changed: Vec<Changed> = state.unjudged.drain(..at_most.min(state.unjudged.len())).collect();
     state.dirty = true;
     table::mark_stale(state, &changed);
     if changed.is_empty() && !state.engine.is_behind() { Vec::new() } else { diagnose(state, &changed, at_most) }
@@ -117,7 +117,7 @@ fn diagnose(state: &mut State, changed: &[Changed], at_most: usize) -> Vec<Effec
     state.engine.note(&state.snapshot, changed, state.now);
     state.engine.work(&state.snapshot, state.now, at_most);
     let mut effects: Vec<Effect> = state.engine.take_requests().into_iter().map(Effect::Fetch).collect();
-    if !state.engine.is_behind() {
+    if !state.is_behind() {
         state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
         effects.extend(refollow(state));
     }

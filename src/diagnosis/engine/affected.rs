@@ -27,6 +27,8 @@ struct Touched {
     scaled: BTreeMap<Text, BTreeSet<(Text, Text)>>,
     /// Services, for Ingresses that lead to them.
     services: BTreeMap<Text, BTreeSet<Text>>,
+    /// Nodes whose pods changed, for pods that wait for an address there.
+    nodes: BTreeSet<Text>,
 }
 
 /// The subjects that `changed` touches.
@@ -67,7 +69,7 @@ impl Touched {
                     (KindId::PersistentVolumeClaim, Key { namespace: namespace.clone(), name: claim.claim_name.clone() })
                 }));
                 self.pods.entry(namespace).or_default().push(row.clone());
-                self.waiting_for_address(snapshot, pod);
+                self.nodes.extend(pod.node_name.clone());
             }
             Row::Node(node) => {
                 self.pods_on(snapshot, &node.meta.name);
@@ -133,10 +135,11 @@ impl Touched {
     }
 
     /// How many pods of a node hold an address is told of those that wait for one.
-    fn waiting_for_address(&mut self, snapshot: &Snapshot, pod: &Pod) {
-        let node = pod.node_name.as_deref().unwrap_or_default();
-        let waiting = snapshot.pods_on(node).filter(|pod| !pod.is_ready() && !pod.is_finished());
-        self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+    fn waiting_for_address(&mut self, snapshot: &Snapshot) {
+        for node in std::mem::take(&mut self.nodes) {
+            let waiting = snapshot.pods_on(&node).filter(|pod| !pod.is_ready() && !pod.is_finished());
+            self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+        }
     }
 
     /// What is being deleted in a namespace is told with the namespace while that is being deleted, too.
@@ -214,6 +217,7 @@ impl Touched {
     fn resolve(mut self, snapshot: &Snapshot) -> BTreeSet<Subject> {
         self.selecting(snapshot);
         self.referring(snapshot);
+        self.waiting_for_address(snapshot);
         for (namespace, targets) in std::mem::take(&mut self.scaled) {
             let scalers = snapshot.autoscalers.in_namespace(&namespace).filter(|scaler| {
                 let target = &scaler.spec.scale_target_ref;
