@@ -117,7 +117,8 @@ impl Snapshot {
             Delta::Usage { samples, at } => self.record_usage(samples, at),
             Delta::Throttling { samples, at } => self.record_throttling(samples, at),
             Delta::PageCache { samples } => {
-                let pods = samples.iter().map(|(key, _)| Key { namespace: key.namespace.clone(), name: key.pod.clone() }).collect();
+                let pods =
+                    samples.iter().map(|(key, _)| Key { namespace: key.namespace.clone(), name: key.pod.clone() }).collect();
                 self.page_cache.extend(samples);
                 vec![Changed::Usage(pods)]
             }

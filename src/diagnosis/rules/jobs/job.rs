@@ -129,7 +129,9 @@ pub fn superseded(facts: &Facts<'_>, job: &Job) -> bool {
     match job.meta.controller() {
         Some(owner) if &*owner.kind == "CronJob" => facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j)),
         Some(_) => false,
-        None => facts.snapshot.jobs.in_namespace(&job.meta.namespace).filter(|j| does_the_same(job, j)).any(|j| succeeded_later(&j)),
+        None => {
+            facts.snapshot.jobs.in_namespace(&job.meta.namespace).filter(|j| does_the_same(job, j)).any(|j| succeeded_later(&j))
+        }
     }
 }
 
@@ -137,7 +139,10 @@ pub fn superseded(facts: &Facts<'_>, job: &Job) -> bool {
 fn does_the_same(one: &Job, other: &Job) -> bool {
     let work = |job: &Job| {
         let containers = &job.spec.template.spec.containers;
-        containers.iter().map(|c| (c.name.clone(), c.command.clone(), c.args.clone(), repository(&c.image).to_owned())).collect::<Vec<_>>()
+        containers
+            .iter()
+            .map(|c| (c.name.clone(), c.command.clone(), c.args.clone(), repository(&c.image).to_owned()))
+            .collect::<Vec<_>>()
     };
     other.meta.controller().is_none() && work(one) == work(other)
 }
