@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use k3am::app::{ConnectedInfo, Msg, Options, State, update};
+use k3am::config::{Config, Sources};
 use k3am::diagnosis::engine::Engine;
 use k3am::kinds::pods::Pod;
 use k3am::kinds::{Kind, KindId, Pool, Row};
@@ -162,7 +163,9 @@ fn diagnose_usage(bencher: Bencher<'_, '_>) {
 }
 
 fn state() -> State {
-    let mut state = State::new(Options::default(), now());
+    // The default configuration as a person has it, key bindings included.
+    let options = Options { config: Config::build(&Sources::default()).0, ..Options::default() };
+    let mut state = State::new(options, now());
     update(&mut state, Msg::Resize(120, 40));
     let info = ConnectedInfo { context: "bench".to_owned(), namespaces: Vec::new(), read_only: false, source: "live" };
     update(&mut state, Msg::Connected(Ok(info)));

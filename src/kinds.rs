@@ -4,10 +4,11 @@
 //! wire JSON (unknown fields are skipped, missing and `null` ones default), so that a rule's field path is the evidence's
 //! field path. Strings that repeat are interned by [`Pool`]. To add a kind: one file here, one line in [`for_each_kind!`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -169,6 +170,8 @@ pub struct KindInfo {
     pub metadata_only: bool,
     /// True when a cluster may well lack its API, or a bundle this kind: then there are none, and nothing is missing.
     pub optional: bool,
+    /// False where nobody asks who wrote an object and when.
+    pub keeps_writers: bool,
 }
 
 /// A kind whose rows k3am keeps.
@@ -334,7 +337,7 @@ impl Condition {
 /// Implements [`Kind`] for a row struct with a `meta` field; the closure-like body interns the rest.
 macro_rules! kind {
     ($row:ty, $group:literal / $version:literal, $kind:literal, $plural:literal, namespaced: $namespaced:literal,
-     metadata_only: $metadata_only:literal, $(optional: $optional:literal,)? $(read: $read:path,)?
+     metadata_only: $metadata_only:literal, $(optional: $optional:literal,)? $(keeps_writers: $keeps:literal,)? $(read: $read:path,)?
      |$this:ident, $pool:ident| $intern:block) => {
         impl $crate::kinds::Kind for $row {
             const INFO: $crate::kinds::KindInfo = $crate::kinds::KindInfo {
@@ -345,6 +348,7 @@ macro_rules! kind {
                 namespaced: $namespaced,
                 metadata_only: $metadata_only,
                 optional: false $(|| $optional)?,
+                keeps_writers: true $(&& $keeps)?,
             };
 
             fn meta(&self) -> &$crate::kinds::Meta {
@@ -352,6 +356,9 @@ macro_rules! kind {
             }
 
             fn intern(&mut self, $pool: &mut $crate::kinds::Pool) {
+                if !Self::INFO.keeps_writers {
+                    self.meta.writers = Vec::new();
+                }
                 self.meta.intern($pool);
                 let $this = self;
                 $intern

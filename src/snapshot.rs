@@ -33,6 +33,8 @@ macro_rules! define_snapshot {
             pub logs: BTreeMap<LogKey, LogExcerpt>,
             /// Latest and recent usage of containers.
             pub usage: HashMap<UsageKey, Usage>,
+            /// Page cache inside the working set, where it was measured.
+            pub page_cache: HashMap<UsageKey, f64>,
             /// CPU throttling of the containers a rule asked about.
             pub throttling: HashMap<UsageKey, Throttling>,
             /// Context name, server version, time of the bundle.
@@ -114,6 +116,12 @@ impl Snapshot {
             }
             Delta::Usage { samples, at } => self.record_usage(samples, at),
             Delta::Throttling { samples, at } => self.record_throttling(samples, at),
+            Delta::PageCache { samples } => {
+                let pods =
+                    samples.iter().map(|(key, _)| Key { namespace: key.namespace.clone(), name: key.pod.clone() }).collect();
+                self.page_cache.extend(samples);
+                vec![Changed::Usage(pods)]
+            }
             Delta::Identity(identity) => {
                 self.identity = identity;
                 Vec::new()
@@ -172,6 +180,7 @@ impl Snapshot {
         for container in specified.chain(reported).chain(["".into()]) {
             let key = UsageKey { namespace: namespace.clone(), pod: name.clone(), container };
             self.usage.remove(&key);
+            self.page_cache.remove(&key);
             self.throttling.remove(&key);
         }
     }

@@ -337,7 +337,7 @@ pub fn on_filter_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
 
 /// What is broken, as `k3am diagnose` prints it.
 fn save(state: &State) -> Vec<Effect> {
-    let incidents = state.engine.incidents().to_vec();
+    let incidents = state.engine.incidents().iter().map(|incident| (**incident).clone()).collect();
     let diagnosis = (incidents, state.engine.not_evaluated());
     let report = Report::new(SourceKind::Cluster, &state.snapshot, diagnosis, state.now);
     let name = format!("incidents-{}.txt", state.now.format("%Y%m%dT%H%M%SZ"));

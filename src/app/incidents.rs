@@ -1,6 +1,7 @@
 //! The incidents as shown: the engine's, plus those that are being fixed or have recovered, until dismissed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
@@ -46,7 +47,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The incident, as last seen.
-    pub incident: Incident,
+    pub incident: Arc<Incident>,
     /// How it stands.
     pub standing: Standing,
 }
@@ -75,13 +76,14 @@ pub struct Incidents {
 
 impl Incidents {
     /// Takes over what the engine says now. Incidents it no longer has are recovering or recovered.
-    pub fn refresh(&mut self, engine: &[Incident], snapshot: &Snapshot, now: Time) {
+    pub fn refresh(&mut self, engine: &[Arc<Incident>], snapshot: &Snapshot, now: Time) {
         let before = std::mem::take(&mut self.all);
+        let was: HashMap<&IncidentId, &Shown> = before.iter().rev().map(|row| (&row.incident.id, row)).collect();
+        let broken = Broken::of(engine);
         let old_index = self.selected_index();
         // What is still broken for another (better known) reason has not recovered.
-        let gone: Vec<Shown> =
-            before.iter().filter(|row| engine.iter().all(|i| !concerns_the_same(i, &row.incident))).cloned().collect();
-        self.all = engine.iter().map(|i| self.open(i, &before, snapshot, now)).collect();
+        let gone: Vec<Shown> = before.iter().filter(|row| !broken.concerns(&row.incident)).cloned().collect();
+        self.all = engine.iter().map(|i| self.open(i, was.get(&i.id).copied(), snapshot, now)).collect();
         self.applied.retain(|_, applied| now - applied.at < FOLLOWED);
         let mut recovered: Vec<Shown> = gone.into_iter().map(|row| self.after_the_cause(row, snapshot, now)).collect();
         recovered.sort_by_key(|row| std::cmp::Reverse(matches!(row.standing, Standing::Recovering { .. })));
@@ -107,18 +109,20 @@ impl Incidents {
     }
 
     /// The line of an incident the engine has. One that was open stays as old as it was: each crash is not a new beginning.
-    fn open(&self, incident: &Incident, before: &[Shown], snapshot: &Snapshot, now: Time) -> Shown {
-        let mut shown = Shown { standing: self.standing_of_open(incident, snapshot), incident: incident.clone() };
-        let was = before.iter().find(|row| row.incident.id == incident.id);
+    fn open(&self, incident: &Arc<Incident>, was: Option<&Shown>, snapshot: &Snapshot, now: Time) -> Shown {
+        let mut shown = Shown { standing: self.standing_of_open(incident, snapshot), incident: Arc::clone(incident) };
         if let Some(since) =
             was.filter(|row| !matches!(row.standing, Standing::Recovered { .. })).and_then(|row| row.incident.since)
         {
-            shown.incident.since = Some(shown.incident.since.map_or(since, |now| now.min(since)));
+            let earliest = shown.incident.since.map_or(since, |now| now.min(since));
+            if shown.incident.since != Some(earliest) {
+                Arc::make_mut(&mut shown.incident).since = Some(earliest);
+            }
         }
         // While a fix works its way in, the facts between two revisions prove little: what was diagnosed stays to be read.
         let under_way = self.applied.get(&incident.id).is_some_and(|applied| now - applied.at < UNDER_WAY);
         if let Some(was) = was.filter(|_| under_way) {
-            shown.incident = was.incident.clone();
+            shown.incident = Arc::clone(&was.incident);
         }
         shown
     }
@@ -219,11 +223,28 @@ fn fits(filter: &Filter, incident: &Incident) -> bool {
     filter.keeps(&text.join("  ")) && filter.keeps_labels(label)
 }
 
-/// True for the same incident, or one of another cause that names one of its workloads or objects.
-fn concerns_the_same(open: &Incident, gone: &Incident) -> bool {
-    open.id == gone.id
-        || gone.workloads.iter().any(|w| open.workloads.contains(w))
-        || gone.objects.iter().any(|o| open.objects.contains(o))
+/// What is broken now, to be asked about.
+struct Broken<'a> {
+    ids: BTreeSet<&'a IncidentId>,
+    workloads: BTreeSet<&'a ObjectRef>,
+    objects: BTreeSet<&'a ObjectRef>,
+}
+
+impl<'a> Broken<'a> {
+    fn of(incidents: &'a [Arc<Incident>]) -> Self {
+        Self {
+            ids: incidents.iter().map(|i| &i.id).collect(),
+            workloads: incidents.iter().flat_map(|i| &i.workloads).collect(),
+            objects: incidents.iter().flat_map(|i| &i.objects).collect(),
+        }
+    }
+
+    /// True when the same incident is still open, or one of another cause that names one of its workloads or objects.
+    fn concerns(&self, gone: &Incident) -> bool {
+        self.ids.contains(&gone.id)
+            || gone.workloads.iter().any(|w| self.workloads.contains(w))
+            || gone.objects.iter().any(|o| self.objects.contains(o))
+    }
 }
 
 /// Ready and wanted pods over workloads; (0, 0) for what has no pods or is gone.

@@ -22,7 +22,7 @@ pub enum Msg {
     Deltas(Vec<Delta>),
     /// Facts to fold in now and to judge later, by [`Msg::Diagnose`]: they may come a thousand times a second.
     Facts(Vec<Delta>),
-    /// Run the rules for the facts that were only folded in.
+    /// Run the rules for a slice of what the folded facts touch; again while the engine is behind.
     Diagnose,
     /// Lines of the log stream with that number; older streams' lines are ignored.
     Log {

@@ -128,6 +128,11 @@ impl State {
         self.snapshot.coverage.iter().any(|(_, _, state)| matches!(state, CoverageState::Syncing { .. }))
     }
 
+    /// True when facts are folded in that the rules have not been run for.
+    pub fn is_behind(&self) -> bool {
+        !self.unjudged.is_empty() || self.engine.is_behind()
+    }
+
     /// True when writes are refused.
     pub fn is_read_only(&self) -> bool {
         self.config.readonly || matches!(&self.connection, ConnectionState::Connected(info) if info.read_only)

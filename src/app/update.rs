@@ -11,6 +11,8 @@ use crate::text::Time;
 
 /// Seconds a notice stays.
 const NOTICE_SECONDS: i64 = 8;
+/// Subjects whose rules run, and changes that are followed, between two looks at the keyboard: some milliseconds.
+const SLICE: usize = 500;
 
 /// Folds one message into the state and says what to do about it.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -43,13 +45,13 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Tick(now) => on_tick(state, now),
         Msg::Deltas(deltas) => {
             on_facts(state, deltas);
-            on_diagnose(state)
+            on_diagnose(state, usize::MAX)
         }
         Msg::Facts(deltas) => {
             on_facts(state, deltas);
             Vec::new()
         }
-        Msg::Diagnose => on_diagnose(state),
+        Msg::Diagnose => on_diagnose(state, SLICE),
         Msg::Log { stream, batch } => on_log(state, stream, batch),
         Msg::MetricsSource(source) => {
             state.metrics_source = Some(source);
@@ -90,30 +92,35 @@ fn on_tick(state: &mut State, now: Time) -> Vec<Effect> {
     if state.notice.as_ref().is_some_and(|(_, since)| (now - *since).num_seconds() >= NOTICE_SECONDS) {
         state.notice = None;
     }
-    if state.engine.next_recheck().is_some_and(|at| at <= now) { diagnose(state, &[]) } else { Vec::new() }
+    if state.engine.next_recheck().is_some_and(|at| at <= now) { diagnose(state, &[], SLICE) } else { Vec::new() }
 }
 
 fn on_facts(state: &mut State, deltas: Vec<Delta>) {
+    let was_listing = state.is_listing();
     for delta in deltas {
         state.unjudged.extend(state.snapshot.apply(delta));
     }
-    // The header counts what arrives; after that, what is seen changes with the diagnosis.
-    state.dirty |= state.is_listing();
+    // The header counts what arrives, and says when it is all; after that, what is seen changes with the diagnosis.
+    state.dirty |= was_listing || state.is_listing();
 }
 
-fn on_diagnose(state: &mut State) -> Vec<Effect> {
-    let changed = std::mem::take(&mut state.unjudged);
+/// Judges the facts folded in so far, at most `at_most` changes and subjects; see [`State::is_behind`].
+fn on_diagnose(state: &mut State, at_most: usize) -> Vec<Effect> {
+    let changed: Vec<Changed> = state.unjudged.drain(..at_most.min(state.unjudged.len())).collect();
     state.dirty = true;
     table::mark_stale(state, &changed);
-    if changed.is_empty() { Vec::new() } else { diagnose(state, &changed) }
+    if changed.is_empty() && !state.engine.is_behind() { Vec::new() } else { diagnose(state, &changed, at_most) }
 }
 
 /// Reruns the rules for what changed and everything on screen that hangs on them.
-fn diagnose(state: &mut State, changed: &[Changed]) -> Vec<Effect> {
-    state.engine.update(&state.snapshot, changed, state.now);
-    state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
+fn diagnose(state: &mut State, changed: &[Changed], at_most: usize) -> Vec<Effect> {
+    state.engine.note(&state.snapshot, changed, state.now);
+    state.engine.work(&state.snapshot, state.now, at_most);
     let mut effects: Vec<Effect> = state.engine.take_requests().into_iter().map(Effect::Fetch).collect();
-    effects.extend(refollow(state));
+    if !state.is_behind() {
+        state.incidents.refresh(state.engine.incidents(), &state.snapshot, state.now);
+        effects.extend(refollow(state));
+    }
     effects
 }
 

@@ -6,6 +6,7 @@
 //! Invariant: the result depends on the set of findings only, not on their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::cause::{CauseId, Severity};
 use super::finding::{Confidence, Evidence, Finding, Root};
@@ -13,17 +14,20 @@ use super::incident::{Incident, IncidentId};
 use super::rule::{Facts, Rule};
 use crate::changes::before;
 use crate::kinds::ObjectRef;
+use crate::text::Text;
 
 mod blast;
 mod cron_jobs;
 mod dependencies;
 mod fixes;
 mod judge;
+mod memory;
 mod suppress;
 mod system;
 mod words;
 
 pub use blast::backends;
+pub use memory::{Memory, Touched};
 
 /// A finding with the rule that found it.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,8 @@ pub struct Found<'a> {
     pub rule: &'a Rule,
     /// What it found.
     pub finding: &'a Finding,
+    /// Another finding, or the same in other words, has another number.
+    pub serial: u64,
 }
 
 /// Findings of one cause and root, with the symptoms folded under them.
@@ -47,9 +53,9 @@ pub(super) struct Group<'a> {
 /// Quotes shown with an incident.
 const QUOTES: usize = 6;
 
-/// Merges findings into incidents, worst first. See the module docs.
-pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
-    let mut found = found.to_vec();
+/// Merges findings into incidents, worst first. See the module docs. `memory` holds those of the last time, `touched` what changed
+/// since then.
+pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memory, touched: &Touched) -> Vec<Arc<Incident>> {
     found.sort_by(|a, b| strength(b).cmp(&strength(a)).then_with(|| order(a.finding).cmp(&order(b.finding))));
     found.dedup_by(|a, b| a.finding == b.finding);
     let kept = suppress::explained_on_the_same_subject(&found);
@@ -84,12 +90,35 @@ pub fn correlate(facts: &Facts<'_>, found: &[Found<'_>]) -> Vec<Incident> {
         groups.extend(group(&alone));
     }
     system::behind_api_services(&mut groups);
-    let mut namespaces: BTreeSet<crate::text::Text> =
-        groups.iter().flat_map(Group::workloads).map(|w| w.namespace.clone()).collect();
-    namespaces.extend(groups.iter().flat_map(|g| &g.symptoms).map(|f| f.finding.workload.namespace.clone()));
-    let down = blast::down_services(facts.snapshot, namespaces);
-    let mut incidents: Vec<Incident> = groups.iter().map(|group| words::redacted(incident(facts, group, &down))).collect();
+    let mut incidents = put_together(facts, &groups, memory, touched);
     judge::rank(facts, &mut incidents);
+    incidents
+}
+
+/// The groups as incidents, those that nothing changed about as they were.
+fn put_together(facts: &Facts<'_>, groups: &[Group<'_>], memory: &mut Memory, touched: &Touched) -> Vec<Arc<Incident>> {
+    let mut next = Memory::default();
+    let mut incidents = Vec::with_capacity(groups.len());
+    let mut anew = Vec::new();
+    for group in groups {
+        let made = memory::Made::of(group);
+        match memory.recall(&group.id, &made, touched).filter(|_| !group.is_of_a_node()) {
+            Some(incident) => {
+                next.keep(group.id.clone(), made, &incident);
+                incidents.push(incident);
+            }
+            None => anew.push((group, made)),
+        }
+    }
+    let mut namespaces: BTreeSet<Text> = anew.iter().flat_map(|(_, made)| made.namespaces()).cloned().collect();
+    namespaces.extend(anew.iter().flat_map(|(group, _)| blast::namespaces_on(facts.snapshot, group)));
+    let down = blast::down_services(facts.snapshot, namespaces);
+    for (group, made) in anew {
+        let incident = Arc::new(words::redacted(incident(facts, group, &down)));
+        next.keep(group.id.clone(), made, &incident);
+        incidents.push(incident);
+    }
+    *memory = next;
     incidents
 }
 
@@ -109,6 +138,11 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
 impl Group<'_> {
     fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
         self.members.iter().map(|f| &f.finding.workload)
+    }
+
+    /// True when it says that a node is down: it speaks of all that ran there, in whatever namespace.
+    fn is_of_a_node(&self) -> bool {
+        self.id.cause.0 == "node-not-ready"
     }
 
     /// False for remarks on cost or capacity: they explain no symptom.
@@ -169,7 +203,8 @@ fn order(finding: &Finding) -> (CauseId, &ObjectRef, Option<&str>, &str) {
 fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Incident {
     let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
     let folded = || group.symptoms.iter().map(|f| f.finding);
-    let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    let mut workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    workloads.extend(cron_jobs::owners(facts.snapshot, &workloads));
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
     objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));

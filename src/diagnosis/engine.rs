@@ -1,11 +1,13 @@
 //! Incremental evaluation: findings per subject, rerun only for what a change touches, incidents over all of them.
 //!
 //! Invariant: after [`Engine::update`] with every change of a snapshot, the incidents are those [`diagnose`] would find in it
-//! at once. Which subjects a change touches is decided in `engine/affected.rs`, evidence requests in `engine/requests.rs`.
+//! at once. A large change may be worked off in slices ([`Engine::note`], [`Engine::work`]), so that keys and frames come between.
+//! Which subjects a change touches is decided in `engine/affected.rs`, evidence requests in `engine/requests.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use super::correlate::{self, Found};
+use super::correlate::{self, Found, Memory, Touched};
 use super::finding::{EvidenceRequest, Finding};
 use super::incident::Incident;
 use super::rule::{Facts, Output, Rule};
@@ -33,17 +35,43 @@ pub struct Engine {
     rechecks: BTreeSet<(Time, Subject)>,
     complete: BTreeMap<KindId, Vec<bool>>,
     requests: requests::Requests,
-    incidents: Vec<Incident>,
+    incidents: Vec<Arc<Incident>>,
+    memory: Memory,
     /// What the incidents are about: a change of these may change their counts.
-    concerned: BTreeSet<Subject>,
+    concerned: HashSet<Subject>,
     not_evaluated: Vec<NotEvaluated>,
+    /// To be looked at.
+    dirty: BTreeSet<Subject>,
+    /// Pods whose usage was measured: to be looked at if it tells anything.
+    measured: Vec<Key>,
+    /// Changed since the last grouping.
+    touched: Touched,
+    /// Findings, or what incidents count, changed since the last grouping.
+    ungrouped: bool,
+    /// Numbers findings.
+    serial: u64,
 }
 
 /// What the rules said about one subject. Only kept while they said anything.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 struct Looked {
-    findings: Vec<(&'static str, Finding)>,
+    findings: Vec<Known>,
     recheck: Option<Time>,
+}
+
+/// A finding as long as it stays the same.
+#[derive(Debug)]
+struct Known {
+    rule: &'static Rule,
+    finding: Finding,
+    serial: u64,
+}
+
+impl Looked {
+    fn says_what(&self, other: &Self) -> bool {
+        let alike = |(a, b): (&Known, &Known)| a.rule.name == b.rule.name && a.finding == b.finding;
+        self.findings.len() == other.findings.len() && self.findings.iter().zip(&other.findings).all(alike)
+    }
 }
 
 impl Default for Engine {
@@ -56,7 +84,8 @@ impl Default for Engine {
 pub fn diagnose(snapshot: &Snapshot, now: Time) -> (Vec<Incident>, Vec<NotEvaluated>) {
     let mut engine = Engine::default();
     engine.look_at_everything(snapshot, now);
-    (engine.incidents, engine.not_evaluated)
+    engine.memory = Memory::default();
+    (engine.incidents.into_iter().map(Arc::unwrap_or_clone).collect(), engine.not_evaluated)
 }
 
 impl Engine {
@@ -74,13 +103,25 @@ impl Engine {
             complete: BTreeMap::new(),
             requests: requests::Requests::default(),
             incidents: Vec::new(),
-            concerned: BTreeSet::new(),
+            memory: Memory::default(),
+            concerned: HashSet::new(),
             not_evaluated: Vec::new(),
+            dirty: BTreeSet::new(),
+            measured: Vec::new(),
+            touched: Touched::default(),
+            ungrouped: false,
+            serial: 0,
         }
     }
 
     /// Reruns the rules for what `changed` touches (or what is due by `now`) and regroups. Returns true when incidents changed.
     pub fn update(&mut self, snapshot: &Snapshot, changed: &[Changed], now: Time) -> bool {
+        self.note(snapshot, changed, now);
+        self.work(snapshot, now, usize::MAX)
+    }
+
+    /// Notes what `changed` touches, and what is due by `now`, for [`Engine::work`].
+    pub fn note(&mut self, snapshot: &Snapshot, changed: &[Changed], now: Time) {
         let mut dirty = affected::subjects(snapshot, changed);
         while let Some((at, subject)) = self.rechecks.first().cloned()
             && at <= now
@@ -93,16 +134,29 @@ impl Engine {
             self.not_evaluated = gaps::not_evaluated(self.rules, snapshot);
         }
         self.with_same_scope(changed, &mut dirty);
-        self.with_telling_usage(snapshot, changed, now, &mut dirty);
-        let findings_changed = self.look_at(snapshot, &dirty, now);
-        if !findings_changed && !self.touches_incidents(changed, &dirty) {
+        self.ungrouped |= self.touches_incidents(changed, &dirty);
+        self.touch(changed, coverage_changed);
+        self.dirty.append(&mut dirty);
+    }
+
+    /// Looks at what was noted, at most at so many subjects, and regroups when none is left. True when incidents changed.
+    pub fn work(&mut self, snapshot: &Snapshot, now: Time, at_most: usize) -> bool {
+        let mut room = at_most;
+        self.look_at(snapshot, now, &mut room);
+        self.look_at_measured(snapshot, now, &mut room);
+        if self.is_behind() {
             return false;
         }
-        self.regroup(snapshot, now)
+        std::mem::take(&mut self.ungrouped) && self.regroup(snapshot, now)
+    }
+
+    /// True when [`Engine::work`] has something left to look at.
+    pub fn is_behind(&self) -> bool {
+        !self.dirty.is_empty() || !self.measured.is_empty()
     }
 
     /// The incidents, worst first.
-    pub fn incidents(&self) -> &[Incident] {
+    pub fn incidents(&self) -> &[Arc<Incident>] {
         &self.incidents
     }
 
@@ -123,35 +177,73 @@ impl Engine {
 
     fn look_at_everything(&mut self, snapshot: &Snapshot, now: Time) {
         let kinds: Vec<KindId> = self.by_subject.keys().copied().collect();
-        let all = kinds.into_iter().flat_map(|kind| snapshot.keys(kind).into_iter().map(move |key| (kind, key))).collect();
-        self.look_at(snapshot, &all, now);
+        self.dirty = kinds.into_iter().flat_map(|kind| snapshot.keys(kind).into_iter().map(move |key| (kind, key))).collect();
+        self.look_at(snapshot, now, &mut { usize::MAX });
         self.not_evaluated = gaps::not_evaluated(self.rules, snapshot);
+        self.touched = Touched::everything();
         self.regroup(snapshot, now);
     }
 
-    /// Runs every rule for each subject. True when any subject's findings are others than before.
-    fn look_at(&mut self, snapshot: &Snapshot, subjects: &BTreeSet<Subject>, now: Time) -> bool {
+    /// Runs every rule for subjects that wait, at most `room` of them.
+    fn look_at(&mut self, snapshot: &Snapshot, now: Time, room: &mut usize) {
         let facts = Facts { snapshot, now };
-        let mut any = false;
-        for subject in subjects {
+        while *room > 0
+            && let Some(subject) = self.dirty.pop_first()
+        {
             if !self.by_subject.contains_key(&subject.0) {
                 continue;
             }
-            let (looked, wanted) = self.look(&facts, subject);
-            self.requests.want(snapshot, subject, wanted);
-            let before = self.subjects.remove(subject).unwrap_or_default();
+            *room -= 1;
+            let (mut looked, wanted) = self.look(&facts, &subject);
+            self.requests.want(snapshot, &subject, wanted);
+            let before = self.subjects.remove(&subject).unwrap_or_default();
             if let Some(at) = before.recheck {
                 self.rechecks.remove(&(at, subject.clone()));
             }
             if let Some(at) = looked.recheck {
                 self.rechecks.insert((at, subject.clone()));
             }
-            any |= before.findings != looked.findings;
-            if looked != Looked::default() {
-                self.subjects.insert(subject.clone(), looked);
+            if before.says_what(&looked) {
+                looked.findings = before.findings;
+            } else {
+                self.ungrouped = true;
+                for known in &mut looked.findings {
+                    self.serial += 1;
+                    known.serial = self.serial;
+                }
+            }
+            if !looked.findings.is_empty() || looked.recheck.is_some() {
+                self.subjects.insert(subject, looked);
             }
         }
-        any
+    }
+
+    /// Usage is measured of every pod every few seconds and seldom says anything: only the rules that read it are asked, and the
+    /// pods they say something about, or did, are looked at.
+    fn look_at_measured(&mut self, snapshot: &Snapshot, now: Time, room: &mut usize) {
+        let facts = Facts { snapshot, now };
+        let reads: Vec<&'static Rule> =
+            self.rules.iter().copied().filter(|rule| rules::READ_USAGE.contains(&rule.name)).collect();
+        while *room > 0
+            && let Some(key) = self.measured.pop()
+        {
+            *room -= 1;
+            let Some(pod) = snapshot.pods.get_arc(&key) else { continue };
+            let subject = (KindId::Pod, key);
+            let mut tells = self.subjects.get(&subject).is_some_and(|looked| !looked.findings.is_empty());
+            if !tells {
+                let row = crate::kinds::Row::Pod(Arc::clone(pod));
+                let mut output = Output::default();
+                for rule in &reads {
+                    (rule.check)(&facts, &row, &mut output);
+                }
+                tells = output != Output::default();
+            }
+            if tells {
+                self.dirty.insert(subject);
+            }
+        }
+        self.look_at(snapshot, now, room);
     }
 
     fn look(&self, facts: &Facts<'_>, subject: &Subject) -> (Looked, Vec<EvidenceRequest>) {
@@ -165,7 +257,7 @@ impl Engine {
             }
             let mut output = Output::default();
             (rule.check)(facts, &row, &mut output);
-            looked.findings.extend(output.findings.into_iter().map(|finding| (rule.name, finding)));
+            looked.findings.extend(output.findings.into_iter().map(|finding| Known { rule, finding, serial: 0 }));
             wanted.extend(output.requests);
             // A time that has passed would have the engine spin: the rule has just looked.
             if let Some(at) = output.recheck.filter(|at| *at > facts.now) {
@@ -179,17 +271,21 @@ impl Engine {
     fn note_coverage(&mut self, snapshot: &Snapshot, changed: &[Changed], dirty: &mut BTreeSet<Subject>) -> bool {
         let kinds: BTreeSet<KindId> =
             changed.iter().filter_map(|c| if let Changed::Coverage(kind) = c { Some(*kind) } else { None }).collect();
+        let mut any = false;
         for kind in &kinds {
             let complete = gaps::completeness(snapshot, *kind);
             if self.complete.insert(*kind, complete.clone()).is_none_or(|before| before != complete) {
+                any = true;
                 let touched: BTreeSet<KindId> =
                     self.rules.iter().filter(|rule| rule.needs.contains(kind)).map(|rule| rule.subject).collect();
                 dirty.extend(touched.into_iter().flat_map(|k| snapshot.keys(k).into_iter().map(move |key| (k, key))));
-                // Rules also say "no such object" where a list they can do without happens to be complete.
-                dirty.extend(self.subjects.keys().cloned());
-                let waiting = snapshot.pods.iter().filter(|pod| !pod.is_finished() && !pod.is_ready());
-                dirty.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
+        }
+        if any {
+            // Rules also say "no such object" where a list they can do without happens to be complete.
+            dirty.extend(self.subjects.keys().cloned());
+            let waiting = snapshot.pods.iter().filter(|pod| !pod.is_finished() && !pod.is_ready());
+            dirty.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
         }
         !kinds.is_empty()
     }
@@ -209,25 +305,28 @@ impl Engine {
         }
     }
 
-    /// Usage is measured of every pod every few seconds and seldom says anything: only the rules that read it are asked, and the
-    /// pods they say something about, or did, are looked at.
-    fn with_telling_usage(&self, snapshot: &Snapshot, changed: &[Changed], now: Time, dirty: &mut BTreeSet<Subject>) {
-        let facts = Facts { snapshot, now };
-        let reads: Vec<&&Rule> = self.rules.iter().filter(|rule| rules::READ_USAGE.contains(&rule.name)).collect();
-        let measured = changed.iter().filter_map(|c| if let Changed::Usage(pods) = c { Some(pods) } else { None });
-        for key in measured.flatten() {
-            let Some(pod) = snapshot.pods.get_arc(key) else { continue };
-            let subject = (KindId::Pod, key.clone());
-            let said = self.subjects.get(&subject).is_some_and(|looked| !looked.findings.is_empty());
-            let row = crate::kinds::Row::Pod(std::sync::Arc::clone(pod));
-            let mut output = Output::default();
-            if !said {
-                for rule in &reads {
-                    (rule.check)(&facts, &row, &mut output);
+    /// Notes what incidents may speak of that changed.
+    fn touch(&mut self, changed: &[Changed], coverage_changed: bool) {
+        self.touched.everything |= coverage_changed;
+        for change in changed {
+            match change {
+                Changed::Object { kind: KindId::Namespace, key, .. } => {
+                    self.touched.namespaces.insert(key.name.clone());
                 }
-            }
-            if said || output != Output::default() {
-                dirty.insert(subject);
+                Changed::Object { key, .. } if key.namespace.is_empty() => self.touched.everything = true,
+                Changed::Object { key, .. } => {
+                    if !self.touched.namespaces.contains(&key.namespace) {
+                        self.touched.namespaces.insert(key.namespace.clone());
+                    }
+                }
+                Changed::Evidence(object) => {
+                    self.touched.namespaces.insert(object.namespace.clone());
+                }
+                Changed::Usage(pods) => {
+                    self.touched.everything = true;
+                    self.measured.extend(pods.iter().cloned());
+                }
+                Changed::Coverage(_) => {}
             }
         }
     }
@@ -244,17 +343,17 @@ impl Engine {
     }
 
     fn regroup(&mut self, snapshot: &Snapshot, now: Time) -> bool {
-        let found: Vec<Found<'_>> = self
-            .subjects
-            .values()
-            .flat_map(|looked| &looked.findings)
-            .filter_map(|(name, finding)| Some(Found { rule: self.rules.iter().find(|r| r.name == *name)?, finding }))
-            .collect();
-        let incidents = correlate::correlate(&Facts { snapshot, now }, &found);
-        let changed = incidents != self.incidents;
+        let known = self.subjects.values().flat_map(|looked| &looked.findings);
+        let found = known.map(|known| Found { rule: known.rule, finding: &known.finding, serial: known.serial }).collect();
+        let touched = std::mem::take(&mut self.touched);
+        let incidents = correlate::correlate(&Facts { snapshot, now }, found, &mut self.memory, &touched);
+        let same = |(new, old): (&Arc<Incident>, &Arc<Incident>)| Arc::ptr_eq(new, old) || new == old;
+        if incidents.len() == self.incidents.len() && incidents.iter().zip(&self.incidents).all(same) {
+            return false;
+        }
         self.incidents = incidents;
-        self.concerned = self.incidents.iter().flat_map(concerned).collect();
-        changed
+        self.concerned = self.incidents.iter().flat_map(|incident| concerned(incident)).collect();
+        true
     }
 }
 

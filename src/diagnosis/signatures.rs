@@ -4,7 +4,8 @@
 //! in Java the deepest `Caused by` is. Weak signatures (a framework saying that it gives up) count only when nothing stronger
 //! is found above them. To add a signature: an entry in the file and a line in `tests/fixtures/failures-cases.tsv` or a fixture.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -20,6 +21,12 @@ pub struct Signature {
     /// The cause instead, when what it talks to turns out not to be a database.
     #[serde(default)]
     pub otherwise: Option<String>,
+    /// What one of the lines just above must match for this one to count.
+    #[serde(default)]
+    pub above: Option<String>,
+    /// Causes that bring this one about: told of shortly above, they are the answer.
+    #[serde(default)]
+    pub follows: Vec<String>,
     /// How much it says.
     #[serde(default)]
     pub strength: Strength,
@@ -71,6 +78,8 @@ pub struct Signatures {
     list: Vec<Signature>,
     set: RegexSet,
     patterns: Vec<Pattern>,
+    /// By signature: the expression of `above`.
+    above: Vec<Option<Pattern>>,
 }
 
 /// One pattern: the index of its signature, and the expression for the groups, compiled when it matches for the first time.
@@ -82,6 +91,10 @@ struct Pattern {
 }
 
 impl Pattern {
+    fn new(signature: usize, text: &str) -> Self {
+        Self { signature, text: text.to_owned(), regex: OnceLock::new() }
+    }
+
     fn regex(&self) -> Option<&Regex> {
         self.regex.get_or_init(|| Regex::new(&self.text).ok()).as_ref()
     }
@@ -89,6 +102,31 @@ impl Pattern {
 
 /// How many lines from the end are read: a traceback of a deep framework fits.
 const WINDOW: usize = 300;
+/// How far above a line its `above` and `follows` are looked for: the frames of a traceback, the attempts before giving up.
+const NEARBY: usize = 60;
+
+/// A program that says it came up got over what it complained of before.
+static CAME_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let said = r"(?i)\b(?:(?:re)?connected (?:to|successfully)|connection (?:re-?established|restored|succeeded)|connected\.?$|listening (?:on|at)|(?:up and )?running on http|startup complete|ready to (?:accept|handle|serve)|started \w+ in [\d.]+ ?s|accepting connections)|[ \x22]HTTP/[12](?:\.\d)?\x22 2\d\d\b";
+    Regex::new(said).ok()
+});
+static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
+});
+
+fn came_up(line: &str) -> bool {
+    let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(line));
+    matches(&CAME_UP) && !matches(&NOT_UP)
+}
+
+/// The text inside a line: JSON loggers escape quotes and put a whole traceback on one line.
+fn unescaped(line: &str) -> Cow<'_, str> {
+    if line.contains("\\\"") || line.contains("\\n") {
+        Cow::Owned(line.replace("\\n", "\n").replace("\\t", "\t").replace("\\\"", "\""))
+    } else {
+        Cow::Borrowed(line)
+    }
+}
 
 impl Signatures {
     /// The signatures shipped with k3am.
@@ -99,6 +137,7 @@ impl Signatures {
                 list: Vec::new(),
                 set: RegexSet::empty(),
                 patterns: Vec::new(),
+                above: Vec::new(),
             })
         })
     }
@@ -112,13 +151,14 @@ impl Signatures {
         let mut patterns = Vec::new();
         for (index, signature) in file.signature.iter().enumerate() {
             for pattern in &signature.patterns {
-                patterns.push(Pattern { signature: index, text: pattern.clone(), regex: OnceLock::new() });
+                patterns.push(Pattern::new(index, pattern));
             }
         }
         // ASCII classes: Unicode's letters and digits in a hundred patterns cost 20 MiB and find nothing more in logs.
         let set = RegexSetBuilder::new(patterns.iter().map(|pattern| &pattern.text)).unicode(false).build();
         let set = set.map_err(|e| e.to_string())?;
-        Ok(Self { list: file.signature, set, patterns })
+        let above = file.signature.iter().map(|s| s.above.as_deref().map(|text| Pattern::new(0, text))).collect();
+        Ok(Self { list: file.signature, set, patterns, above })
     }
 
     /// Every signature.
@@ -126,12 +166,31 @@ impl Signatures {
         &self.list
     }
 
-    /// The first signature (in the order of the file, stronger first) that matches one line.
+    /// The first signature (in the order of the file, stronger first) that matches one line by itself.
     pub fn of_line(&self, line: &str, index: usize) -> Option<Match<'_>> {
+        self.best(line, index, |_| false)
+    }
+
+    /// The same among lines: signatures that need one of the lines above count too, and so does each line inside a JSON string.
+    fn at(&self, lines: &[&str], index: usize) -> Option<Match<'_>> {
+        let line = unescaped(lines.get(index)?);
+        let inside: Vec<&str> = line.lines().collect();
+        let told_above = |number: usize, signature: usize| {
+            let Some(regex) = self.above.get(signature).and_then(Option::as_ref).and_then(Pattern::regex) else { return false };
+            let before = lines.get(index.saturating_sub(NEARBY)..index).unwrap_or_default();
+            before.iter().chain(inside.iter().take(number)).any(|line| regex.is_match(line))
+        };
+        let found =
+            inside.iter().enumerate().filter_map(|(n, line)| self.best(line, index, |signature| told_above(n, signature)));
+        found.reduce(|best, next| if next.signature.strength >= best.signature.strength { next } else { best })
+    }
+
+    fn best(&self, line: &str, index: usize, told_above: impl Fn(usize) -> bool) -> Option<Match<'_>> {
         let hits = self.set.matches(line.as_bytes());
         let best = hits
             .iter()
             .filter_map(|hit| self.patterns.get(hit))
+            .filter(|p| self.above.get(p.signature).is_none_or(Option::is_none) || told_above(p.signature))
             .min_by_key(|p| (std::cmp::Reverse(self.list.get(p.signature).map(|x| x.strength)), p.signature))?;
         let (signature, regex) = (self.list.get(best.signature)?, best.regex()?);
         let captures = regex.captures(line)?;
@@ -143,12 +202,26 @@ impl Signatures {
         Some(Match { signature, line: index, groups })
     }
 
-    /// The root cause among the last lines: the last strong match, else the last medium one, else the last weak one.
+    /// Errors of Node and .NET end with bare codes: the same cause a few lines above may tell of whom and where.
+    fn fuller<'s>(&'s self, lines: &[&str], found: Match<'s>) -> Match<'s> {
+        if !found.groups.is_empty() {
+            return found;
+        }
+        let above = (found.line.saturating_sub(NEARBY / 3)..found.line).rev();
+        let same = |m: &Match<'_>| m.signature.cause == found.signature.cause && m.signature.strength >= found.signature.strength;
+        above.filter_map(|index| self.at(lines, index)).find(|m| same(m) && !m.groups.is_empty()).unwrap_or(found)
+    }
+
+    /// The root cause among the last lines: the last strong match, else the last medium one, else the last weak one. What a
+    /// program complained of before it came up counts only when it has complained of nothing since.
     pub fn find(&self, lines: &[&str]) -> Option<Match<'_>> {
         let start = lines.len().saturating_sub(WINDOW);
         let mut best: Option<Match<'_>> = None;
         for (index, line) in lines.iter().enumerate().skip(start).rev() {
-            let Some(found) = self.of_line(line, index) else { continue };
+            if best.is_some() && came_up(line) {
+                break;
+            }
+            let Some(found) = self.at(lines, index) else { continue };
             if best.as_ref().is_none_or(|b| b.signature.strength < found.signature.strength) {
                 let strong = found.signature.strength == Strength::Strong;
                 best = Some(found);
@@ -157,7 +230,12 @@ impl Signatures {
                 }
             }
         }
-        best
+        let best = best?;
+        let above = (best.line.saturating_sub(NEARBY)..best.line).rev().take_while(|_| !best.signature.follows.is_empty());
+        let reason = above
+            .filter_map(|index| self.at(lines, index))
+            .find(|m| m.signature.strength == Strength::Strong && best.signature.follows.contains(&m.signature.cause));
+        Some(self.fuller(lines, reason.unwrap_or(best)))
     }
 }
 
@@ -177,7 +255,9 @@ mod tests {
         for s in parsed.all() {
             assert!(CauseId::parse(&s.cause).is_some(), "{}: no such cause {}", s.id, s.cause);
             assert!(s.patterns.iter().all(|pattern| Regex::new(pattern).is_ok()), "{}", s.id);
-            assert!(s.otherwise.as_deref().is_none_or(|c| CauseId::parse(c).is_some()), "{}", s.id);
+            let others = s.otherwise.iter().chain(&s.follows);
+            assert!(others.into_iter().all(|c| CauseId::parse(c).is_some()), "{}", s.id);
+            assert!(s.above.as_deref().is_none_or(|above| Regex::new(above).is_ok()), "{}", s.id);
         }
     }
 

@@ -135,8 +135,7 @@ impl Event {
     }
 }
 
-kind!(Event, "" / "v1", "Event", "events", namespaced: true, metadata_only: false, |this, pool| {
-    this.meta.writers = Vec::new();
+kind!(Event, "" / "v1", "Event", "events", namespaced: true, metadata_only: false, keeps_writers: false, |this, pool| {
     pool.text(&mut this.involved_object.kind);
     pool.text(&mut this.involved_object.namespace);
     pool.text(&mut this.involved_object.name);

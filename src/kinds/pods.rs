@@ -278,9 +278,7 @@ fn intern_statuses(statuses: &mut [ContainerStatus], pool: &mut Pool) {
     }
 }
 
-kind!(Pod, "" / "v1", "Pod", "pods", namespaced: true, metadata_only: false, read: read, |this, pool| {
-    // Nobody asks who wrote a pod.
-    this.meta.writers = Vec::new();
+kind!(Pod, "" / "v1", "Pod", "pods", namespaced: true, metadata_only: false, keeps_writers: false, read: read, |this, pool| {
     pool.spec(&mut this.spec);
     pool.optional(&mut this.node_name);
     // Decoding grows vectors to four elements or more: a third of a pod's memory, unused.

@@ -3,9 +3,9 @@
 //! Two things differ between replicas: `spec.nodeName`, and the random end of the access token volume's name. Both are cut out
 //! before texts are compared; [`WrittenSpecs::keep`] proves for each text it keeps that nothing else was.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use memchr::memmem::find_iter;
 
 use super::pod_spec::PodSpec;

@@ -32,7 +32,7 @@ const BATCH: usize = 2_000;
 /// How long facts wait for each other before the rules run.
 const JUDGE: Duration = Duration::from_millis(100);
 /// As [`JUDGE`] while lists are under way: most rules wait for them anyway.
-const JUDGE_LISTS: Duration = Duration::from_millis(250);
+const JUDGE_LISTS: Duration = Duration::from_secs(1);
 /// Facts wait at most so long, ...
 const JUDGE_AT_LAST: Duration = Duration::from_secs(2);
 /// ... and so many times as long as the rules took when they last ran.
@@ -97,7 +97,16 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
     let size = screen.terminal.size()?;
     let options = app::Options { config: Config::clone(&setup.config), ascii: setup.ascii, connecting_to: setup.target.name() };
     let state = State::new(options, session.now());
-    let mut desk = Desk { state, screen, pause: keys.pause(), dirty: true, end: None, judge_at: None, judging: Duration::ZERO };
+    let mut desk = Desk {
+        state,
+        screen,
+        pause: keys.pause(),
+        dirty: true,
+        end: None,
+        judge_at: None,
+        judging: Duration::ZERO,
+        round: Duration::ZERO,
+    };
     desk.tell(&mut session, Msg::Resize(size.width, size.height));
     for problem in &setup.problems {
         desk.tell(&mut session, Msg::Notice(problem.to_string()));
@@ -116,10 +125,14 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
             }
-            () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
+            () = sleep_until(desk.judge_at.unwrap_or(next_frame) + JUDGE_AT_LAST), if desk.judge_at.is_some() => {
+                desk.judge(&mut session);
+            }
             _ = tick.tick() => desk.tick(&mut session),
             Some(report) = reports.recv() => desk.report(&mut session, report),
             batch = session.next_deltas() => desk.facts(&mut session, batch),
+            // After the facts that are there already, unless they never cease.
+            () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
         }
         if let Some(end) = desk.end {
             return Ok(end);
@@ -136,8 +149,10 @@ struct Desk {
     end: Option<End>,
     /// When the rules run for the facts folded in since they last ran.
     judge_at: Option<Instant>,
-    /// How long they took.
+    /// How long they took for all of them.
     judging: Duration,
+    /// How long they have taken for those of this round.
+    round: Duration,
 }
 
 impl Desk {
@@ -175,27 +190,40 @@ impl Desk {
         }
         let now = session.now();
         self.tell(session, Msg::Tick(now));
+        if self.state.engine.is_behind() {
+            self.judge_at = self.judge_at.or(Some(Instant::now()));
+        }
     }
 
     /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood.
     fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
         session.drain(&mut batch, BATCH);
+        let was_listing = self.state.is_listing();
         self.tell(session, Msg::Facts(batch));
         if !self.state.unjudged.is_empty() {
-            let pause = if self.state.is_listing() { JUDGE_LISTS } else { JUDGE };
+            let is_listing = self.state.is_listing();
+            let pause = if is_listing { JUDGE_LISTS } else { JUDGE };
             let at = Instant::now() + pause.max(self.judging * JUDGING_SHARE).min(JUDGE_AT_LAST);
             self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
+            // Lists that are complete can be judged, once the screen says so.
+            if was_listing && !is_listing {
+                self.judge_at = Some(Instant::now() + FRAME);
+            }
         }
     }
 
+    /// Runs the rules for a slice of what changed; for the rest after keys, a frame and facts had their turn.
     fn judge(&mut self, session: &mut Session) {
-        self.judge_at = None;
         let start = Instant::now();
         // Rules judge by the time of the last tick: give them the time of these facts.
         let now = session.now();
         self.tell(session, Msg::Tick(now));
         self.tell(session, Msg::Diagnose);
-        self.judging = start.elapsed();
+        self.round += start.elapsed();
+        self.judge_at = self.state.is_behind().then(Instant::now);
+        if self.judge_at.is_none() {
+            self.judging = std::mem::take(&mut self.round);
+        }
     }
 
     fn report(&mut self, session: &mut Session, report: Report) {

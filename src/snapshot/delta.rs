@@ -87,6 +87,11 @@ pub enum Delta {
         /// When measured.
         at: Time,
     },
+    /// The part of containers' working sets that is page cache, in bytes: the kernel drops it before it kills.
+    PageCache {
+        /// One entry a container.
+        samples: Vec<(UsageKey, f64)>,
+    },
     /// Context name and server version.
     Identity(Identity),
 }

@@ -64,7 +64,12 @@ impl<'a> Look<'a> {
 
     /// What is wrong now, worst first; hints are not incidents of the night.
     fn wrong(&self) -> Vec<&Incident> {
-        self.engine.incidents().iter().filter(|incident| incident.severity != Severity::Info).collect()
+        self.engine
+            .incidents()
+            .iter()
+            .map(|incident| &**incident)
+            .filter(|incident| incident.severity != Severity::Info)
+            .collect()
     }
 
     /// Looks until `holds` has held for a while; false when it never did.

@@ -297,7 +297,7 @@ fn take(state: &mut State, step: Step, size: &mut (u16, u16)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_that_happens_panics_or_loses_the_selection(steps in proptest::collection::vec(any_step(), 1..60)) {

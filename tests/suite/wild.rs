@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k3am::diagnosis::Incident;
 use k3am::diagnosis::engine::diagnose;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const NOW: &str = "2026-11-22T20:31:30Z";
 
@@ -60,15 +60,63 @@ fn problems(cluster: &Cluster, incidents: &[Incident]) -> Vec<String> {
     problems
 }
 
+fn problems_of(cluster: &Cluster) -> Vec<String> {
+    let snapshot = crate::rules::snapshot_of(NOW, cluster.objects.clone(), cluster.logs.clone());
+    let (incidents, _) = diagnose(&snapshot, NOW.parse().unwrap());
+    problems(cluster, &incidents).into_iter().map(|problem| format!("{}: {problem}", cluster.name)).collect()
+}
+
 #[test]
 fn broken_clusters_are_read_as_a_seasoned_engineer_would() {
-    let mut all = Vec::new();
     let clusters = clusters();
     assert!(clusters.len() > 150, "{} clusters", clusters.len());
-    for cluster in &clusters {
-        let snapshot = crate::rules::snapshot_of(NOW, cluster.objects.clone(), cluster.logs.clone());
-        let (incidents, _) = diagnose(&snapshot, NOW.parse().unwrap());
-        all.extend(problems(cluster, &incidents).into_iter().map(|problem| format!("{}: {problem}", cluster.name)));
+    let all: Vec<String> = clusters.iter().flat_map(problems_of).collect();
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+/// What a program wrote before it ended, one a line of `crash_logs.jsonl`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Crash {
+    name: String,
+    /// Exit code.
+    code: i32,
+    /// The causes that count as right.
+    causes: Vec<String>,
+    log: String,
+}
+
+/// A Deployment of one pod that crashes again and again and says this.
+fn crashing(crash: Crash) -> Cluster {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "api-5d9c7b-x2x4z", "namespace": "shop", "uid": "p", "labels": {"app": "api"}, "creationTimestamp": "2026-11-22T18:31:30Z",
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "api-5d9c7b", "uid": "r", "controller": true}]},
+        "spec": {"nodeName": "node1", "restartPolicy": "Always", "containers": [{"name": "app", "image": "registry.example.com/api:7"}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-22T20:30:22Z"}],
+            "containerStatuses": [{"name": "app", "image": "i", "ready": false, "restartCount": 8,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container=app pod=x"}},
+                "lastState": {"terminated": {"exitCode": crash.code, "reason": "Error", "startedAt": "2026-11-22T20:30:19Z", "finishedAt": "2026-11-22T20:30:22Z"}}}]}});
+    let replica_set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": "api-5d9c7b", "namespace": "shop", "uid": "r",
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "d", "controller": true}]},
+        "spec": {"replicas": 1}, "status": {"replicas": 1}});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "shop", "uid": "d"},
+        "spec": {"replicas": 1}, "status": {"replicas": 1, "unavailableReplicas": 1}});
+    Cluster {
+        name: crash.name,
+        expect: BTreeMap::from([("Deployment/shop/api".to_owned(), crash.causes)]),
+        healthy: Vec::new(),
+        incidents: Some(1),
+        objects: vec![pod, replica_set, deployment],
+        logs: vec![("shop".to_owned(), "api-5d9c7b-x2x4z".to_owned(), "app".to_owned(), true, crash.log)],
     }
+}
+
+#[test]
+fn what_programs_of_every_kind_write_before_they_end_names_the_cause() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wild/crash_logs.jsonl")).unwrap();
+    let crashes: Vec<Crash> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(crashes.len() > 200, "{} logs", crashes.len());
+    let all: Vec<String> = crashes.into_iter().map(crashing).flat_map(|cluster| problems_of(&cluster)).collect();
     assert!(all.is_empty(), "{}", all.join("\n"));
 }

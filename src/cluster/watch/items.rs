@@ -51,11 +51,45 @@ pub(crate) struct Splitter {
     name: Vec<u8>,
     held: Vec<u8>,
     meta: Option<ListMeta>,
+    /// Hand items out without `metadata.managedFields`.
+    cuts: bool,
+    cut: Cut,
 }
+
+/// Where in an item the value to leave out stands. Places count from the start of the item.
+#[derive(Debug, Default)]
+struct Cut {
+    /// Start of the last string two levels deep.
+    string: usize,
+    /// That string was the field's name.
+    named: bool,
+    from: Option<usize>,
+    to: Option<usize>,
+}
+
+/// Two levels deep in an object: in its `metadata`, `spec`, `status`.
+const SECTION: u32 = 2;
+/// Nearly half of a pod, written by the server for its own use.
+const MANAGED_FIELDS: &[u8] = b"managedFields";
 
 impl Splitter {
     pub(crate) fn new() -> Self {
-        Self { at: At::Start, depth: 0, in_string: false, escaped: false, name: Vec::new(), held: Vec::new(), meta: None }
+        Self {
+            at: At::Start,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            name: Vec::new(),
+            held: Vec::new(),
+            meta: None,
+            cuts: false,
+            cut: Cut::default(),
+        }
+    }
+
+    /// As [`Splitter::new`]; items are handed out with `metadata.managedFields` as `null`, for who does not read them.
+    pub(crate) fn without_managed_fields() -> Self {
+        Self { cuts: true, ..Self::new() }
     }
 
     /// Takes the next chunk and hands each item it completes to `item`.
@@ -157,6 +191,7 @@ impl Splitter {
         self.in_string = false;
         self.escaped = false;
         self.held.clear();
+        self.cut = Cut::default();
     }
 
     /// Scans a value from `from`; returns where to go on. The end of a number or word is the separator after it.
@@ -167,7 +202,10 @@ impl Splitter {
             return Ok(chunk.len());
         };
         let tail = rest.get(..length).unwrap_or_default();
-        let whole = if self.held.is_empty() {
+        let whole = if let (At::Item, Some(from), Some(to)) = (self.at, self.cut.from, self.cut.to) {
+            self.leave_out(tail, from, to);
+            &*self.held
+        } else if self.held.is_empty() {
             tail
         } else {
             self.held.extend_from_slice(tail);
@@ -186,9 +224,23 @@ impl Splitter {
         Ok(from + length)
     }
 
+    /// Completes the item with `tail` and puts `null` in the place of the value that was marked.
+    fn leave_out(&mut self, tail: &[u8], from: usize, to: usize) {
+        if self.held.is_empty() {
+            // Copies half of it instead of all of it.
+            self.held.extend_from_slice(tail.get(..from).unwrap_or_default());
+            self.held.extend_from_slice(b"null");
+            self.held.extend_from_slice(tail.get(to..).unwrap_or_default());
+        } else {
+            self.held.extend_from_slice(tail);
+            self.held.splice(from..to, *b"null");
+        }
+    }
+
     /// How many bytes of `rest` still belong to the value, if its end is in sight. Strings, three quarters of an object, are
     /// skipped by vector instructions.
     fn end_of_value(&mut self, rest: &[u8]) -> Option<usize> {
+        let before = self.held.len();
         let mut i = 0;
         loop {
             if self.in_string {
@@ -196,15 +248,35 @@ impl Splitter {
                 if self.depth == 0 {
                     return Some(i);
                 }
+                if self.depth == SECTION && self.cuts {
+                    // A name that lies across two chunks is not recognised, and its value decoded as any other.
+                    let start = self.cut.string.checked_sub(before);
+                    self.cut.named = start.and_then(|start| rest.get(start..i - 1)) == Some(MANAGED_FIELDS);
+                }
             }
             match *rest.get(i)? {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
+                b'"' => {
+                    self.in_string = true;
+                    if self.depth == SECTION {
+                        self.cut.string = before + i + 1;
+                    }
+                }
+                b'{' => self.depth += 1,
+                b'[' => {
+                    if self.depth == SECTION && self.cut.named {
+                        self.cut.from = Some(before + i);
+                    }
+                    self.depth += 1;
+                }
                 b'}' | b']' | b',' if self.depth == 0 => return Some(i),
+                b',' if self.depth == SECTION => self.cut.named = false,
                 b'}' | b']' => {
                     self.depth -= 1;
                     if self.depth == 0 {
                         return Some(i + 1);
+                    }
+                    if self.depth == SECTION && self.cut.from.is_some() && self.cut.to.is_none() {
+                        self.cut.to = Some(before + i + 1);
                     }
                 }
                 _ => {}
@@ -262,6 +334,27 @@ mod tests {
                 assert_eq!(items, [first, "{}"], "chunks of {chunk}");
                 assert_eq!((&*meta.resource_version, meta.more.as_deref()), ("7", Some("t\"o")));
             }
+        }
+    }
+
+    #[test]
+    fn managed_fields_are_left_out_and_nothing_else_is() {
+        let item = r#"{"spec":{"a":"managedFields","b":["managedFields"]},"metadata":{"x":[1],"managedFields":[{"f:y":{"k":["]"]}}],"name":"n","labels":{"managedFields":"[]"}},"status":{"z":[{}]}}"#;
+        let whole: serde_json::Value = serde_json::from_str(item).unwrap();
+        let mut cut = whole.clone();
+        cut["metadata"]["managedFields"] = serde_json::Value::Null;
+        let body = format!(r#"{{"items":[{item},{item},{{}}]}}"#);
+        for chunk in 1..=body.len() {
+            let mut splitter = Splitter::without_managed_fields();
+            let mut items: Vec<serde_json::Value> = Vec::new();
+            for part in body.as_bytes().chunks(chunk) {
+                splitter.feed(part, &mut |item: &[u8]| items.push(serde_json::from_slice(item).unwrap())).unwrap();
+            }
+            let [first, second, _] = &*items else { unreachable!("three items") };
+            for item in [first, second] {
+                assert!(*item == cut || *item == whole, "chunks of {chunk}: {item}");
+            }
+            assert!(chunk < body.len() || (*first == cut && *second == cut), "in one piece every name is recognised");
         }
     }
 

@@ -112,7 +112,7 @@ where
             .connection
             .unless_silent(self.connection.open(Call { accept, limit: SILENCE, ..Call::get(path) }, false))
             .await??;
-        let mut splitter = Splitter::new();
+        let mut splitter = if R::INFO.keeps_writers { Splitter::new() } else { Splitter::without_managed_fields() };
         let (mut tell, mut undecodable) = (Some(tell), 0);
         while let Some(chunk) = self.chunk(&mut body).await? {
             let fed = splitter.feed(&chunk, &mut |item: &[u8]| match R::read(item, &self.pool) {

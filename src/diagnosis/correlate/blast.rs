@@ -134,6 +134,12 @@ fn hosts_of(snapshot: &Snapshot, namespace: &str, service: &Text) -> Vec<String>
     rules.filter(leads_here).filter_map(|rule| rule.host.as_ref()).map(ToString::to_string).collect()
 }
 
+/// The namespaces whose pods a node that is down takes with it.
+pub(super) fn namespaces_on<'a>(snapshot: &'a Snapshot, group: &'a super::Group<'_>) -> impl Iterator<Item = Text> + 'a {
+    let nodes = group.workloads().filter(|w| group.is_of_a_node() && &*w.kind == "Node");
+    nodes.flat_map(|node| snapshot.pods_on(&node.name)).map(|pod| pod.meta.namespace.clone())
+}
+
 /// What a node that is down takes with it: its pods, and the workloads that have no ready pod left.
 pub(super) fn hurt(snapshot: &Snapshot, cause: CauseId, workloads: &BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
     let mut hurt = BTreeSet::new();

@@ -75,7 +75,7 @@ fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) ->
 pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>, change: Option<&Change>) -> Vec<Fix> {
     let mut fixes: Vec<Fix> = regression.map(|r| undo(facts, r)).into_iter().collect();
     fixes.extend(change.filter(|_| regression.is_none()).and_then(|change| undo_suspect(group, change)));
-    let Some(Found { rule, finding }) = group.members.first() else { return fixes };
+    let Some(Found { rule, finding, .. }) = group.members.first() else { return fixes };
     for fix in (rule.fixes)(facts, finding) {
         let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
         if !undone && !fixes.iter().any(|known| known.command == fix.command) {

@@ -1,6 +1,7 @@
 //! How bad an incident is, and which comes first.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::Group;
 use crate::changes::replicas;
@@ -63,7 +64,7 @@ fn never_started(snapshot: &Snapshot, subject: &ObjectRef) -> bool {
 }
 
 /// Worst first: severity, Services down, workloads without a ready pod, how many workloads and pods, newest, then by name.
-pub(super) fn rank(facts: &Facts<'_>, incidents: &mut [Incident]) {
+pub(super) fn rank(facts: &Facts<'_>, incidents: &mut [Arc<Incident>]) {
     incidents.sort_by_cached_key(|i| {
         let down = i.workloads.iter().filter(|w| is_down(facts.snapshot, w)).count();
         let blast = (i.blast.services_without_endpoints.len(), down, i.workloads.len(), i.blast.pods);

@@ -27,6 +27,8 @@ struct Touched {
     scaled: BTreeMap<Text, BTreeSet<(Text, Text)>>,
     /// Services, for Ingresses that lead to them.
     services: BTreeMap<Text, BTreeSet<Text>>,
+    /// Nodes whose pods changed, for pods that wait for an address there.
+    nodes: BTreeSet<Text>,
 }
 
 /// The subjects that `changed` touches.
@@ -67,6 +69,7 @@ impl Touched {
                     (KindId::PersistentVolumeClaim, Key { namespace: namespace.clone(), name: claim.claim_name.clone() })
                 }));
                 self.pods.entry(namespace).or_default().push(row.clone());
+                self.nodes.extend(pod.node_name.clone());
             }
             Row::Node(node) => {
                 self.pods_on(snapshot, &node.meta.name);
@@ -97,6 +100,7 @@ impl Touched {
                 let pods = snapshot.pods.in_namespace(&namespace);
                 self.subjects.extend(pods.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
+            Row::Namespace(own) => self.deleted_in(snapshot, &own.meta),
             Row::Job(job) => self.runs(snapshot, &job.meta),
             Row::HorizontalPodAutoscaler(scaler) => {
                 let target = &scaler.spec.scale_target_ref;
@@ -107,7 +111,6 @@ impl Touched {
             Row::APIService(_)
             | Row::Certificate(_)
             | Row::HTTPRoute(_)
-            | Row::Namespace(_)
             | Row::DaemonSet(_)
             | Row::ControllerRevision(_)
             | Row::CronJob(_)
@@ -129,6 +132,26 @@ impl Touched {
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
         let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
         self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+    }
+
+    /// How many pods of a node hold an address is told of those that wait for one.
+    fn waiting_for_address(&mut self, snapshot: &Snapshot) {
+        for node in std::mem::take(&mut self.nodes) {
+            let waiting = snapshot.pods_on(&node).filter(|pod| !pod.is_ready() && !pod.is_finished());
+            self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
+        }
+    }
+
+    /// What is being deleted in a namespace is told with the namespace while that is being deleted, too.
+    fn deleted_in(&mut self, snapshot: &Snapshot, namespace: &Meta) {
+        if namespace.deletion_timestamp.is_none() {
+            return;
+        }
+        for kind in KindId::ALL.iter().filter(|kind| kind.info().namespaced) {
+            let own = snapshot.keys(*kind).into_iter().filter(|key| key.namespace == namespace.name);
+            let deleted = own.filter(|key| snapshot.row(*kind, key).is_some_and(|row| row.meta().deletion_timestamp.is_some()));
+            self.subjects.extend(deleted.map(|key| (*kind, key)));
+        }
     }
 
     /// A run that succeeds settles the failed runs of the same CronJob before it.
@@ -194,6 +217,7 @@ impl Touched {
     fn resolve(mut self, snapshot: &Snapshot) -> BTreeSet<Subject> {
         self.selecting(snapshot);
         self.referring(snapshot);
+        self.waiting_for_address(snapshot);
         for (namespace, targets) in std::mem::take(&mut self.scaled) {
             let scalers = snapshot.autoscalers.in_namespace(&namespace).filter(|scaler| {
                 let target = &scaler.spec.scale_target_ref;

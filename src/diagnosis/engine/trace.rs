@@ -68,8 +68,8 @@ impl Engine {
         let facts = Facts { snapshot, now };
         let (subjects, pods_left_out) = belonging(snapshot, object);
         let names: BTreeSet<ObjectRef> = subjects.iter().map(name_of).chain([object.clone()]).collect();
-        let about = |incident: &&Incident| incident.objects.iter().chain(&incident.workloads).any(|o| names.contains(o));
-        let incidents: Vec<Incident> = self.incidents.iter().filter(about).cloned().collect();
+        let about = |incident: &Incident| incident.objects.iter().chain(&incident.workloads).any(|o| names.contains(o));
+        let incidents: Vec<Incident> = self.incidents.iter().filter(|i| about(i)).map(|i| (**i).clone()).collect();
         let mut missing = BTreeSet::new();
         let mut checks: Vec<Check> = Vec::new();
         for rule in self.rules.iter().copied() {

@@ -1,8 +1,11 @@
 //! A shell command, as busybox pods run it: `sleep`, `exit`, `echo`, `true`, `false`, joined by `;` or `&&`.
 //!
+//! `head -c 200m /dev/zero | tail` is how people use up memory in a pod without an image for it: `tail` keeps a line without end,
+//! and the kernel kills the whole container for it (`memory.oom.group`, set by kubelets since 1.28).
+//!
 //! PID 1 of a container ignores signals it has no handler for: a sleeping shell is killed when its grace period ends.
 
-use super::super::kubelet::process::{Curve, Program};
+use super::super::kubelet::process::{Curve, MEBIBYTE, Program};
 use super::super::random::Random;
 use super::{Behaviour, Start};
 use std::time::Duration;
@@ -61,8 +64,45 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
     Program {
         lines,
         exit: ends.then_some((clock, code)),
-        memory: Curve::steady(1.0),
+        memory: memory(script),
         on_stop: if handled { quiet.on_stop.clone() } else { None },
         ..quiet
+    }
+}
+
+/// Bytes a second such a `tail` grows by; in the captured cluster 32Mi lasted 15 s.
+const GROWTH: f64 = 2.0 * MEBIBYTE;
+
+/// What the script's children keep in memory: as much as `tail` is given of `/dev/zero`, without `head` all there is.
+fn memory(script: &str) -> Curve {
+    let Some((before, _)) = script.split_once("/dev/zero").filter(|_| script.contains("tail")) else { return Curve::steady(1.0) };
+    let base = MEBIBYTE;
+    let Some((_, given)) = before.rsplit_once("head -c") else {
+        return Curve { base, peak: base, ramp: Duration::ZERO, leak: GROWTH };
+    };
+    let given = given.trim().to_lowercase();
+    let digits = given.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match given.get(digits.len()..).unwrap_or_default().chars().next() {
+        Some('k') => 1024.0,
+        Some('m') => MEBIBYTE,
+        Some('g') => 1024.0 * MEBIBYTE,
+        _ => 1.0,
+    };
+    let peak = base + digits.parse::<f64>().unwrap_or(0.0) * unit;
+    Curve { base, peak, ramp: Duration::from_secs_f64(peak / GROWTH), leak: 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tail_is_given_of_zeros_it_keeps() {
+        let at_last = |script: &str| memory(script).at(Duration::from_secs(3600)) / MEBIBYTE;
+        assert!((at_last("while true; do (head -c 200m /dev/zero | tail >/dev/null); sleep 5; done") - 201.0).abs() < 0.1);
+        assert!((at_last("head -c 2G /dev/zero | tail") - 2049.0).abs() < 0.1);
+        assert!(at_last("tail /dev/zero") > 1000.0);
+        assert!(at_last("sleep 5; echo tail of the log") < 2.0);
+        assert!(at_last("dd if=/dev/zero of=/data/file") < 2.0);
     }
 }

@@ -7,6 +7,7 @@ use crate::diagnosis::rules::logs::Quotable;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::network::Service;
 use crate::kinds::pod_spec::Container;
+use crate::kinds::pods::Pod;
 use crate::snapshot::Snapshot;
 
 /// The other side of a connection.
@@ -40,7 +41,7 @@ static DATABASE_NAME: Pattern = Pattern::new(
 static OTHER_NAME: Pattern = Pattern::new(r"(?i)redis|kafka|rabbit|amqp|broker|mongo|elastic|memcache|nats|api|_service_");
 static HOST_VARIABLE: Pattern = Pattern::new(r"(?i)(?:HOST|HOSTNAME|SERVER|ADDR(?:ESS)?)$|^PGHOST$");
 static DATABASE_WORDS: Pattern = Pattern::new(
-    r"(?i)psycopg|asyncpg|sqlalchemy|django\.db|postgres|pgx|lib/pq|\bpg_|node_modules/(?:pg|mysql|typeorm|sequelize|knex|prisma)|pg-pool|pg-protocol|mysql|mariadb|hikari|jdbc|pymysql|aiomysql|gorm|sequelize|typeorm|knex|prisma|activerecord|\bPDO|database|oracle|sqlserver|liquibase|flyway|alembic|tortoise",
+    r"(?i)psycopg|asyncpg|sqlalchemy|django\.db|postgres|pgx|lib/pq|\bpg_|node_modules/(?:pg|mysql|typeorm|sequelize|knex|prisma)|pg-pool|pg-protocol|mysql|mariadb|hikari|jdbc|pymysql|aiomysql|gorm|sequelize|typeorm|knex|prisma|activerecord|\bPDO|database|oracle|sqlserver|liquibase|flyway|alembic|tortoise|npgsql|postgrex|ecto\b|sqlx|diesel|SqlClient|EntityFrameworkCore|doctrine|r2dbc|hibernate|mikro-orm|drizzle",
 );
 static OTHER_WORDS: Pattern = Pattern::new(
     r"(?i)redis|kafka|rabbitmq|amqp|pika|celery|mongo|elasticsearch|opensearch|memcache|nats|httpx|requests\.exceptions|aiohttp|urllib3|axios|undici|fetch failed|HTTPConnectionPool|grpc",
@@ -139,6 +140,23 @@ pub fn service_of(facts: &Facts<'_>, namespace: &str, host: &str) -> Option<Endp
     Some(Endpoint { host, port, variable: None })
 }
 
+/// What the pods that fail against one endpoint have in common, whatever each of them calls it: `name.namespace` for what lives in
+/// the cluster, and no port where the name itself is the fault. None for the pod's own loopback: another pod's is another fault.
+pub fn root_of(pod: &Pod, cause: &str, endpoint: &Endpoint) -> Option<String> {
+    let host = endpoint.host.trim_end_matches('.');
+    let address = host.parse::<std::net::IpAddr>();
+    if host == "localhost" || address.is_ok_and(|a| a.is_loopback() || a.is_unspecified()) {
+        return None;
+    }
+    let host = host.strip_suffix(".cluster.local").unwrap_or(host);
+    let host = host.strip_suffix(".svc").unwrap_or(host);
+    let host = if host.contains(['.', ':']) { host.to_owned() } else { format!("{host}.{}", pod.meta.namespace) };
+    Some(match endpoint.port.as_deref().filter(|_| cause != "database-host-unknown") {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
+}
+
 /// The Service behind a host: by cluster name, by cluster IP, or by the address of a pod it selects.
 pub fn service_behind<'a>(snapshot: &'a Snapshot, namespace: &str, host: &str) -> Option<&'a Service> {
     let named = |ns: &str, name: &str| snapshot.services.named(ns, name);
@@ -169,6 +187,20 @@ mod tests {
 
     fn container(name: &str, value: &str) -> Container {
         Container { env: vec![EnvVar { name: name.into(), value: Some(value.into()), value_from: None }], ..Container::default() }
+    }
+
+    #[test]
+    fn one_server_has_one_root_whatever_each_pod_calls_it() {
+        let of = |namespace: &str, host: &str| {
+            let mut pod = Pod::default();
+            pod.meta.namespace = namespace.into();
+            let endpoint = Endpoint { host: host.to_owned(), port: Some("5432".to_owned()), variable: None };
+            root_of(&pod, "database-unreachable", &endpoint)
+        };
+        assert_eq!(of("data", "pg"), of("shop", "pg.data"));
+        assert_eq!(of("data", "pg"), of("shop", "pg.data.svc.cluster.local"));
+        assert_ne!(of("data", "pg"), of("shop", "pg"));
+        assert_eq!(of("shop", "127.0.0.1"), None);
     }
 
     #[test]

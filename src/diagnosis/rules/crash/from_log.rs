@@ -175,7 +175,7 @@ fn without_words(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>) -> Option<Fi
             .sure(Confidence::Possible)
             .fact("host", &endpoint.host)
             .fact("variable", &variable)
-            .rooted_outside("database", &endpoint.at())
+            .rooted_outside("database", &context::root_of(pod, "database-host-unknown", &endpoint).unwrap_or_default())
             .because(ended(pod, ending))
             .because(draft::pod_spec(pod, field, format!("host {}", endpoint.host)))
             .done(),
@@ -236,10 +236,10 @@ fn spoken(facts: &Facts<'_>, pod: &Pod, name_of: &str, log: &Quotable<'_>, found
     let endpoint = endpoint(facts, pod, container, cause, (host, port));
     if let Some(endpoint) = &endpoint {
         let what = if cause.starts_with("database-") { "database" } else { "dependency" };
-        draft = draft
-            .rooted_outside(what, &endpoint.at())
-            .maybe("variable", endpoint.variable.as_deref())
-            .fact("endpoint", &endpoint.at());
+        if let Some(root) = context::root_of(pod, cause, endpoint) {
+            draft = draft.rooted_outside(what, &root);
+        }
+        draft = draft.maybe("variable", endpoint.variable.as_deref()).fact("endpoint", &endpoint.at());
     }
     if cause == "control-plane-overloaded" {
         draft = draft.rooted_outside("control plane", "API server");
@@ -279,7 +279,9 @@ fn sentence(found: &Match<'_>, at: Option<&str>, fields: &[String]) -> String {
     for (slot, value) in values {
         says = match value.filter(|v| !v.is_empty()) {
             Some(value) => says.replace(slot, text::ellipsis(value.trim(), 100).trim_end_matches('.')),
-            None => says.replace(&format!(": {slot}"), "").replace(&format!(" {slot}"), "").replace(slot, ""),
+            None => {
+                [": ", " of ", " "].iter().fold(says, |says, word| says.replace(&format!("{word}{slot}"), "")).replace(slot, "")
+            }
         };
     }
     text::clean(says.trim())

@@ -271,7 +271,8 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     }
 }
 
-/// The image of that container that an older revision of the workload used, or another pod runs from the same repository.
+/// The image of that container that an older revision of the workload used, or a ready pod of the namespace runs from the same
+/// repository (what runs in another namespace may be another release).
 fn known_good(facts: &Facts<'_>, finding: &Finding) -> Option<(String, String)> {
     let (container, image) = (fact(finding, "container"), fact(finding, "image"));
     let workload = facts.snapshot.find(&finding.workload)?;
@@ -283,9 +284,11 @@ fn known_good(facts: &Facts<'_>, finding: &Finding) -> Option<(String, String)> 
     });
     previous.or_else(|| {
         let repository = fact(finding, "repository");
-        facts.snapshot.pods.iter().filter(|p| p.is_ready()).find_map(|p| {
-            let c =
-                p.spec.containers.iter().find(|c| &*c.image != image && reference::parse(&c.image).repository == repository)?;
+        let last = repository.rsplit('/').next().unwrap_or(repository);
+        // Most images are told apart without being parsed.
+        let alike = |other: &str| other != image && other.contains(last) && reference::parse(other).repository == repository;
+        facts.snapshot.pods.in_namespace(&finding.workload.namespace).filter(|p| p.is_ready()).find_map(|p| {
+            let c = p.spec.containers.iter().find(|c| alike(&c.image))?;
             Some((c.image.to_string(), format!("pod {} runs it", p.meta.name)))
         })
     })

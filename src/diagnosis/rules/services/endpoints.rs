@@ -114,9 +114,8 @@ fn scaled_to_zero(facts: &Facts<'_>, service: &Service) -> bool {
 }
 
 /// A pod that carries one of the selector's keys with another value.
-fn nearest<'a>(facts: &Facts<'a>, service: &Service) -> Option<&'a Pod> {
-    let namespace = service.meta.namespace.clone();
-    let pods = facts.snapshot.pods.iter().filter(move |p| p.meta.namespace == namespace && !p.is_finished());
+fn nearest<'a>(facts: &Facts<'a>, service: &'a Service) -> Option<&'a Pod> {
+    let pods = facts.snapshot.pods.in_namespace(&service.meta.namespace).filter(|p| !p.is_finished());
     pods.filter(|p| service.spec.selector.keys().any(|k| p.meta.labels.contains_key(k)))
         .max_by_key(|p| service.spec.selector.iter().filter(|(k, v)| p.meta.labels.get(*k) == Some(*v)).count())
 }
