@@ -107,6 +107,8 @@ pub struct ConnectedInfo {
     pub read_only: bool,
     /// `live`, `practice`, `bundle`.
     pub source: &'static str,
+    /// `--as`: the user every request is made as.
+    pub acting_as: Option<String>,
 }
 
 /// Why there is no connection.

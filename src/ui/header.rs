@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::paint::Paint;
 use super::words::clock;
-use crate::app::{ConnectFailure, ConnectionState, State};
+use crate::app::{ConnectFailure, ConnectedInfo, ConnectionState, State};
 use crate::config::Role;
 use crate::kinds::KindId;
 use crate::snapshot::{CoverageState, Scope};
@@ -56,6 +56,9 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
             }
         }
         ConnectionState::Connected(_) => {}
+    }
+    if let ConnectionState::Connected(ConnectedInfo { acting_as: Some(user), .. }) = &state.connection {
+        parts.push((Role::Warning, format!("as {user}")));
     }
     parts.extend(trouble(state));
     parts.push((Role::Text, pods(state)));
@@ -115,6 +118,10 @@ fn pods(state: &State) -> String {
     let snapshot = &state.snapshot;
     let total = snapshot.pods.len();
     if !snapshot.coverage.is_listed(KindId::Pod) {
+        // What is denied does not load; the trouble beside it says so.
+        if total == 0 && narrowed(state).is_some() {
+            return String::new();
+        }
         return if total == 0 { "loading pods".to_owned() } else { format!("loading, pods {total} so far") };
     }
     let not_ready = snapshot.pods_not_ready();
@@ -167,8 +174,12 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     if let ConnectionState::Connected(info) = &state.connection {
         let feed = state.snapshot.coverage.oldest_feed();
-        let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        let failing = state.snapshot.coverage.iter().any(|(_, _, state)| matches!(state, CoverageState::Failing { .. }));
+        let stale = feed.is_some_and(|at| failing || (state.now - at).num_seconds() > STALE_SECONDS);
         let text = match feed {
+            // A quiet cluster says nothing for a minute and is well: the server is asked all the while (`cluster::heart`), and
+            // a feed that breaks is failing at once. Only then the age is news.
+            Some(_) if info.source != "bundle" && !stale => format!("{}  ", info.source),
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),
                 60..100 => format!("{}, {} ago  ", info.source, age(at, state.now)),

@@ -133,6 +133,9 @@ fn prepared(place: Place, action: Action, state: &mut State) {
         (Action::SortByName, _) => "A",
         (Action::Namespace, _) => "1",
         (Action::Left, _) => "<right>",
+        (Action::ClearMarks, _) => "<space>",
+        // Its shell needs a container that runs.
+        (Action::Shell, _) => "<esc>/fastapi.*Running<enter>",
         _ => "",
     };
     press(state, more);
