@@ -114,7 +114,8 @@ static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
 });
 
-fn came_up(line: &str) -> bool {
+/// True for a line that says that the program came up, or answered a request well.
+pub fn came_up(line: &str) -> bool {
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(line));
     matches(&CAME_UP) && !matches(&NOT_UP)
 }
