@@ -63,7 +63,7 @@ const CAUSES: &[CauseId] = &[
 /// requests get through; the rest is over once something succeeds.
 const LIMITS: &[&str] = &["database-pool-exhausted", "database-too-many-connections", "disk-full"];
 const OF_SYSTEM: &[&str] = &["api-access-forbidden", "control-plane-overloaded", "certificate-expiring", "dns-failing"];
-/// PostgreSQL's own log, MySQL's, Redis'.
+/// How `PostgreSQL`, `MySQL` and Redis begin their own lines.
 static SERVER_LINE: Pattern =
     Pattern::new(r"^\S+ \S+ \w+ \[\d+\](?: \S+)* (?:FATAL|LOG|ERROR|PANIC):  |\[MY-\d{6}\]|^\d+:[MSCX] \d\d \w{3} ");
 /// Servers whose logs hold their clients' failures.
