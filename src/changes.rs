@@ -14,7 +14,7 @@ pub mod scaling;
 pub mod template;
 pub mod timeline;
 
-pub use before::before;
+pub use before::{Sureness, before};
 pub use managers::{Manager, autoscaler_of, managed_by};
 pub use regression::is_regression;
 pub use revisions::{Revision, revisions, undo_target};

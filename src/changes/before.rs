@@ -25,25 +25,47 @@ pub fn before(snapshot: &Snapshot, workloads: &[ObjectRef], since: Option<Time>,
         .max_by_key(|change| (change.at, std::cmp::Reverse(change.kind)))
 }
 
-/// How sure it is that a change explains a failure that followed it, for a person. What was written to a ConfigMap is not known,
-/// and times alone prove nothing.
-pub fn sureness(snapshot: &Snapshot, change: &Change) -> String {
-    match change.kind {
+/// How sure it is that a change explains a failure that followed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sureness {
+    /// True for `likely`: something besides the times speaks for it. Else `possible`.
+    pub likely: bool,
+    /// What it rests on: `revision 1 worked, 3 of its pods are ready`.
+    pub why: String,
+}
+
+impl Sureness {
+    /// `likely`, `possible`.
+    pub fn word(&self) -> &'static str {
+        if self.likely { "likely" } else { "possible" }
+    }
+}
+
+impl std::fmt::Display for Sureness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.word(), self.why)
+    }
+}
+
+/// How sure it is that a change explains a failure that followed it, for a person. Times alone prove nothing.
+pub fn sureness(snapshot: &Snapshot, change: &Change) -> Sureness {
+    let (likely, why) = match change.kind {
         ChangeKind::Rollout => match change.previous_revision {
-            None => "it has not worked since its first revision".to_owned(),
+            None => (true, "it has not worked since its first revision".to_owned()),
             Some(previous) => {
                 let known = revisions(snapshot, &change.object);
                 let proof = known.iter().find(|r| r.number == previous).and_then(|r| r.proof.clone());
                 match proof {
-                    Some(proof) => format!("likely: revision {previous} worked, {proof}"),
-                    None => format!("possible: nothing shows that revision {previous} worked"),
+                    Some(proof) => (true, format!("revision {previous} worked, {proof}")),
+                    None => (false, format!("nothing shows that revision {previous} worked")),
                 }
             }
         },
-        ChangeKind::Config => "possible: its pods read it; what was written is not known".to_owned(),
-        ChangeKind::Scale => "possible: only the times fit".to_owned(),
-        ChangeKind::Node => "possible: its pods are there".to_owned(),
-    }
+        ChangeKind::Config => (false, "its pods read it; what was written is not known".to_owned()),
+        ChangeKind::Scale => (false, "only the times fit".to_owned()),
+        ChangeKind::Node => (false, "its pods are there".to_owned()),
+    };
+    Sureness { likely, why }
 }
 
 /// Everything that is known to have changed about a workload, in no order.

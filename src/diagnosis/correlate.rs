@@ -12,11 +12,13 @@ use super::cause::{CauseId, Severity};
 use super::finding::{Confidence, Evidence, Finding, Root};
 use super::incident::{Incident, IncidentId};
 use super::rule::{Facts, Rule};
+use crate::changes::before;
 use crate::kinds::ObjectRef;
 use crate::text::Text;
 
 mod blast;
 mod cron_jobs;
+mod dependencies;
 mod fixes;
 mod judge;
 mod memory;
@@ -70,6 +72,7 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     suppress::generic_under_specific(&mut groups);
     cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
+    dependencies::behind_dependencies(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -204,6 +207,7 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     workloads.extend(cron_jobs::owners(facts.snapshot, &workloads));
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
+    objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
@@ -223,6 +227,7 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
         since,
         evidence: evidence(&members, folded().collect()),
         fixes: fixes::fixes(facts, group, regression.as_ref(), change.as_ref()),
+        sureness: change.as_ref().map(|change| before::sureness(facts.snapshot, change)),
         change,
         regression: regression.is_some(),
         ruled_out: ruled_out(&members),
