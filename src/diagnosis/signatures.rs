@@ -169,7 +169,8 @@ impl Signatures {
 
     /// The first signature (in the order of the file, stronger first) that matches one line by itself.
     pub fn of_line(&self, line: &str, index: usize) -> Option<Match<'_>> {
-        self.best(line, index, |_| false)
+        let found = self.at(&[line], 0)?;
+        Some(Match { line: index, ..found })
     }
 
     /// The same among lines: signatures that need one of the lines above count too, and so does each line inside a JSON string.
