@@ -68,7 +68,9 @@ fn line(text: &str) -> String {
     let text = text.trim();
     let name = text.split([':', '=']).next().unwrap_or_default();
     match text.strip_prefix(name).and_then(|rest| rest.split_at_checked(1)) {
-        Some((sign, value)) if redact::value(name.trim(), value.trim()) == redact::MASK => format!("{name}{sign} {}", redact::MASK),
+        Some((sign, value)) if redact::value(name.trim(), value.trim()) == redact::MASK => {
+            format!("{name}{sign} {}", redact::MASK)
+        }
         _ => redact::text(text),
     }
 }

@@ -71,7 +71,8 @@ impl TimelineFilter {
 
 /// Changes, deletions and first failures up to `now`, newest first, each once.
 pub fn timeline(snapshot: &Snapshot, filter: &TimelineFilter, now: Time) -> Vec<TimelineEntry> {
-    let mut entries: Vec<TimelineEntry> = changes(snapshot, filter).into_iter().map(|change| of_change(snapshot, change)).collect();
+    let mut entries: Vec<TimelineEntry> =
+        changes(snapshot, filter).into_iter().map(|change| of_change(snapshot, change)).collect();
     entries.extend(deletions(snapshot, filter));
     entries.extend(failures(snapshot, filter));
     entries.retain(|entry| entry.at <= now && filter.since.is_none_or(|since| entry.at >= since));
@@ -116,7 +117,8 @@ fn written(snapshot: &Snapshot, change: &Change) -> String {
         let fields: Vec<&str> = change.diff.iter().map(|line| line.field.as_str()).collect();
         return format!("written: {}", fields.join(", "));
     }
-    super::config::keys_of_writer(snapshot, &change.object).map_or_else(|| "written".to_owned(), |keys| format!("written: keys {keys}"))
+    super::config::keys_of_writer(snapshot, &change.object)
+        .map_or_else(|| "written".to_owned(), |keys| format!("written: keys {keys}"))
 }
 
 fn of_change(snapshot: &Snapshot, change: Change) -> TimelineEntry {

@@ -17,8 +17,8 @@ use crate::snapshot::{Changed, Key, Snapshot};
 use crate::text::{Text, Time};
 
 mod affected;
-mod gaps;
 mod configs;
+mod gaps;
 mod requests;
 pub mod trace;
 

@@ -56,7 +56,8 @@ fn healthy() -> Vec<(String, Vec<String>)> {
 /// Writes copies of the capture's namespace, with a log and a large ConfigMap each, until there is enough. Returns their number.
 fn write(folder: &Path) -> usize {
     let (healthy, broken) = (healthy(), templates(|_| true));
-    let line = "2026-11-22T20:31:06.123456789Z INFO:     10.244.0.1:51234 - \"GET /api/v1/orders/42?expand=items HTTP/1.1\" 200 OK\n";
+    let line =
+        "2026-11-22T20:31:06.123456789Z INFO:     10.244.0.1:51234 - \"GET /api/v1/orders/42?expand=items HTTP/1.1\" 200 OK\n";
     let log = line.repeat(2000);
     let data = "key: value that nobody reads\\n".repeat(2000);
     let mut written = 0;
@@ -82,7 +83,12 @@ fn write(folder: &Path) -> usize {
             );
         }
         written += put("more.json", &(more + "]}"));
-        written += put("web-1/logs.txt", &format!("==== START logs for container app of pod {name}/web-1 ====\n{log}==== END logs for container app of pod {name}/web-1 ====\n"));
+        written += put(
+            "web-1/logs.txt",
+            &format!(
+                "==== START logs for container app of pod {name}/web-1 ====\n{log}==== END logs for container app of pod {name}/web-1 ====\n"
+            ),
+        );
         copies += 1;
     }
     let nodes = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/captures/fastapi-prod/resources/nodes.json");
@@ -93,7 +99,8 @@ fn write(folder: &Path) -> usize {
 /// The most memory the process had, in bytes (`VmHWM` of Linux), asked while it runs.
 fn peak(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
+    let kilobytes =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse::<u64>().ok()?;
     Some(kilobytes << 10)
 }
 
@@ -121,7 +128,11 @@ fn a_bundle_of_a_gigabyte_stays_under_500_megabytes() {
         std::thread::sleep(Duration::from_millis(20));
     };
     let said = reader.join().unwrap();
-    println!("{copies} namespaces, {said} bytes of report, {} MB at most, {:.1} s", most / 1_000_000, start.elapsed().as_secs_f64());
+    println!(
+        "{copies} namespaces, {said} bytes of report, {} MB at most, {:.1} s",
+        most / 1_000_000,
+        start.elapsed().as_secs_f64()
+    );
     assert!(status.success());
     assert!(most < MOST, "{most} bytes");
 }

@@ -315,7 +315,12 @@ fn a_config_written_while_it_was_watched_shows_what_changed_and_no_secret() {
 
     put(&mut snapshot, "1", "2026-01-02T02:00:00Z");
     assert!(sure(&snapshot).starts_with("possible: ") && sure(&snapshot).contains("LOG_LEVEL, app.yaml"), "{}", sure(&snapshot));
-    let before = [("LOG_LEVEL", "info"), ("app.yaml", "port: 80\ndb:\n  password: hunter2\n  pool: 5\n"), ("API_KEY", "abc"), ("old", "x")];
+    let before = [
+        ("LOG_LEVEL", "info"),
+        ("app.yaml", "port: 80\ndb:\n  password: hunter2\n  pool: 5\n"),
+        ("API_KEY", "abc"),
+        ("old", "x"),
+    ];
     assert!(content(&mut snapshot, "1", &before).is_empty(), "the first look tells no change");
     assert!(change(&snapshot).diff.is_empty());
 
@@ -325,8 +330,7 @@ fn a_config_written_while_it_was_watched_shows_what_changed_and_no_secret() {
     assert_eq!(content(&mut snapshot, "2", &after).len(), 1, "what hangs on it is looked at again");
     let change = change(&snapshot);
     let lines: Vec<String> = change.diff.iter().map(DiffLine::short).collect();
-    let expected =
-        ["API_KEY *** → ***", "LOG_LEVEL info → debug", "app.yaml:4 pool: 5 → pool: 50", "old x removed"];
+    let expected = ["API_KEY *** → ***", "LOG_LEVEL info → debug", "app.yaml:4 pool: 5 → pool: 50", "old x removed"];
     assert_eq!(lines, expected);
     assert!(sure(&snapshot).starts_with("likely: "), "{}", sure(&snapshot));
 

@@ -35,7 +35,8 @@ pub(super) fn behind_dependencies(snapshot: &Snapshot, groups: &mut Vec<Group<'_
         if !group.members.iter().all(|f| is_client(f.finding)) {
             continue;
         }
-        let mut roots: BTreeSet<Option<usize>> = group.members.iter().map(|f| root_of(snapshot, (groups, &index), at, f.finding)).collect();
+        let mut roots: BTreeSet<Option<usize>> =
+            group.members.iter().map(|f| root_of(snapshot, (groups, &index), at, f.finding)).collect();
         // One client that fails for another reason keeps the incident of its own.
         if let (1, Some(Some(root))) = (roots.len(), roots.pop_first()) {
             moves.insert(at, root);
@@ -73,12 +74,7 @@ fn deepest(start: usize, moves: &BTreeMap<usize, usize>) -> usize {
 }
 
 /// The group that says why the Service this finding names does not answer.
-fn root_of(
-    snapshot: &Snapshot,
-    (groups, index): (&[Group<'_>], &ByWorkload),
-    own: usize,
-    finding: &Finding,
-) -> Option<usize> {
+fn root_of(snapshot: &Snapshot, (groups, index): (&[Group<'_>], &ByWorkload), own: usize, finding: &Finding) -> Option<usize> {
     let service = service_of(snapshot, finding)?;
     let behind = blast::related(snapshot, &service);
     let pods: Vec<_> = behind.iter().flat_map(|workload| snapshot.pods_of(workload)).collect();
