@@ -58,7 +58,23 @@ impl<'de> Deserialize<'de> for Short {
 }
 
 /// Words in the keys of ConfigMaps whose values rules read: where the database is, and how many connections a pod opens.
-const READ: &[&str] = &["pool", "conn", "worker", "concurrency", "overflow", "threads", "database", "db", "pg", "postgres", "mysql", "sql", "url", "dsn", "host"];
+const READ: &[&str] = &[
+    "pool",
+    "conn",
+    "worker",
+    "concurrency",
+    "overflow",
+    "threads",
+    "database",
+    "db",
+    "pg",
+    "postgres",
+    "mysql",
+    "sql",
+    "url",
+    "dsn",
+    "host",
+];
 /// Words in the keys of values that are nobody's to keep.
 const HIDDEN: &[&str] = &["pass", "secret", "token", "key", "cred", "auth"];
 

@@ -103,7 +103,8 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
 /// True for a program that others connect to: its log holds their failures. By its image, its name, its ports, or how it writes.
 fn is_server(pod: &Pod, container: &Container, log: &Quotable<'_>) -> bool {
     let names = [&*container.image, &*container.name, &*pod.meta.name];
-    let serves = container.ports.iter().any(|p| matches!(p.container_port, 3306 | 5432 | 5672 | 6379 | 6432 | 9092 | 9200 | 27017));
+    let serves =
+        container.ports.iter().any(|p| matches!(p.container_port, 3306 | 5432 | 5672 | 6379 | 6432 | 9092 | 9200 | 27017));
     serves || names.iter().any(|name| SERVER.is_match(name)) || log.lines.iter().any(|line| SERVER_LINE.is_match(&line.text))
 }
 
@@ -119,7 +120,8 @@ fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> b
         succeeded |= signatures::came_up(&line.text);
         let Some(hit) = Signatures::shipped().of_line(&line.text, index) else { continue };
         let cause = &*hit.signature.cause;
-        let lasts = OF_SYSTEM.contains(&cause) || hit.signature.strength == Strength::Strong && (LIMITS.contains(&cause) || !succeeded);
+        let lasts =
+            OF_SYSTEM.contains(&cause) || hit.signature.strength == Strength::Strong && (LIMITS.contains(&cause) || !succeeded);
         if asked(cause) && lasts {
             found.push(hit);
         }
@@ -132,7 +134,8 @@ fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> b
 fn find(facts: &Facts<'_>, pod: &Pod, container: &str, log: &Quotable<'_>, found: &Match<'_>) -> Finding {
     let cause = CauseId::parse(&found.signature.cause).map_or("app-crash", |c| c.0);
     let group = |name: &str| found.group(name).unwrap_or_default();
-    let says = found.signature.says.replace("{user}", group("user")).replace("{name}", group("name")).replace("{path}", group("path"));
+    let says =
+        found.signature.says.replace("{user}", group("user")).replace("{name}", group("name")).replace("{path}", group("path"));
     let line = log.lines.get(found.line).map(|line| draft::log_line(log.pod.clone(), container, log.previous, line));
     let draft = Draft::pod(facts, cause, pod);
     let draft = if cause == "control-plane-overloaded" { draft.rooted_outside("control plane", "API server") } else { draft };

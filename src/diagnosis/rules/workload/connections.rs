@@ -94,10 +94,11 @@ pub fn is_database(service: &Service) -> bool {
 
 /// The database Services that the containers of a workload point to; for the engine, which looks at them again when it changes.
 pub fn databases_of<'a>(snapshot: &'a Snapshot, namespace: &str, spec: &PodSpec) -> Vec<&'a Service> {
-    let services =
-        spec.containers.iter().map(|c| environment::resolved(snapshot, namespace, c)).filter_map(|c| {
-            context::service_behind(snapshot, namespace, &context::database_of(&c)?.host)
-        });
+    let services = spec
+        .containers
+        .iter()
+        .map(|c| environment::resolved(snapshot, namespace, c))
+        .filter_map(|c| context::service_behind(snapshot, namespace, &context::database_of(&c)?.host));
     services.collect()
 }
 
@@ -221,13 +222,7 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
 }
 
 /// The numbers of a pool as they stand in the workload's template, or in the ConfigMap they come from.
-fn quotes(
-    snapshot: &Snapshot,
-    kind: &str,
-    meta: &Meta,
-    (container, path): (&Container, &str),
-    pool: &Pool,
-) -> Vec<Evidence> {
+fn quotes(snapshot: &Snapshot, kind: &str, meta: &Meta, (container, path): (&Container, &str), pool: &Pool) -> Vec<Evidence> {
     let object = ObjectRef::new(kind, &meta.namespace, &meta.name);
     let quote = |(field, text): &(String, String)| {
         let variable = field.strip_prefix("env[").and_then(|f| f.strip_suffix(']')).unwrap_or_default();
@@ -269,10 +264,7 @@ fn found(
     let spec = |field: String, text: String| draft::quote(object.clone(), EvidenceSource::Spec, field, text, None);
     let mut draft = Draft::new(facts, "connection-budget", client.kind, &client.meta)
         .container(&client.container)
-        .root(Root::Outside {
-            what: "database",
-            name: format!("{}.{}:{port}", service.meta.name, service.meta.namespace).into(),
-        })
+        .root(Root::Outside { what: "database", name: format!("{}.{}:{port}", service.meta.name, service.meta.namespace).into() })
         .derived()
         .severity(if is_over_now { Severity::Warning } else { Severity::Info })
         .sure(if limit.is_written { Confidence::Certain } else { Confidence::Likely })

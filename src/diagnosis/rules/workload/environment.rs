@@ -16,18 +16,21 @@ type Origin = (Text, Text);
 
 /// Variables that come from ConfigMaps, weakest first: `envFrom` in its order, then `valueFrom`.
 fn from_config_maps(snapshot: &Snapshot, namespace: &str, container: &Container) -> Vec<(Text, Text, Origin)> {
-    let settings = |name: &str| snapshot.config_maps.named(namespace, name).map(|map| map.settings.as_slice()).unwrap_or_default();
+    let settings =
+        |name: &str| snapshot.config_maps.named(namespace, name).map(|map| map.settings.as_slice()).unwrap_or_default();
     let whole = container.env_from.iter().filter_map(|from| Some((from.prefix.clone(), &from.config_map_ref.as_ref()?.name)));
     let mut found: Vec<(Text, Text, Origin)> = whole
         .flat_map(|(prefix, map)| {
             let prefix = prefix.unwrap_or_default();
-            settings(map).iter().map(move |(key, value)| {
-                (format!("{prefix}{key}").into(), value.clone(), (map.clone(), key.clone()))
-            })
+            settings(map)
+                .iter()
+                .map(move |(key, value)| (format!("{prefix}{key}").into(), value.clone(), (map.clone(), key.clone())))
         })
         .collect();
     for variable in &container.env {
-        let Some(reference) = variable.value_from.as_ref().and_then(|source| source.config_map_key_ref.as_ref()) else { continue };
+        let Some(reference) = variable.value_from.as_ref().and_then(|source| source.config_map_key_ref.as_ref()) else {
+            continue;
+        };
         if let Some((key, value)) = settings(&reference.name).iter().find(|(key, _)| *key == reference.key) {
             found.push((variable.name.clone(), value.clone(), (reference.name.clone(), key.clone())));
         }
