@@ -118,7 +118,8 @@ fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> b
             break;
         }
         succeeded |= signatures::came_up(&line.text);
-        let Some(hit) = Signatures::shipped().of_line(&line.text, index) else { continue };
+        let hit = Signatures::shipped().of_line(&line.text, index).filter(|_| !signatures::is_aside(&line.text));
+        let Some(hit) = hit else { continue };
         let cause = &*hit.signature.cause;
         let lasts =
             OF_SYSTEM.contains(&cause) || hit.signature.strength == Strength::Strong && (LIMITS.contains(&cause) || !succeeded);
