@@ -1,7 +1,7 @@
 //! Every key the table binds does something where it is bound: a state for each place in which each of its keys either asks
 //! for something or changes what is on the screen. A notice alone ("nothing to ...") does not count.
 
-use k3am::app::{ConnectFailure, Effect, Msg, State, update};
+use k3am::app::{ConnectFailure, Effect, Msg, ObjectText, State, update};
 use k3am::config::{Action, Chord, Place};
 use k3am::kinds::{KindId, Pool, Row};
 use k3am::snapshot::{Delta, LogLine, Scope};
@@ -91,7 +91,10 @@ fn at(place: Place) -> State {
             let asked = press(&mut state, ":po<enter>y");
             let [.., Effect::FetchYaml { object, .. }] = asked.as_slice() else { panic!("{asked:?}") };
             let text = format!("spec:\n{}", format!("  line: {}\n", "long ".repeat(60)).repeat(90));
-            update(&mut state, Msg::ObjectText { object: object.clone(), text: Ok(text) });
+            update(
+                &mut state,
+                Msg::ObjectText { object: object.clone(), which: ObjectText::Yaml { revealed: false }, text: Ok(text) },
+            );
             press(&mut state, "jj/line<enter>n<right>");
         }
         Place::Preview => {
