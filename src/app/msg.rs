@@ -105,6 +105,8 @@ pub enum Msg {
 pub struct ConnectedInfo {
     /// Context name.
     pub context: String,
+    /// Who `--as` says to act as.
+    pub acting_as: Option<String>,
     /// Namespaces the user asked for; empty is all.
     pub namespaces: Vec<String>,
     /// Writes are refused.

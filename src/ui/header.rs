@@ -86,7 +86,8 @@ fn place(state: &State) -> String {
             };
             // A cloud's context name can be as long as the line.
             let context = ellipsis(&info.context, usize::from(state.size.0 / 4).max(12));
-            format!("{context} {} {namespaces}", if state.ascii { ">" } else { "▸" })
+            let acting = info.acting_as.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+            format!("{context}{acting} {} {namespaces}", if state.ascii { ">" } else { "▸" })
         }
         ConnectionState::Failed(_) => state.snapshot.identity.name.clone(),
     }
