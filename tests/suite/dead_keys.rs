@@ -70,6 +70,7 @@ fn cluster() -> State {
     let service = json!({"metadata": meta("two", "s2", None), "spec": {"selector": {"app": "crash-two"}}});
     add(&mut state, KindId::Service, service);
     add(&mut state, KindId::Namespace, json!({"metadata": {"name": "fastapi-prod", "uid": "ns", "resourceVersion": "1"}}));
+    add(&mut state, KindId::Secret, json!({"metadata": meta("keys", "k1", None)}));
     add(&mut state, KindId::Node, json!({"metadata": {"name": "n1", "uid": "n1", "resourceVersion": "1"}}));
     update(&mut state, Msg::Resize(120, 30));
     state
@@ -136,6 +137,7 @@ fn prepared(place: Place, action: Action, state: &mut State) {
         (Action::SortByName, _) => "A",
         (Action::Namespace, _) => "1",
         (Action::Left, _) => "<right>",
+        (Action::Reveal, _) => "qq:secrets<enter>y",
         _ => "",
     };
     press(state, more);
