@@ -5,6 +5,7 @@
 //! it, one line in [`before::changes_of`].
 
 pub mod before;
+pub mod config;
 pub mod managers;
 pub mod redact;
 pub mod references;
@@ -14,7 +15,7 @@ pub mod scaling;
 pub mod template;
 pub mod timeline;
 
-pub use before::before;
+pub use before::{Sureness, before};
 pub use managers::{Manager, autoscaler_of, managed_by};
 pub use regression::is_regression;
 pub use revisions::{Revision, revisions, undo_target};

@@ -2,6 +2,9 @@
 //!
 //! Pure: the same incidents give the same bytes. What was not seen is part of the report, never left out.
 
+use chrono::TimeDelta;
+
+use crate::changes::{self, TimelineEntry, TimelineFilter};
 use crate::diagnosis::engine::NotEvaluated;
 use crate::diagnosis::{Incident, Severity};
 use crate::kinds::KindId;
@@ -58,7 +61,14 @@ pub struct Report {
     pub missing: Vec<Missing>,
     /// Worst first.
     pub incidents: Vec<Incident>,
+    /// Changes, deletions and first failures around the incidents, oldest first.
+    pub timeline: Vec<TimelineEntry>,
 }
+
+/// Entries of the timeline kept: the newest.
+const ENTRIES: usize = 200;
+/// What is older than this is another day's story.
+const LOOK_BACK: TimeDelta = TimeDelta::hours(24);
 
 impl Report {
     /// A report on what `diagnosis` said about a snapshot at `now`.
@@ -70,6 +80,7 @@ impl Report {
             name: snapshot.identity.name.clone(),
             server_version: snapshot.identity.server_version.clone(),
             missing: missing(source, snapshot, &not_evaluated),
+            timeline: around(snapshot, &incidents, now),
             incidents,
         }
     }
@@ -78,6 +89,7 @@ impl Report {
     pub fn keep_namespaces(&mut self, namespaces: &[String]) {
         let wanted = |namespace: &str| namespace.is_empty() || namespaces.iter().any(|n| n == namespace);
         self.incidents.retain(|i| i.workloads.iter().chain(&i.objects).any(|o| wanted(&o.namespace)));
+        self.timeline.retain(|entry| wanted(&entry.object.namespace));
     }
 
     /// Adds something that could not be seen.
@@ -100,6 +112,17 @@ impl Report {
     pub fn count(&self, severity: Severity) -> usize {
         self.incidents.iter().filter(|i| i.severity == severity).count()
     }
+}
+
+/// What happened from an hour before the first incident on, oldest first.
+fn around(snapshot: &Snapshot, incidents: &[Incident], now: Time) -> Vec<TimelineEntry> {
+    let first = incidents.iter().filter_map(|i| i.since.min(i.change.as_ref().map(|c| c.at)).or(i.since)).min().unwrap_or(now);
+    let since = first.max(now - LOOK_BACK) - changes::before::WINDOW;
+    let filter = TimelineFilter { since: Some(since), ..TimelineFilter::default() };
+    let mut entries = changes::timeline(snapshot, &filter, now);
+    entries.truncate(ENTRIES);
+    entries.reverse();
+    entries
 }
 
 /// Kinds that rules read and that are not completely known, with the rules that did not run for it.

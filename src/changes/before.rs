@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Change, ChangeKind, DiffLine, references, revisions, scaling, template};
+use super::{Change, ChangeKind, DiffLine, config, references, revisions, scaling, template};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 use crate::snapshot::{Key, Snapshot};
 use crate::text::Time;
@@ -25,24 +25,58 @@ pub fn before(snapshot: &Snapshot, workloads: &[ObjectRef], since: Option<Time>,
         .max_by_key(|change| (change.at, std::cmp::Reverse(change.kind)))
 }
 
-/// How sure it is that a change explains a failure that followed it, for a person. What was written to a ConfigMap is not known,
-/// and times alone prove nothing.
-pub fn sureness(snapshot: &Snapshot, change: &Change) -> String {
-    match change.kind {
+/// How sure it is that a change explains a failure that followed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sureness {
+    /// True for `likely`: something besides the times speaks for it. Else `possible`.
+    pub likely: bool,
+    /// What it rests on: `revision 1 worked, 3 of its pods are ready`.
+    pub why: String,
+}
+
+impl Sureness {
+    /// `likely`, `possible`.
+    pub fn word(&self) -> &'static str {
+        if self.likely { "likely" } else { "possible" }
+    }
+}
+
+impl std::fmt::Display for Sureness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.word(), self.why)
+    }
+}
+
+/// How sure it is that a change explains a failure that followed it, for a person. Times alone prove nothing.
+pub fn sureness(snapshot: &Snapshot, change: &Change) -> Sureness {
+    let (likely, why) = match change.kind {
         ChangeKind::Rollout => match change.previous_revision {
-            None => "it has not worked since its first revision".to_owned(),
+            None => (true, "it has not worked since its first revision".to_owned()),
             Some(previous) => {
                 let known = revisions(snapshot, &change.object);
                 let proof = known.iter().find(|r| r.number == previous).and_then(|r| r.proof.clone());
                 match proof {
-                    Some(proof) => format!("likely: revision {previous} worked, {proof}"),
-                    None => format!("possible: nothing shows that revision {previous} worked"),
+                    Some(proof) => (true, format!("revision {previous} worked, {proof}")),
+                    None => (false, format!("nothing shows that revision {previous} worked")),
                 }
             }
         },
-        ChangeKind::Config => "possible: its pods read it; what was written is not known".to_owned(),
-        ChangeKind::Scale => "possible: only the times fit".to_owned(),
-        ChangeKind::Node => "possible: its pods are there".to_owned(),
+        ChangeKind::Config => match config::diff(snapshot, &change.object) {
+            Some(diff) if diff.is_empty() => (false, "its pods read it, but its data stayed the same".to_owned()),
+            Some(_) => (true, "its pods read it, and what they read changed".to_owned()),
+            None => (false, read_but_unseen(snapshot, &change.object)),
+        },
+        ChangeKind::Scale => (false, "only the times fit".to_owned()),
+        ChangeKind::Node => (false, "its pods are there".to_owned()),
+    };
+    Sureness { likely, why }
+}
+
+fn read_but_unseen(snapshot: &Snapshot, object: &ObjectRef) -> String {
+    let unseen = "what stood there before is not known";
+    match config::keys_of_writer(snapshot, object) {
+        Some(keys) => format!("its pods read it; the keys of its last writer are {keys}; {unseen}"),
+        None => format!("its pods read it; {unseen}"),
     }
 }
 
@@ -85,7 +119,7 @@ pub fn rollout_of(snapshot: &Snapshot, workload: &ObjectRef, revision: i64) -> O
     rollouts(snapshot, workload).into_iter().find(|change| change.revision == Some(revision))
 }
 
-/// The last write to a ConfigMap or Secret. What was written is not known from the cluster: no diff.
+/// The last write to a ConfigMap or Secret; with a diff where the content before it was seen.
 pub fn config_write(snapshot: &Snapshot, config: &ObjectRef) -> Option<Change> {
     let row = snapshot.find(config)?;
     let meta = row.meta();
@@ -97,7 +131,7 @@ pub fn config_write(snapshot: &Snapshot, config: &ObjectRef) -> Option<Change> {
         by: writer.map(|w| w.manager.to_string()),
         revision: None,
         previous_revision: None,
-        diff: Vec::new(),
+        diff: config::diff(snapshot, config).unwrap_or_default(),
     })
 }
 

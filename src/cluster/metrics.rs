@@ -207,6 +207,7 @@ impl Poller {
         let now = Utc::now().timestamp_millis();
         for sample in read {
             match sample {
+                Sample::ActiveFile(..) => {}
                 Sample::Memory(key, bytes) => {
                     memory.insert(key, bytes);
                 }

@@ -3,6 +3,8 @@
 //! Invariant: a Secret's values leave this module masked unless the caller asks to reveal them. What is text for a screen is
 //! cleaned.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use super::http::{Call, encode};
 use super::{Connection, Error};
 use crate::kinds::ObjectRef;
 use crate::kinds::events::Event;
-use crate::text::{self, Time, clean};
+use crate::text::{self, Text, Time, clean};
 
 mod describe;
 
@@ -37,6 +39,26 @@ impl Connection {
     pub(super) async fn object(&self, object: &ObjectRef) -> Result<Value, Error> {
         let resource = self.resource_of_kind(&object.kind).await?;
         self.get_json(&path_of(&resource, object)).await
+    }
+
+    /// What a ConfigMap holds: its `resourceVersion`, and the text values by key.
+    ///
+    /// # Errors
+    /// As [`Connection::yaml`].
+    pub async fn config_values(&self, namespace: &str, name: &str) -> Result<(Text, BTreeMap<Text, Text>), Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata {
+            resource_version: Text,
+        }
+        #[derive(Deserialize)]
+        struct Wire {
+            metadata: Metadata,
+            data: Option<BTreeMap<Text, Text>>,
+        }
+        let resource: Resource = crate::kinds::KindId::ConfigMap.into();
+        let wire: Wire = self.get_json(&path_of(&resource, &ObjectRef::new("ConfigMap", namespace, name))).await?;
+        Ok((wire.metadata.resource_version, wire.data.unwrap_or_default()))
     }
 
     /// The object as YAML, without `managedFields`.

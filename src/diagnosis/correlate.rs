@@ -12,11 +12,13 @@ use super::cause::{CauseId, Severity};
 use super::finding::{Confidence, Evidence, Finding, Root};
 use super::incident::{Incident, IncidentId};
 use super::rule::{Facts, Rule};
+use crate::changes::before;
 use crate::kinds::ObjectRef;
 use crate::text::Text;
 
 mod blast;
 mod cron_jobs;
+mod dependencies;
 mod fixes;
 mod judge;
 mod memory;
@@ -70,17 +72,20 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     suppress::generic_under_specific(&mut groups);
     cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
+    dependencies::behind_dependencies(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
         let mut alone = Vec::new();
+        let index = ByWorkload::of(&groups);
         for found in symptoms {
             let related = blast::related(facts.snapshot, &found.finding.workload);
             let behind = |group: &Group<'_>, _: &Found<'_>| {
                 group.takes_things_down() && group.workloads().any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
-            if !fold(&mut groups, found, behind) {
+            let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();
+            if !fold_among(&mut groups, &candidates, found, behind) {
                 alone.push(found);
             }
         }
@@ -130,6 +135,52 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
         None => return false,
     }
     true
+}
+
+/// As [`fold`], among these groups only.
+fn fold_among<'a>(
+    groups: &mut [Group<'a>],
+    candidates: &BTreeSet<usize>,
+    found: Found<'a>,
+    explains: impl Fn(&Group<'a>, &Found<'a>) -> bool,
+) -> bool {
+    let fit = candidates.iter().filter_map(|at| Some((*at, groups.get(*at)?))).filter(|(_, group)| explains(group, &found));
+    let best = fit.max_by(|(_, a), (_, b)| a.weight().cmp(&b.weight()).then_with(|| b.id.cmp(&a.id))).map(|(at, _)| at);
+    match best.and_then(|at| groups.get_mut(at)) {
+        Some(group) => group.symptoms.push(found),
+        None => return false,
+    }
+    true
+}
+
+/// Where the groups about a workload are, so that folding looks at few of many.
+#[derive(Debug)]
+pub(super) struct ByWorkload {
+    places: BTreeMap<ObjectRef, Vec<usize>>,
+    of_nodes: Vec<usize>,
+}
+
+impl ByWorkload {
+    fn of(groups: &[Group<'_>]) -> Self {
+        let mut places: BTreeMap<ObjectRef, Vec<usize>> = BTreeMap::new();
+        let mut of_nodes = Vec::new();
+        for (at, group) in groups.iter().enumerate() {
+            for workload in group.workloads() {
+                let known = places.entry(workload.clone()).or_default();
+                if known.last() != Some(&at) {
+                    known.push(at);
+                }
+            }
+            if group.workloads().any(|workload| &*workload.kind == "Node") {
+                of_nodes.push(at);
+            }
+        }
+        Self { places, of_nodes }
+    }
+
+    fn about<'s>(&'s self, workloads: &'s BTreeSet<ObjectRef>) -> impl Iterator<Item = usize> + 's {
+        workloads.iter().filter_map(|workload| self.places.get(workload)).flatten().copied()
+    }
 }
 
 impl Group<'_> {
@@ -200,9 +251,11 @@ fn order(finding: &Finding) -> (CauseId, &ObjectRef, Option<&str>, &str) {
 fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Incident {
     let members: Vec<&Finding> = group.members.iter().map(|f| f.finding).collect();
     let folded = || group.symptoms.iter().map(|f| f.finding);
-    let workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    let mut workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
+    workloads.extend(cron_jobs::owners(facts.snapshot, &workloads));
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
+    objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
@@ -222,6 +275,7 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
         since,
         evidence: evidence(&members, folded().collect()),
         fixes: fixes::fixes(facts, group, regression.as_ref(), change.as_ref()),
+        sureness: change.as_ref().map(|change| before::sureness(facts.snapshot, change)),
         change,
         regression: regression.is_some(),
         ruled_out: ruled_out(&members),

@@ -3,7 +3,7 @@
 use super::cause::{CauseId, Severity};
 use super::finding::{Confidence, Evidence, Root};
 use crate::actions::Intent;
-use crate::changes::Change;
+use crate::changes::{Change, Sureness};
 use crate::kinds::ObjectRef;
 use crate::text::Time;
 
@@ -41,6 +41,8 @@ pub struct Incident {
     pub evidence: Vec<Evidence>,
     /// The change that came just before, when one did.
     pub change: Option<Change>,
+    /// How sure it is that this change is why.
+    pub sureness: Option<Sureness>,
     /// True when a rollout introduced the cause: pods of the older revision are fine (`rollout-regression`).
     pub regression: bool,
     /// What to do, best first.

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::Report;
-use crate::changes::{Change, DiffLine};
+use crate::changes::{Change, DiffLine, Sureness, TimelineEntry};
 use crate::diagnosis::{Evidence, Fix, Incident};
 use crate::kinds::ObjectRef;
-use crate::text::Time;
+use crate::text::{Time, clean};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "k3am.dev/report/v1";
@@ -20,6 +20,7 @@ struct Document<'a> {
     complete: bool,
     missing: Vec<MissingEntry<'a>>,
     incidents: Vec<IncidentEntry<'a>>,
+    timeline: Vec<TimelineLine<'a>>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +66,19 @@ struct ChangeEntry<'a> {
     by: Option<&'a str>,
     revision: Option<i64>,
     diff: Vec<String>,
+    sure: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TimelineLine<'a> {
+    at: String,
+    kind: &'static str,
+    object: &'a ObjectRef,
+    what: String,
+    by: Option<&'a str>,
+    diff: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +103,7 @@ pub fn render(report: &Report) -> Result<String, serde_json::Error> {
         complete: report.is_complete(),
         missing: report.missing.iter().map(|m| MissingEntry { what: &m.what, why: &m.why }).collect(),
         incidents: report.incidents.iter().map(incident).collect(),
+        timeline: report.timeline.iter().map(timeline_line).collect(),
     };
     serde_json::to_string_pretty(&document).map(|text| text + "\n")
 }
@@ -102,7 +117,7 @@ fn incident(incident: &Incident) -> IncidentEntry<'_> {
         workloads: &incident.workloads,
         objects: &incident.objects,
         evidence: incident.evidence.iter().map(evidence).collect(),
-        change: incident.change.as_ref().map(change),
+        change: incident.change.as_ref().map(|c| change(c, incident.sureness.as_ref())),
         fixes: incident.fixes.iter().map(fix).collect(),
     }
 }
@@ -117,7 +132,7 @@ fn evidence(evidence: &Evidence) -> EvidenceEntry<'_> {
     }
 }
 
-fn change(change: &Change) -> ChangeEntry<'_> {
+fn change<'a>(change: &'a Change, sure: Option<&'a Sureness>) -> ChangeEntry<'a> {
     ChangeEntry {
         kind: change.kind.word(),
         object: &change.object,
@@ -125,7 +140,25 @@ fn change(change: &Change) -> ChangeEntry<'_> {
         by: change.by.as_deref(),
         revision: change.revision,
         diff: change.diff.iter().map(diff_line).collect(),
+        sure: sure.map(Sureness::word),
+        because: sure.map(|sure| &*sure.why),
     }
+}
+
+fn timeline_line(entry: &TimelineEntry) -> TimelineLine<'_> {
+    TimelineLine {
+        at: time(entry.at),
+        kind: entry.kind.word(),
+        object: &entry.object,
+        what: one_line(&entry.what),
+        by: entry.by.as_deref(),
+        diff: entry.change.iter().flat_map(|change| &change.diff).map(diff_line).collect(),
+    }
+}
+
+/// Without line breaks and without what moves a terminal.
+pub fn one_line(text: &str) -> String {
+    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `image: a:v1 -> a:v2`; `env X: (none) -> 1`.

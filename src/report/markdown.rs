@@ -3,9 +3,13 @@
 use std::fmt::Write;
 
 use super::Report;
-use super::json::diff_line;
+use super::json::{diff_line, one_line};
+use crate::changes::ChangeKind;
 use crate::diagnosis::Incident;
-use crate::text::{Time, clean};
+use crate::text::{Time, clean, ellipsis};
+
+/// How much of what an entry of the timeline says is shown.
+const SAID: usize = 160;
 
 /// Renders the report.
 pub fn render(report: &Report) -> String {
@@ -21,6 +25,7 @@ pub fn render(report: &Report) -> String {
     for incident in &report.incidents {
         one(&mut out, incident, report.observed_at);
     }
+    story(&mut out, report);
     if !report.missing.is_empty() {
         out.push_str("\n## Not seen, so not judged\n\n");
         for missing in &report.missing {
@@ -28,6 +33,26 @@ pub fn render(report: &Report) -> String {
         }
     }
     out
+}
+
+/// Everything that happened around the incidents, as a table.
+fn story(out: &mut String, report: &Report) {
+    if report.timeline.is_empty() {
+        return;
+    }
+    out.push_str("\n## Timeline of the cluster\n\n| when | what | object | by |\n| --- | --- | --- | --- |\n");
+    for entry in &report.timeline {
+        let mut what = format!("{}: {}", entry.kind.word(), inline(&ellipsis(&one_line(&entry.what), SAID)));
+        for diff in entry.change.iter().filter(|c| c.kind == ChangeKind::Rollout).flat_map(|change| &change.diff) {
+            let _ = write!(what, "; {}", inline(&ellipsis(&one_line(&diff_line(diff)), SAID)));
+        }
+        let object = match &*entry.object.namespace {
+            "" => inline(&entry.object.to_string()),
+            namespace => inline(&format!("{} in {namespace}", entry.object)),
+        };
+        let by = inline(&one_line(entry.by.as_deref().unwrap_or_default()));
+        let _ = writeln!(out, "| {} | {what} | {object} | {by} |", stamp(entry.at));
+    }
 }
 
 /// One incident, in the order a ticket is read: summary, impact, timeline, evidence, what to do.
@@ -81,6 +106,9 @@ fn timeline(out: &mut String, incident: &Incident, observed_at: Time) {
         let mut said = format!("{} of `{}`{by}", change.kind.word(), change.object);
         for diff in &change.diff {
             let _ = write!(said, "; {}", code(&diff_line(diff)));
+        }
+        if let Some(sureness) = &incident.sureness {
+            let _ = write!(said, " ({})", inline(&sureness.to_string()));
         }
         entries.push((change.at, 0, said));
     }

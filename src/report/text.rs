@@ -1,11 +1,11 @@
 //! The report as text for people: 80 columns, calm, what one pastes into a chat. Commands are never broken over lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::json::diff_line;
 use super::{Report, SourceKind};
-use crate::changes::{Change, ChangeKind};
+use crate::changes::{Change, ChangeKind, TimelineEntry, TimelineKind};
 use crate::diagnosis::{Incident, Severity};
 use crate::kinds::ObjectRef;
 use crate::text::{Time, age, clean, ellipsis};
@@ -13,6 +13,9 @@ use crate::text::{Time, age, clean, ellipsis};
 const WIDTH: usize = 80;
 /// Longer quotes are cut: the rest is a `kubectl describe` away.
 const QUOTE: usize = 300;
+/// Entries of the timeline shown, and how much of what each says.
+const ENTRIES: usize = 12;
+const SAID: usize = 100;
 
 /// Renders the report. Every line of it is free of control characters.
 pub fn render(report: &Report) -> String {
@@ -22,8 +25,42 @@ pub fn render(report: &Report) -> String {
         out.push('\n');
         one(&mut out, incident, report.observed_at);
     }
+    timeline(&mut out, report);
     unseen(&mut out, report);
     out
+}
+
+/// What happened around the incidents, oldest first: what concerns them, then other changes, as far as a page goes.
+fn timeline(out: &mut String, report: &Report) {
+    if report.incidents.is_empty() || report.timeline.is_empty() {
+        return;
+    }
+    let concerned: BTreeSet<&ObjectRef> = report
+        .incidents
+        .iter()
+        .flat_map(|i| i.workloads.iter().chain(&i.objects).chain(i.change.as_ref().map(|change| &change.object)))
+        .collect();
+    let weight = |entry: &TimelineEntry| match entry.kind {
+        TimelineKind::Change(_) | TimelineKind::Deletion if concerned.contains(&entry.object) => 0,
+        TimelineKind::Failure => 1,
+        _ => 2,
+    };
+    let mut shown: Vec<(usize, &TimelineEntry)> = report.timeline.iter().enumerate().collect();
+    shown.sort_by_key(|(at, entry)| (weight(entry), std::cmp::Reverse(*at)));
+    shown.truncate(ENTRIES);
+    shown.sort_by_key(|(at, _)| *at);
+    out.push('\n');
+    let left = report.timeline.len() - shown.len();
+    let more = if left > 0 { format!(" ({left} more in -o json and -o markdown)") } else { String::new() };
+    line(out, 0, &format!("Timeline{more}:"));
+    for (_, entry) in shown {
+        let same_day = entry.at.date_naive() == report.observed_at.date_naive();
+        let at = entry.at.format(if same_day { "%H:%M:%S" } else { "%m-%d %H:%M:%S" });
+        let by = entry.by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
+        let place = if entry.object.namespace.is_empty() { String::new() } else { format!(" in {}", entry.object.namespace) };
+        let what = ellipsis(clean(&entry.what).trim(), SAID);
+        line(out, 2, &format!("{at} {} {}{place}: {what}{by}", entry.kind.word(), entry.object));
+    }
 }
 
 fn header(out: &mut String, report: &Report) {
@@ -114,6 +151,9 @@ fn changed(out: &mut String, change: &Change, incident: &Incident) {
     let by = change.by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
     let blame = if incident.regression { ": it introduced this" } else { "" };
     line(out, 2, &format!("changed {} {what}{by}{blame}", change.at.format("%H:%M:%S")));
+    if let Some(sureness) = &incident.sureness {
+        line(out, 4, &sureness.to_string());
+    }
     for diff in &change.diff {
         line(out, 4, &diff_line(diff));
     }

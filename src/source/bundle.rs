@@ -69,6 +69,7 @@ pub struct Bundle {
     logs: BTreeMap<LogKey, LogExcerpt>,
     log_files: BTreeMap<LogKey, u32>,
     usage: BTreeMap<UsageKey, (Time, f64, f64)>,
+    page_cache: BTreeMap<UsageKey, f64>,
     throttling: BTreeMap<UsageKey, (f64, f64)>,
     throttled_at: Option<Time>,
 }
@@ -160,6 +161,9 @@ impl Bundle {
         }
         for (key, &(at, cpu, memory)) in &self.usage {
             tell(Delta::Usage { samples: vec![(key.clone(), cpu, memory)], at });
+        }
+        if !self.page_cache.is_empty() {
+            tell(Delta::PageCache { samples: self.page_cache.iter().map(|(key, &bytes)| (key.clone(), bytes)).collect() });
         }
         if !self.throttling.is_empty() {
             let samples = self.throttling.iter().map(|(key, &(periods, held))| (key.clone(), periods, held)).collect();

@@ -168,7 +168,7 @@ fn change(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<
     heading(paint, "What changed just before", true, lines);
     let (head, _) = spread(&format!("  {}  {}", clock(change.at), change_words(change, paint)), "", width);
     lines.push(Line::from(paint.span(Role::Text, head)));
-    let sure = crate::changes::before::sureness(&paint.state.snapshot, change);
+    let sure = crate::changes::before::sureness(&paint.state.snapshot, change).to_string();
     for part in wrap(&sure, width.saturating_sub(4)) {
         lines.push(Line::from(paint.span(Role::Dim, format!("    {part}"))));
     }

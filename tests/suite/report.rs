@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use chrono::TimeDelta;
 use k3am::actions::Intent;
-use k3am::changes::{Change, ChangeKind, DiffLine};
+use k3am::changes::{Change, ChangeKind, DiffLine, Sureness};
 use k3am::diagnosis::{
     BlastRadius, CauseId, Confidence, Evidence, EvidenceSource, Fix, Incident, IncidentId, Risk, Root, Severity,
 };
@@ -52,6 +52,7 @@ fn incident() -> Incident {
                 new: Some("yourusername/your-app:v1.0.1".to_owned()),
             }],
         }),
+        sureness: Some(Sureness { likely: true, why: "revision 1 worked, 3 of its pods are ready".to_owned() }),
         regression: true,
         fixes: vec![Fix {
             title: "Undo the rollout (back to revision 1)".to_owned(),
@@ -95,11 +96,13 @@ fn json_is_the_documented_schema_to_the_letter() {
             "evidence": [{"object": pod, "from": "status", "field": "status.containerStatuses[0].state.waiting.message",
                 "text": "Back-off \u{1b}[31mpulling\u{1b}[0m image: \u{202e}not found", "at": null}],
             "change": {"kind": "rollout", "object": workload, "at": "2026-11-22T20:23:50Z", "by": "kubectl-set", "revision": 2,
-                "diff": ["image: registry.local/orders:v1 -> yourusername/your-app:v1.0.1"]},
+                "diff": ["image: registry.local/orders:v1 -> yourusername/your-app:v1.0.1"],
+                "sure": "likely", "because": "revision 1 worked, 3 of its pods are ready"},
             "fixes": [{"title": "Undo the rollout (back to revision 1)",
                 "command": "kubectl rollout undo deployment/fastapi-deployment -n fastapi-prod --to-revision=1",
                 "risk": "safe", "oneKey": true, "why": "revision 1 still has 3 ready pods"}],
         }],
+        "timeline": [],
     });
     assert_eq!(document, expected);
     assert_eq!(schema::problems(&document), [""; 0]);

@@ -50,6 +50,9 @@ struct UsageSample {
     at: Time,
     cpu: String,
     memory: String,
+    /// How much of the memory is page cache.
+    #[serde(default)]
+    cache: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +114,9 @@ impl Fixture {
                 container: sample.container.as_str().into(),
             };
             let amount = |text: &str| quantity(text).unwrap_or_else(|| panic!("{text} is not a quantity"));
+            if let Some(cache) = &sample.cache {
+                snapshot.apply(Delta::PageCache { samples: vec![(key.clone(), amount(cache))] });
+            }
             let samples = vec![(key, amount(&sample.cpu), amount(&sample.memory))];
             snapshot.apply(Delta::Usage { samples, at: sample.at });
         }
@@ -354,6 +360,46 @@ fn every_cause_has_a_rule_that_names_it_in_a_fixture() {
         } else if !named.contains(cause.id) {
             problems.push(format!("{}: no fires fixture expects it", cause.id));
         }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// What the rules say about a fixture with its measurements, and without.
+fn with_and_without_usage(rule: &Rule, fixture: &Fixture) -> (Vec<Finding>, Vec<Finding>) {
+    let mut snapshot = fixture.snapshot();
+    let measured = findings(rule, &Facts { snapshot: &snapshot, now: fixture.now });
+    snapshot.usage.clear();
+    snapshot.page_cache.clear();
+    (measured, findings(rule, &Facts { snapshot: &snapshot, now: fixture.now }))
+}
+
+#[test]
+fn the_list_of_rules_that_read_usage_is_complete_and_has_no_other() {
+    let (mut read, mut problems) = (BTreeSet::new(), Vec::new());
+    for owner in rules::every() {
+        for (_, fixture) in fixtures(owner.name, "").into_iter().filter(|(_, fixture)| !fixture.usage.is_empty()) {
+            for rule in rules::every() {
+                let (with, without) = with_and_without_usage(rule, &fixture);
+                if with != without {
+                    read.insert(rule.name);
+                }
+            }
+        }
+    }
+    let listed: BTreeSet<&str> = rules::READ_USAGE.iter().copied().collect();
+    for path in crate::tidy::sources().into_iter().filter(|path| path.to_string_lossy().contains("diagnosis/rules")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let path = path.display();
+        let reads = ["snapshot.usage", "snapshot.page_cache"].iter().any(|field| text.contains(field));
+        if reads && !listed.iter().any(|name| text.contains(&format!("name: \"{name}\""))) {
+            problems.push(format!("{path} reads usage and holds no rule of READ_USAGE"));
+        }
+    }
+    for name in read.difference(&listed) {
+        problems.push(format!("{name} reads usage and is not in READ_USAGE: it would be blind to new measurements"));
+    }
+    for name in listed.difference(&read) {
+        problems.push(format!("{name} is in READ_USAGE, and no fixture shows that usage matters to it"));
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lib", &["*"]),
 ];
 
-fn sources() -> Vec<PathBuf> {
+pub(crate) fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {

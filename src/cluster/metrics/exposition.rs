@@ -14,12 +14,16 @@ pub enum Sample {
     Cpu(UsageKey, f64, Option<i64>),
     /// Working set in bytes.
     Memory(UsageKey, f64),
+    /// Page cache within the working set, in bytes.
+    ActiveFile(UsageKey, f64),
 }
 
 /// Reads one line; `None` for comments and other series.
 pub fn parse(line: &str) -> Option<Sample> {
     let (name, rest) = line.split_once('{')?;
-    if !matches!(name, "container_cpu_usage_seconds_total" | "container_memory_working_set_bytes") {
+    let known =
+        ["container_cpu_usage_seconds_total", "container_memory_working_set_bytes", "container_memory_total_active_file_bytes"];
+    if !known.contains(&name) {
         return None;
     }
     let (labels, values) = rest.rsplit_once('}')?;
@@ -33,7 +37,7 @@ pub fn parse(line: &str) -> Option<Sample> {
     if name.starts_with("container_cpu") {
         return Some(Sample::Cpu(key, value, values.next().and_then(|at| at.parse().ok())));
     }
-    Some(Sample::Memory(key, value))
+    Some(if name.ends_with("active_file_bytes") { Sample::ActiveFile(key, value) } else { Sample::Memory(key, value) })
 }
 
 /// CPU throttling counters gathered from the lines of `/metrics/cadvisor`.

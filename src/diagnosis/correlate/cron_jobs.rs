@@ -35,6 +35,13 @@ pub(super) fn gather(snapshot: &Snapshot, groups: &mut Vec<Group<'_>>) {
     }
 }
 
+/// The CronJobs whose runs these are: what a person would act on.
+pub(super) fn owners(snapshot: &Snapshot, workloads: &BTreeSet<ObjectRef>) -> Vec<ObjectRef> {
+    let runs = workloads.iter().filter(|w| &*w.kind == "Job").filter_map(|w| snapshot.jobs.named(&w.namespace, &w.name));
+    let owned = runs.filter_map(|job| Some((job, job.meta.controller().filter(|owner| &*owner.kind == "CronJob")?)));
+    owned.map(|(job, owner)| ObjectRef::new("CronJob", &job.meta.namespace, &owner.name)).collect()
+}
+
 fn is_about(group: &Group<'_>, runs: &BTreeSet<ObjectRef>) -> bool {
     group.workloads().all(|workload| runs.contains(workload))
 }

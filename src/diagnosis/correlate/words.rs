@@ -9,12 +9,16 @@ use crate::kinds::ObjectRef;
 pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
     let Some(strongest) = members.first() else { return String::new() };
     // A CronJob's own runs are no others.
-    let is_run = |w: &&ObjectRef| &*strongest.workload.kind == "CronJob" && &*w.kind == "Job";
-    let more = match workloads.iter().filter(|w| !is_run(w)).count().saturating_sub(1) {
+    let is_run = |w: &ObjectRef| &*w.kind == "Job";
+    let cron_job = workloads.iter().find(|w| &*w.kind == "CronJob").filter(|cron_job| {
+        strongest.workload == **cron_job || is_run(&strongest.workload) && strongest.workload.name.starts_with(&*cron_job.name)
+    });
+    let lead = cron_job.unwrap_or(&strongest.workload);
+    let more = match workloads.iter().filter(|w| cron_job.is_none() || !is_run(w)).count().saturating_sub(1) {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let name = name(&strongest.workload);
+    let name = name(lead);
     // A summary that already begins with the name is not told it twice: `node node3 is not ready`.
     match strongest.summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ') && more.is_empty()) {
         Some(_) => strongest.summary.clone(),

@@ -68,6 +68,11 @@ impl Draft {
         self
     }
 
+    /// True when the draft knows that no node is large enough for what it asks.
+    pub fn says_too_big(&self) -> bool {
+        self.0.facts.contains_key("tooBig")
+    }
+
     /// Groups by an object.
     pub fn rooted_in(self, kind: &str, namespace: &str, name: &str) -> Self {
         self.root(Root::Object(ObjectRef::new(kind, namespace, name)))

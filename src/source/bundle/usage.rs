@@ -52,7 +52,12 @@ fn summary_pod(bundle: &mut Bundle, pod: &Value) {
             continue;
         };
         let cpu = number("/cpu/usageNanoCores").unwrap_or_default() / 1e9;
-        bundle.usage.insert(key(pod, "podRef", container), (at, cpu, memory));
+        let key = key(pod, "podRef", container);
+        // Everything but anonymous memory; cAdvisor's metrics say it more exactly.
+        if let Some(resident) = number("/memory/rssBytes") {
+            bundle.page_cache.entry(key.clone()).or_insert((memory - resident).max(0.0));
+        }
+        bundle.usage.insert(key, (at, cpu, memory));
     }
 }
 
@@ -74,12 +79,17 @@ pub(super) fn take_exposition(bundle: &mut Bundle, content: &mut dyn BufRead) ->
     for line in content.lines().map_while(Result::ok) {
         let line = line.as_str();
         counters.line(line, |_| true);
-        if let Some(Sample::Memory(key, bytes)) = exposition::parse(line)
-            && !key.container.is_empty()
-            && let Some(at) = stamp(line)
-        {
-            known = true;
-            bundle.usage.entry(key).or_insert((at, 0.0, bytes));
+        match exposition::parse(line) {
+            Some(Sample::Memory(key, bytes)) if !key.container.is_empty() => {
+                if let Some(at) = stamp(line) {
+                    known = true;
+                    bundle.usage.entry(key).or_insert((at, 0.0, bytes));
+                }
+            }
+            Some(Sample::ActiveFile(key, bytes)) if !key.container.is_empty() => {
+                bundle.page_cache.insert(key, bytes);
+            }
+            _ => {}
         }
         if line.starts_with("container_cpu_cfs_periods_total") {
             known = true;

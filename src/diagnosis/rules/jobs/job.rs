@@ -8,6 +8,8 @@ use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{describe, fix, kubectl, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::workload::migration::repository;
+use crate::kinds::jobs::Job;
 use crate::kinds::pods::ContainerRole;
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 
@@ -24,7 +26,8 @@ Reads
 Source
   pkg/controller/job/job_controller.go.
 Look-alikes
-  A Job that still retries has not failed. A suspended or completed one is fine. The pods' own cause, where their log tells it,
+  A Job that still retries has not failed. A suspended or completed one is fine. A failed one is history once a later run of its
+  CronJob, or a later Job that does the same, has succeeded. The pods' own cause, where their log tells it,
   replaces this finding.
 Fixes
   Repair the cause and create the Job again.
@@ -76,14 +79,14 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(draft.because_all(ended).done());
 }
 
-/// Whether a pod is of a Job that counts no more, because a later run of its CronJob has succeeded.
+/// Whether a pod is of a Job that counts no more, because a later run of the same has succeeded.
 pub fn is_of_superseded(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod) -> bool {
     let Some(owner) = pod.meta.controller().filter(|o| &*o.kind == "Job") else { return false };
     facts.snapshot.jobs.named(&pod.meta.namespace, &owner.name).is_some_and(|job| superseded(facts, job))
 }
 
 /// The work is done and a sidecar that does not know it keeps the pod, and so the Job, alive.
-fn held_open(facts: &Facts<'_>, job: &crate::kinds::jobs::Job, out: &mut Output) {
+fn held_open(facts: &Facts<'_>, job: &Job, out: &mut Output) {
     if job.status.completion_time.is_some() || job.meta.deletion_timestamp.is_some() {
         return;
     }
@@ -117,13 +120,31 @@ fn held_open(facts: &Facts<'_>, job: &crate::kinds::jobs::Job, out: &mut Output)
 /// A sidecar that follows its container takes some seconds.
 const HELD_OPEN: TimeDelta = TimeDelta::minutes(5);
 
-/// A later Job of the same CronJob has succeeded, or the failure is older than a day: history.
-fn superseded(facts: &Facts<'_>, job: &crate::kinds::jobs::Job) -> bool {
-    let Some(owner) = job.meta.controller().filter(|o| &*o.kind == "CronJob") else { return false };
-    facts.snapshot.jobs.controlled_by(&owner.uid).any(|other| {
+/// A later Job that does the same has succeeded: of the same CronJob, or the next release's run of the same command. History.
+pub fn superseded(facts: &Facts<'_>, job: &Job) -> bool {
+    let succeeded_later = |other: &&Job| {
         other.meta.creation_timestamp > job.meta.creation_timestamp
             && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
-    })
+    };
+    match job.meta.controller() {
+        Some(owner) if &*owner.kind == "CronJob" => facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j)),
+        Some(_) => false,
+        None => {
+            facts.snapshot.jobs.in_namespace(&job.meta.namespace).filter(|j| does_the_same(job, j)).any(|j| succeeded_later(&j))
+        }
+    }
+}
+
+/// The same containers run the same commands out of the same images, whatever their tags.
+fn does_the_same(one: &Job, other: &Job) -> bool {
+    let work = |job: &Job| {
+        let containers = &job.spec.template.spec.containers;
+        containers
+            .iter()
+            .map(|c| (c.name.clone(), c.command.clone(), c.args.clone(), repository(&c.image).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    other.meta.controller().is_none() && work(one) == work(other)
 }
 
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

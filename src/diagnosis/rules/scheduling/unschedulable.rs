@@ -192,14 +192,41 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
         .map(|r| if r.count > 0 { format!("{} of {}: {}", r.count, message.nodes, r.text) } else { r.text.clone() })
         .collect();
     let draft = draft.says(format!("no node fits: {}", reasons.join("; ")));
-    match cause {
+    let draft = match cause {
         "volume-unbound" => claims(facts, pod, &message, draft),
         "taint-not-tolerated" => taints(facts, pod, draft),
         "nodes-unschedulable" => cordoned(facts, draft),
         "node-selector-unmatched" => selector(pod, draft),
         c if c.starts_with("insufficient-") => requests(facts, pod, &message, draft),
         _ => draft,
+    };
+    match shared(cause, pod, &message) {
+        Some(reason) if !draft.says_too_big() => draft.rooted_outside("nodes", &reason),
+        _ => draft,
     }
+}
+
+/// What makes pods of several workloads wait for the same thing: the reasons without their counts, and which nodes they ask for.
+/// `None` for reasons that a workload brings about by itself: affinity to pods, ports, volumes.
+fn shared(cause: &str, pod: &Pod, message: &Message) -> Option<String> {
+    let common = ["insufficient-cpu", "insufficient-memory", "insufficient-resource"].contains(&cause)
+        || ["node-selector-unmatched", "taint-not-tolerated", "nodes-unschedulable"].contains(&cause);
+    if !common {
+        return None;
+    }
+    let mut reasons: Vec<&str> = message.reasons.iter().map(|reason| reason.text.trim_end_matches('.')).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    let wants = pod.spec.node_selector.iter().map(|(key, value)| format!("{key}={value}"));
+    let affinity = pod.spec.affinity.as_ref().and_then(|affinity| node_affinity(&affinity.0));
+    let wants: Vec<String> = wants.chain(affinity).collect();
+    Some(format!("{} [{}]", reasons.join("; "), wants.join(", ")))
+}
+
+/// What the affinity demands of nodes; affinity to pods is each workload's own.
+fn node_affinity(affinity: &str) -> Option<String> {
+    let affinity: serde_json::Value = serde_json::from_str(affinity).ok()?;
+    Some(affinity.pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution")?.to_string())
 }
 
 /// The reason that rules out the most nodes among those the pod could use; earlier in [`REASONS`] wins a tie.

@@ -9,6 +9,7 @@ use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
 use crate::kinds::pods::{ContainerRole, ContainerView, Pod};
 use crate::kinds::{KindId, Row};
@@ -21,16 +22,17 @@ pub static NEAR_LIMIT: Rule = Rule {
     causes: &[CauseId("memory-near-limit")],
     doc: "\
 What it detects
-  A running container whose working set is at 90 % of its memory limit or above, and was above 85 % for the last 5 minutes as
-  far as it was watched: the next OOM kill.
+  A running container whose working set is at 90 % of its memory limit or above, and was above 85 % for the last 5 minutes: the
+  next OOM kill. Page cache in it does not count where it was measured. One sample alone counts of a container that has run for
+  ten minutes, and the finding says that it is one.
 Reads
   spec.containers[*].resources.limits.memory; the working set from metrics-server or the kubelet, every 15 seconds (a bundle
-  holds one sample: metrics-resource, stats/summary or PodMetrics).
+  holds one sample: metrics-resource, stats/summary or PodMetrics); page cache from cAdvisor's metrics or the summary's rssBytes.
 Source
   The kernel kills at the limit, and the working set is what it cannot simply drop (kubelet stats: workingSetBytes).
 Look-alikes
-  A short peak. A container that was OOM-killed already is oom-killed. Active page cache counts as working set: databases live
-  close to their limit by design, which is why this is a warning and likely, not certain.
+  A short peak. A container that was OOM-killed already is oom-killed. Active page cache counts as working set, and databases live
+  close to their limit by design: without a measure of it one sample of a database says nothing, and this is likely, not certain.
 Fixes
   Raise the limit (the request with it) before the kernel decides; look for a leak when it only ever climbs.
 ",
@@ -65,6 +67,12 @@ Fixes
 
 /// How many samples speak for the last five minutes at one in 15 seconds.
 const LATELY: usize = 20;
+/// Fewer samples are no history.
+const FEW: usize = 3;
+/// Programs that fill their memory with page cache on purpose.
+static DATABASE: Pattern = Pattern::new(
+    r"(?i)postgres|mysql|mariadb|percona|mongo|elastic|opensearch|clickhouse|cassandra|scylla|cockroach|timescale|influx|prometheus|victoria|loki|kafka|redpanda|etcd|minio",
+);
 const WATCHED: TimeDelta = TimeDelta::minutes(30);
 const MIN_SAMPLES: usize = 30;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -95,9 +103,18 @@ fn near_limit(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         let Some(container) = pod.spec.container(name) else { continue };
         let Some(limit) = container.resources.limit("memory").filter(|limit| *limit > 0.0) else { continue };
         let Some((at, _, memory)) = usage.last() else { continue };
+        let key =
+            UsageKey { namespace: pod.meta.namespace.clone(), pod: pod.meta.name.clone(), container: view.status.name.clone() };
+        let cache = facts.snapshot.page_cache.get(&key).copied();
         let lately = usage.newest_first().take(LATELY);
         let held = lately.clone().all(|(_, _, memory)| memory >= limit * 0.85);
-        if memory < limit * 0.9 || !held || at + TimeDelta::minutes(10) < facts.now {
+        if memory - cache.unwrap_or_default() < limit * 0.9 || !held || at + TimeDelta::minutes(10) < facts.now {
+            continue;
+        }
+        let once = usage.len() < FEW;
+        let started = view.status.state.running.as_ref().and_then(|run| run.started_at);
+        let settled = started.is_none_or(|started| started + TimeDelta::minutes(10) <= at);
+        if once && (!settled || cache.is_none() && DATABASE.is_match(&container.image)) {
             continue;
         }
         let written = container.resources.limits.get("memory").map(|q| q.0.to_string()).unwrap_or_default();
@@ -105,11 +122,12 @@ fn near_limit(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         out.findings.push(
             Draft::pod(facts, "memory-near-limit", pod)
                 .container(name)
-                .sure(Confidence::Likely)
+                .sure(if once && cache.is_none() { Confidence::Possible } else { Confidence::Likely })
                 .says(format!(
-                    "container {name} uses {} of its memory limit {written} ({:.0} %): the next peak is an OOM kill",
+                    "container {name} uses {} of its memory limit {written} ({:.0} %{}): the next peak is an OOM kill",
                     bytes(memory),
-                    memory / limit * 100.0
+                    memory / limit * 100.0,
+                    if once { ", one sample" } else { "" }
                 ))
                 .fact("limit", &written)
                 .because(measured(pod, name, memory, at))

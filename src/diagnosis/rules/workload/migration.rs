@@ -7,6 +7,7 @@ use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
 use crate::diagnosis::rules::crash::from_log::CRASH_FROM_LOG;
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::jobs::job::superseded;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::jobs::Job;
 use crate::kinds::pod_spec::PodSpec;
@@ -52,7 +53,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let failed =
         ["Failed", "FailureTarget"].iter().find_map(|k| Condition::find(&job.status.conditions, k)).filter(|c| c.is_true());
     let fails = failed.is_some() || job.status.failed > 0 && job.status.succeeded == 0 && job.status.completion_time.is_none();
-    if !fails || job.meta.deletion_timestamp.is_some() || !is_migration(job) {
+    if !fails || job.meta.deletion_timestamp.is_some() || !is_migration(job) || superseded(facts, job) {
         return;
     }
     let deployments = facts.snapshot.deployments.in_namespace(&job.meta.namespace);
@@ -113,7 +114,7 @@ fn belongs(job: &Job, deployment: &Deployment) -> bool {
 }
 
 /// An image without its tag or digest.
-fn repository(image: &str) -> &str {
+pub fn repository(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);
     match image.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => repository,
