@@ -81,7 +81,8 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
         for found in symptoms {
             let related = blast::related(facts.snapshot, &found.finding.workload);
             let behind = |group: &Group<'_>, _: &Found<'_>| {
-                group.takes_things_down() && group.workloads().any(|w| related.contains(w))
+                let clients = group.symptoms.iter().filter(|f| dependencies::is_client(f.finding)).map(|f| &f.finding.workload);
+                group.takes_things_down() && group.workloads().chain(clients).any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
             let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();

@@ -114,7 +114,8 @@ static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
 });
 
-fn came_up(line: &str) -> bool {
+/// True for a line that says that the program came up, or answered a request well.
+pub fn came_up(line: &str) -> bool {
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(line));
     matches(&CAME_UP) && !matches(&NOT_UP)
 }
@@ -168,7 +169,8 @@ impl Signatures {
 
     /// The first signature (in the order of the file, stronger first) that matches one line by itself.
     pub fn of_line(&self, line: &str, index: usize) -> Option<Match<'_>> {
-        self.best(line, index, |_| false)
+        let found = self.at(&[line], 0)?;
+        Some(Match { line: index, ..found })
     }
 
     /// The same among lines: signatures that need one of the lines above count too, and so does each line inside a JSON string.
