@@ -262,7 +262,8 @@ impl Session {
         self.connecting =
             Some(Task(tokio::spawn(super::bundle::tell(Arc::clone(&store), namespaces.clone(), tx, self.reports.clone()))));
         self.deltas = Some(rx);
-        let info = ConnectedInfo { context: store.name().to_owned(), namespaces, read_only: true, source: "bundle", acting_as: None };
+        let info =
+            ConnectedInfo { context: store.name().to_owned(), acting_as: None, namespaces, read_only: true, source: "bundle" };
         self.bundle = Some(store);
         Msg::Connected(Ok(info))
     }

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::paint::Paint;
 use super::words::clock;
-use crate::app::{ConnectFailure, ConnectedInfo, ConnectionState, State};
+use crate::app::{ConnectFailure, ConnectionState, State};
 use crate::config::Role;
 use crate::kinds::KindId;
 use crate::snapshot::{CoverageState, Scope};
@@ -57,9 +57,6 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
         }
         ConnectionState::Connected(_) => {}
     }
-    if let ConnectionState::Connected(ConnectedInfo { acting_as: Some(user), .. }) = &state.connection {
-        parts.push((Role::Warning, format!("as {user}")));
-    }
     parts.extend(trouble(state));
     parts.push((Role::Text, pods(state)));
     parts.push((Role::Text, nodes(state)));
@@ -89,7 +86,8 @@ fn place(state: &State) -> String {
             };
             // A cloud's context name can be as long as the line.
             let context = ellipsis(&info.context, usize::from(state.size.0 / 4).max(12));
-            format!("{context} {} {namespaces}", if state.ascii { ">" } else { "▸" })
+            let acting = info.acting_as.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+            format!("{context}{acting} {} {namespaces}", if state.ascii { ">" } else { "▸" })
         }
         ConnectionState::Failed(_) => state.snapshot.identity.name.clone(),
     }
@@ -174,12 +172,11 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     if let ConnectionState::Connected(info) = &state.connection {
         let feed = state.snapshot.coverage.oldest_feed();
-        let failing = state.snapshot.coverage.iter().any(|(_, _, state)| matches!(state, CoverageState::Failing { .. }));
-        let stale = feed.is_some_and(|at| failing || (state.now - at).num_seconds() > STALE_SECONDS);
+        let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        // A watch that is quiet and not overdue is as fresh as the server's last word.
+        let fails = state.snapshot.coverage.iter().any(|(_, _, s)| matches!(s, CoverageState::Failing { .. }));
+        let feed = feed.map(|at| state.heard.filter(|_| !stale && !fails).map_or(at, |heard| heard.max(at)));
         let text = match feed {
-            // A quiet cluster says nothing for a minute and is well: the server is asked all the while (`cluster::heart`), and
-            // a feed that breaks is failing at once. Only then the age is news.
-            Some(_) if info.source != "bundle" && !stale => format!("{}  ", info.source),
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),
                 60..100 => format!("{}, {} ago  ", info.source, age(at, state.now)),

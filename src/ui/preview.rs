@@ -209,8 +209,8 @@ fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'stat
     let enter = if preview.applying {
         paint.span(Role::Warning, format!("{} applying ...", paint.glyphs.working))
     } else if preview.is_ready() {
-        let destroys =
-            preview.risk == Risk::Destructive || matches!(preview.intent, Intent::Delete { .. } | Intent::Drain { .. } | Intent::Several(_));
+        let destroys = preview.risk == Risk::Destructive
+            || matches!(preview.intent, Intent::Delete { .. } | Intent::Drain { .. } | Intent::Several(_));
         let role = if destroys { Role::Danger } else { Role::Accent };
         if preview.cancel_focused {
             return two_buttons(paint, &does, width);

@@ -217,9 +217,8 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let mut fixes = Vec::new();
     let started = facts.snapshot.pods_of(workload).iter().filter(|p| p.is_ready()).count();
-    // With no pod ready, or a workload nobody may see, there is no number to go back to.
-    let known = started > 0 && facts.snapshot.find(workload).is_some();
-    if known && matches!(&*workload.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
+    // None: all of them wait, or the pods of the workload cannot be told; either way nobody is helped by none at all.
+    if started > 0 && matches!(&*workload.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
         let command = kubectl(&workload.namespace, format!("scale {} --replicas={started}", target(workload)));
         let plain = fix(
             format!("Scale {workload} to the {started} pods that got an address"),
