@@ -79,7 +79,14 @@ fn one(out: &mut String, incident: &Incident, observed_at: Time) {
     timeline(out, incident, observed_at);
     out.push_str("\n### Evidence\n\n");
     for quote in &incident.evidence {
-        let _ = writeln!(out, "- {} {} {}: {}", code(&quote.object.to_string()), quote.from.word(), code(&quote.field), code(&quote.text));
+        let _ = writeln!(
+            out,
+            "- {} {} {}: {}",
+            code(&quote.object.to_string()),
+            quote.from.word(),
+            code(&quote.field),
+            code(&quote.text)
+        );
     }
     if !incident.ruled_out.is_empty() {
         out.push_str("\nRuled out:\n\n");
