@@ -138,6 +138,7 @@ impl Engine {
             self.not_evaluated = gaps::not_evaluated(self.rules, snapshot);
         }
         self.with_same_scope(changed, &mut dirty);
+        self.with_same_subnet(snapshot, changed, &mut dirty);
         self.ungrouped |= self.touches_incidents(changed, &dirty);
         self.touch(changed, coverage_changed);
         self.dirty.append(&mut dirty);
@@ -309,6 +310,24 @@ impl Engine {
         if !namespaces.is_empty() {
             dirty.extend(self.subjects.keys().filter(|(_, key)| namespaces.contains(&key.namespace)).cloned());
         }
+    }
+
+    /// How many pods of a node hold an address is told of those that wait for one there.
+    fn with_same_subnet(&self, snapshot: &Snapshot, changed: &[Changed], dirty: &mut BTreeSet<Subject>) {
+        let pods = |change: &Changed| match change {
+            Changed::Object { kind: KindId::Pod, key, before } => {
+                snapshot.row(KindId::Pod, key).into_iter().chain(before.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let node_of = |row: crate::kinds::Row| if let crate::kinds::Row::Pod(pod) = row { pod.node_name.clone() } else { None };
+        let nodes: BTreeSet<Text> = changed.iter().flat_map(pods).filter_map(node_of).collect();
+        let waits = |subject: &Subject| {
+            let known = self.subjects.get(subject).map_or(&[][..], |looked| &looked.findings);
+            known.iter().any(|known| known.finding.cause.0 == "ip-exhausted")
+        };
+        let there = nodes.iter().flat_map(|node| snapshot.pods_on(node)).map(|pod| (KindId::Pod, Key::of(&pod.meta)));
+        dirty.extend(there.filter(waits));
     }
 
     /// Notes what incidents may speak of that changed.

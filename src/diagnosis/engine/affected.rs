@@ -27,8 +27,6 @@ struct Touched {
     scaled: BTreeMap<Text, BTreeSet<(Text, Text)>>,
     /// Services, for Ingresses that lead to them.
     services: BTreeMap<Text, BTreeSet<Text>>,
-    /// Nodes whose pods changed, for pods that wait for an address there.
-    nodes: BTreeSet<Text>,
 }
 
 /// The subjects that `changed` touches.
@@ -69,7 +67,6 @@ impl Touched {
                     (KindId::PersistentVolumeClaim, Key { namespace: namespace.clone(), name: claim.claim_name.clone() })
                 }));
                 self.pods.entry(namespace).or_default().push(row.clone());
-                self.nodes.extend(pod.node_name.clone());
             }
             Row::Node(node) => {
                 self.pods_on(snapshot, &node.meta.name);
@@ -132,14 +129,6 @@ impl Touched {
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
         let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
         self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
-    }
-
-    /// How many pods of a node hold an address is told of those that wait for one.
-    fn waiting_for_address(&mut self, snapshot: &Snapshot) {
-        for node in std::mem::take(&mut self.nodes) {
-            let waiting = snapshot.pods_on(&node).filter(|pod| !pod.is_ready() && !pod.is_finished());
-            self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
-        }
     }
 
     /// What is being deleted in a namespace is told with the namespace while that is being deleted, too.
@@ -217,7 +206,6 @@ impl Touched {
     fn resolve(mut self, snapshot: &Snapshot) -> BTreeSet<Subject> {
         self.selecting(snapshot);
         self.referring(snapshot);
-        self.waiting_for_address(snapshot);
         for (namespace, targets) in std::mem::take(&mut self.scaled) {
             let scalers = snapshot.autoscalers.in_namespace(&namespace).filter(|scaler| {
                 let target = &scaler.spec.scale_target_ref;

@@ -50,6 +50,8 @@ pub struct Shell {
     reads_commands: bool,
     code: i32,
     exited: bool,
+    /// `exec sh`: the script gave way to a shell that reads on.
+    replaced: bool,
 }
 
 impl Shell {
@@ -68,7 +70,7 @@ impl Shell {
         let process = if command.is_empty() { image.split([':', '@']).next().unwrap_or_default().to_owned() } else { command };
         let date = store.clock().now().format("%a %b %e %H:%M:%S UTC %Y").to_string();
         let files = files(store, pod, container);
-        Ok(Self { variables, files, host, process, date, tty, reads_commands: true, code: 0, exited: false })
+        Ok(Self { variables, files, host, process, date, tty, reads_commands: true, code: 0, exited: false, replaced: false })
     }
 
     /// Starts a command: it ends at once, unless it is a shell or `cat` without a file, which read on.
@@ -83,6 +85,9 @@ impl Shell {
             [shell, "-c", script, ..] if SHELLS.contains(shell) => {
                 let mut step = Step::default();
                 self.script(script, &mut step);
+                if std::mem::take(&mut self.replaced) {
+                    return self.prompt(step);
+                }
                 step.ended = Some(Ended::Exit(self.code));
                 step
             }
@@ -150,10 +155,16 @@ impl Shell {
             }
             let words = words(&command, &self.variables, self.code);
             self.run(&words, step);
-            if self.exited {
+            if self.exited || self.replaced {
                 return;
             }
         }
+    }
+
+    /// Whether the image has that command; of shells it has `sh` only.
+    fn has(name: &str) -> bool {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        name == "sh" || COMMANDS.contains(&name)
     }
 
     fn run(&mut self, words: &[String], step: &mut Step) {
@@ -178,6 +189,23 @@ impl Shell {
             "true" => String::new(),
             "false" => {
                 self.code = 1;
+                String::new()
+            }
+            "command" => match rest {
+                [flag, name, more @ ..] if flag == "-v" && Self::has(name) => {
+                    if more.is_empty() {
+                        format!("/bin/{name}\n")
+                    } else {
+                        String::new()
+                    }
+                }
+                _ => {
+                    self.code = 1;
+                    String::new()
+                }
+            },
+            "exec" if rest.first().is_some_and(|name| name.ends_with("sh") && Self::has(name)) => {
+                self.replaced = true;
                 String::new()
             }
             "exit" => {
@@ -385,5 +413,10 @@ mod tests {
         assert_eq!(shell.start(&["sh".to_owned()]).out, "/ # ");
         assert_eq!(shell.line("whoami").out, "whoami\r\nroot\r\n/ # ");
         assert_eq!(shell.line("exit 2").ended, Some(Ended::Exit(2)));
+        let mut better = self::shell(true);
+        let script = "command -v bash >/dev/null 2>&1 && exec bash || exec sh";
+        let step = better.start(&["sh", "-c", script].map(ToOwned::to_owned));
+        assert_eq!((step.out.as_str(), step.ended), ("/ # ", None));
+        assert_eq!(better.line("exit").ended, Some(Ended::Exit(0)));
     }
 }
