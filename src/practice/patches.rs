@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::api::Call;
 use super::json::{at, text};
+use super::rbac::escalation;
 use super::status::{Cause, Status};
 use super::store::{Operation, Writer};
 use super::{apply, defaults, published, reply, strategic, validate, views, writes};
@@ -115,6 +116,7 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
         }
         writes::adopt_namespace(call.store, target, &mut config)?;
         validate::create(resource, &config)?;
+        escalation::check(call.store, call.identity, resource, None, &config)?;
         let object = apply::apply(None, &config, &writer, force, now)?;
         let created = call.store.create_with(resource, object, writer, writes::write_of(call))?;
         return Ok(reply::object(201, resource, &created, call.shape));
@@ -129,6 +131,7 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
         if !part {
             defaults_for_validation(call, &mut new);
             validate::update(resource, live, &new)?;
+            escalation::check(call.store, call.identity, resource, Some(live), &new)?;
         }
         *live = new;
         Ok(())

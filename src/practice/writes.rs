@@ -12,8 +12,9 @@ use super::reply;
 use super::request::Target;
 use super::resources::NAMESPACES;
 use super::selectors::Selector;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::store::{DeleteOptions, Operation, Preconditions, Store, Write, Writer};
+use super::rbac::escalation;
 use super::{published, validate, views};
 
 /// Decodes a body: JSON, or YAML where the client says so (or sends an apply patch).
@@ -102,6 +103,21 @@ pub fn manager(call: &Call<'_>) -> String {
     call.query.get("fieldManager").unwrap_or(program).to_owned()
 }
 
+/// 422 for a `dryRun` other than `All`.
+pub fn check_dry_run(call: &Call<'_>, verb: &str) -> Result<(), Status> {
+    let options = match verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => return Ok(()),
+    };
+    match call.query.get("dryRun") {
+        None | Some("All") => Ok(()),
+        Some(other) => Err(Status::invalid_options(options, &[Cause::unsupported("dryRun", other, &["All"])])),
+    }
+}
+
 /// Whether the write is kept.
 pub fn write_of(call: &Call<'_>) -> Write {
     if call.query.is_dry_run() { Write::DryRun } else { Write::Real }
@@ -116,6 +132,7 @@ pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
         remove(&mut object, &format!("metadata.{field}"));
     }
     validate::create(target.resource, &object)?;
+    escalation::check(call.store, call.identity, target.resource, None, &object)?;
     let manager = manager(call);
     let created = call.store.create_with(target.resource, object, Writer::update(&manager), write_of(call))?;
     Ok(reply::object(201, target.resource, &created, call.shape))
@@ -155,6 +172,7 @@ pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>
                 super::defaults::apply(target.resource, &mut new, &addresses);
             }
             validate::update(target.resource, live, &new)?;
+            escalation::check(call.store, call.identity, target.resource, Some(live), &new)?;
         }
         *live = new;
         Ok(())
