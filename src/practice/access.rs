@@ -211,11 +211,7 @@ pub fn act_as(store: &Store, identity: Identity, headers: &HeaderMap) -> Result<
 }
 
 /// What a request that acts as somebody else must be allowed to impersonate: resource, API group, namespace and name.
-fn impersonated<'a>(
-    user: &'a str,
-    groups: &[&'a str],
-    headers: &'a HeaderMap,
-) -> Vec<(String, &'static str, &'a str, &'a str)> {
+fn impersonated<'a>(user: &'a str, groups: &[&'a str], headers: &'a HeaderMap) -> Vec<(String, &'static str, &'a str, &'a str)> {
     const AUTHENTICATION: &str = "authentication.k8s.io";
     let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
     let mut wanted = vec![match account {

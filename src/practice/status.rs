@@ -182,7 +182,8 @@ impl Status {
     /// 403 for `--as` by somebody who may not: the resource as RBAC names it, its group, and the namespace of a service account.
     pub fn cannot_impersonate(user: &str, (kind, group, namespace): (&str, &str, &str), wanted: &str) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let place = if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
+        let place =
+            if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
         let message = format!(
             "{qualified} {wanted:?} is forbidden: User {user:?} cannot impersonate resource {kind:?} in API group {group:?} {place}"
         );

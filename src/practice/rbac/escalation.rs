@@ -4,6 +4,7 @@
 //! Source: `pkg/registry/rbac/{role,rolebinding}/policybased` and `validation/rule.go` of Kubernetes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -16,54 +17,76 @@ use crate::practice::store::Store;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// 403 when a user writes a role or a binding that grants what they do not hold; 404 for a binding of a role that is not there.
-/// `live` is what is written over.
-pub fn check(
-    store: &Store,
-    identity: &Identity,
+/// What a check needs to know, read before the store is locked for a write.
+pub struct Guard<'a> {
+    identity: &'a Identity,
     resource: &'static ResourceType,
-    live: Option<&Value>,
-    new: &Value,
-) -> Result<(), Status> {
-    if resource.group != GROUP || live.is_some_and(|live| only_collected(live, new)) {
-        return Ok(());
+    own: Vec<Value>,
+    roles: Vec<Arc<Value>>,
+}
+
+impl<'a> Guard<'a> {
+    /// For a write to a type in a namespace (empty for none) by a user; it checks nothing but roles and bindings.
+    pub fn of(store: &Store, identity: &'a Identity, resource: &'static ResourceType, namespace: &str) -> Self {
+        let mut guard = Self { identity, resource, own: Vec::new(), roles: Vec::new() };
+        if resource.group == GROUP {
+            guard.own = held(store, identity, namespace).rules.into_iter().map(|(rule, _)| rule).collect();
+            guard.roles = store.list(&CLUSTER_ROLES, None);
+            guard.roles.extend(store.list(&ROLES, Some(namespace)));
+        }
+        guard
     }
-    if identity.groups.iter().any(|group| group == "system:masters") {
-        return Ok(());
-    }
-    let namespace = text(new, "metadata.namespace");
-    let may = |verb: &str, plural: &str, name: &str| {
-        let question = Question { verb, group: GROUP, resource: plural.to_owned(), namespace, name };
-        super::allows(store, identity, &question)
-    };
-    let name = text(new, "metadata.name");
-    let rules = if matches!(resource.plural, "roles" | "clusterroles") {
-        if may("escalate", resource.plural, name) {
+
+    /// 403 when the user would grant what they do not hold; 404 for a binding of a role that is not there. `live` is what is
+    /// written over.
+    pub fn check(&self, live: Option<&Value>, new: &Value) -> Result<(), Status> {
+        let trusted = self.identity.groups.iter().any(|group| group == "system:masters");
+        if self.resource.group != GROUP || trusted || live.is_some_and(|live| only_collected(live, new)) {
             return Ok(());
         }
-        items(new, "rules").to_vec()
-    } else {
-        let (role, place): (&'static ResourceType, &str) =
-            if text(new, "roleRef.kind") == "Role" { (&ROLES, namespace) } else { (&CLUSTER_ROLES, "") };
-        let named = text(new, "roleRef.name");
-        if may("bind", role.plural, named) {
+        let name = text(new, "metadata.name");
+        let is_role = matches!(self.resource.plural, "roles" | "clusterroles");
+        let rules = if is_role {
+            if self.may("escalate", self.resource.plural, name) {
+                return Ok(());
+            }
+            items(new, "rules").to_vec()
+        } else {
+            match self.bound(new)? {
+                Some(rules) => rules,
+                None => return Ok(()),
+            }
+        };
+        let missing = missing(&self.own, &rules);
+        if missing.is_empty() {
             return Ok(());
         }
-        let role = store.get(role, place, named).ok_or_else(|| Status::not_found(role, named))?;
-        items(&role, "rules").to_vec()
-    };
-    let missing = missing(store, identity, namespace, &rules);
-    if missing.is_empty() {
-        return Ok(());
+        let groups: Vec<String> = self.identity.groups.iter().map(|group| format!("{group:?}")).collect();
+        let why = format!(
+            "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
+            self.identity.user,
+            groups.join(" "),
+            missing.join("\n")
+        );
+        Err(Status::forbidden(self.resource, name, &why))
     }
-    let groups: Vec<String> = identity.groups.iter().map(|group| format!("{group:?}")).collect();
-    let why = format!(
-        "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
-        identity.user,
-        groups.join(" "),
-        missing.join("\n")
-    );
-    Err(Status::forbidden(resource, name, &why))
+
+    fn may(&self, verb: &str, plural: &str, name: &str) -> bool {
+        let question = Question { verb, group: GROUP, resource: plural.to_owned(), namespace: "", name };
+        self.own.iter().any(|rule| covers(rule, &question))
+    }
+
+    /// The rules of the role a binding names; none when the user may bind it whatever it grants.
+    fn bound(&self, binding: &Value) -> Result<Option<Vec<Value>>, Status> {
+        let (kind, name) = (text(binding, "roleRef.kind"), text(binding, "roleRef.name"));
+        let role: &'static ResourceType = if kind == "Role" { &ROLES } else { &CLUSTER_ROLES };
+        if self.may("bind", role.plural, name) {
+            return Ok(None);
+        }
+        let found = self.roles.iter().find(|of| text(of, "kind") == kind && text(of, "metadata.name") == name);
+        let found = found.ok_or_else(|| Status::not_found(role, name))?;
+        Ok(Some(items(found, "rules").to_vec()))
+    }
 }
 
 /// Whether a write changes nothing but what the garbage collector may.
@@ -79,21 +102,20 @@ fn only_collected(live: &Value, new: &Value) -> bool {
 }
 
 /// The rules a user lacks, one line for each resource, in the words of the server.
-fn missing(store: &Store, identity: &Identity, namespace: &str, rules: &[Value]) -> Vec<String> {
-    let own = held(store, identity, namespace).rules;
+fn missing(own: &[Value], rules: &[Value]) -> Vec<String> {
     // What is missing of a resource is told together: group, resource, path and name, with the verbs.
     let mut lacking: BTreeMap<[String; 4], Vec<String>> = BTreeMap::new();
     for rule in rules {
         for verb in words(rule, "verbs") {
             for path in words(rule, "nonResourceURLs") {
-                if !own.iter().any(|(own, _)| covers_path(own, verb, path)) {
+                if !own.iter().any(|own| covers_path(own, verb, path)) {
                     let key = [String::new(), String::new(), path.to_owned(), String::new()];
                     lacking.entry(key).or_default().push(verb.to_owned());
                 }
             }
             for (group, resource, name) in combinations(rule) {
-                let question = Question { verb, group, resource: resource.to_owned(), namespace, name };
-                if !own.iter().any(|(own, _)| covers(own, &question)) {
+                let question = Question { verb, group, resource: resource.to_owned(), namespace: "", name };
+                if !own.iter().any(|own| covers(own, &question)) {
                     let key = [group.to_owned(), resource.to_owned(), String::new(), name.to_owned()];
                     lacking.entry(key).or_default().push(verb.to_owned());
                 }
