@@ -5,6 +5,7 @@
 //! it, one line in [`before::changes_of`].
 
 pub mod before;
+pub mod config;
 pub mod managers;
 pub mod redact;
 pub mod references;

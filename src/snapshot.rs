@@ -10,12 +10,14 @@ use crate::for_each_kind;
 use crate::kinds::{Kind, KindId, Meta, ObjectRef, Row};
 use crate::text::Text;
 
+pub mod configs;
 pub mod coverage;
 pub mod delta;
 pub mod evidence;
 pub mod owners;
 pub mod table;
 
+pub use configs::{ConfigEdit, Configs};
 pub use coverage::{Coverage, CoverageState, Scope};
 pub use delta::{Changed, Delta};
 pub use evidence::{LogBatch, LogExcerpt, LogKey, LogLine, LogSpec, Throttling, Usage, UsageKey};
@@ -37,6 +39,8 @@ macro_rules! define_snapshot {
             pub page_cache: HashMap<UsageKey, f64>,
             /// CPU throttling of the containers a rule asked about.
             pub throttling: HashMap<UsageKey, Throttling>,
+            /// What ConfigMaps hold, where a workload reads them.
+            pub configs: Configs,
             /// Context name, server version, time of the bundle.
             pub identity: Identity,
             pods_by_node: HashMap<Text, BTreeSet<Key>>,
@@ -122,6 +126,16 @@ impl Snapshot {
                 self.page_cache.extend(samples);
                 vec![Changed::Usage(pods)]
             }
+            Delta::Config { key, content: None } => {
+                self.configs.refused = true;
+                self.configs.forget(&key);
+                Vec::new()
+            }
+            Delta::Config { key, content: Some((version, values)) } => {
+                let tells = self.configs.take(key.clone(), version, values);
+                let before = self.row(KindId::ConfigMap, &key).filter(|_| tells);
+                before.map(|row| Changed::Object { kind: KindId::ConfigMap, key, before: Some(row) }).into_iter().collect()
+            }
             Delta::Identity(identity) => {
                 self.identity = identity;
                 Vec::new()
@@ -152,6 +166,9 @@ impl Snapshot {
         self.unindex(&old);
         if let Row::Pod(pod) = &old {
             self.forget_evidence(pod);
+        }
+        if kind == KindId::ConfigMap {
+            self.configs.forget(key);
         }
         Some(Changed::Object { kind, key: key.clone(), before: Some(old) })
     }

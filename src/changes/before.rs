@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Change, ChangeKind, DiffLine, references, revisions, scaling, template};
+use super::{Change, ChangeKind, DiffLine, config, references, revisions, scaling, template};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 use crate::snapshot::{Key, Snapshot};
 use crate::text::Time;
@@ -61,11 +61,23 @@ pub fn sureness(snapshot: &Snapshot, change: &Change) -> Sureness {
                 }
             }
         },
-        ChangeKind::Config => (false, "its pods read it; what was written is not known".to_owned()),
+        ChangeKind::Config => match config::diff(snapshot, &change.object) {
+            Some(diff) if diff.is_empty() => (false, "its pods read it, but its data stayed the same".to_owned()),
+            Some(_) => (true, "its pods read it, and what they read changed".to_owned()),
+            None => (false, read_but_unseen(snapshot, &change.object)),
+        },
         ChangeKind::Scale => (false, "only the times fit".to_owned()),
         ChangeKind::Node => (false, "its pods are there".to_owned()),
     };
     Sureness { likely, why }
+}
+
+fn read_but_unseen(snapshot: &Snapshot, object: &ObjectRef) -> String {
+    let unseen = "what stood there before is not known";
+    match config::keys_of_writer(snapshot, object) {
+        Some(keys) => format!("its pods read it; the keys of its last writer are {keys}; {unseen}"),
+        None => format!("its pods read it; {unseen}"),
+    }
 }
 
 /// Everything that is known to have changed about a workload, in no order.
@@ -107,7 +119,7 @@ pub fn rollout_of(snapshot: &Snapshot, workload: &ObjectRef, revision: i64) -> O
     rollouts(snapshot, workload).into_iter().find(|change| change.revision == Some(revision))
 }
 
-/// The last write to a ConfigMap or Secret. What was written is not known from the cluster: no diff.
+/// The last write to a ConfigMap or Secret; with a diff where the content before it was seen.
 pub fn config_write(snapshot: &Snapshot, config: &ObjectRef) -> Option<Change> {
     let row = snapshot.find(config)?;
     let meta = row.meta();
@@ -119,7 +131,7 @@ pub fn config_write(snapshot: &Snapshot, config: &ObjectRef) -> Option<Change> {
         by: writer.map(|w| w.manager.to_string()),
         revision: None,
         previous_revision: None,
-        diff: Vec::new(),
+        diff: config::diff(snapshot, config).unwrap_or_default(),
     })
 }
 

@@ -71,7 +71,8 @@ impl TimelineFilter {
 
 /// Changes, deletions and first failures up to `now`, newest first, each once.
 pub fn timeline(snapshot: &Snapshot, filter: &TimelineFilter, now: Time) -> Vec<TimelineEntry> {
-    let mut entries: Vec<TimelineEntry> = changes(snapshot, filter).into_iter().map(of_change).collect();
+    let mut entries: Vec<TimelineEntry> =
+        changes(snapshot, filter).into_iter().map(|change| of_change(snapshot, change)).collect();
     entries.extend(deletions(snapshot, filter));
     entries.extend(failures(snapshot, filter));
     entries.retain(|entry| entry.at <= now && filter.since.is_none_or(|since| entry.at >= since));
@@ -107,12 +108,25 @@ fn workloads(snapshot: &Snapshot) -> Vec<ObjectRef> {
         .collect()
 }
 
-fn of_change(change: Change) -> TimelineEntry {
+/// What was written, else at least whose keys.
+fn written(snapshot: &Snapshot, change: &Change) -> String {
+    if let [only] = change.diff.as_slice() {
+        return format!("written: {}", only.short());
+    }
+    if !change.diff.is_empty() {
+        let fields: Vec<&str> = change.diff.iter().map(|line| line.field.as_str()).collect();
+        return format!("written: {}", fields.join(", "));
+    }
+    super::config::keys_of_writer(snapshot, &change.object)
+        .map_or_else(|| "written".to_owned(), |keys| format!("written: keys {keys}"))
+}
+
+fn of_change(snapshot: &Snapshot, change: Change) -> TimelineEntry {
     let what = match (change.kind, change.revision, change.previous_revision) {
         (ChangeKind::Rollout, Some(new), Some(old)) => format!("revision {old} → {new}"),
         (ChangeKind::Rollout, Some(new), None) => format!("revision {new}"),
         (ChangeKind::Rollout, None, _) => "rolled out".to_owned(),
-        (ChangeKind::Config, ..) => "written".to_owned(),
+        (ChangeKind::Config, ..) => written(snapshot, &change),
         (ChangeKind::Scale | ChangeKind::Node, ..) => {
             change.diff.iter().map(super::DiffLine::short).collect::<Vec<_>>().join(", ")
         }

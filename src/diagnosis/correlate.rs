@@ -77,13 +77,15 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
         let mut alone = Vec::new();
+        let index = ByWorkload::of(&groups);
         for found in symptoms {
             let related = blast::related(facts.snapshot, &found.finding.workload);
             let behind = |group: &Group<'_>, _: &Found<'_>| {
-                group.takes_things_down() && group.workloads().any(|w| related.contains(w))
+                group.takes_things_down() && group.workloads().chain(group.clients()).any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
-            if !fold(&mut groups, found, behind) {
+            let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();
+            if !fold_among(&mut groups, &candidates, found, behind) {
                 alone.push(found);
             }
         }
@@ -135,9 +137,60 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
     true
 }
 
+/// As [`fold`], among these groups only.
+fn fold_among<'a>(
+    groups: &mut [Group<'a>],
+    candidates: &BTreeSet<usize>,
+    found: Found<'a>,
+    explains: impl Fn(&Group<'a>, &Found<'a>) -> bool,
+) -> bool {
+    let fit = candidates.iter().filter_map(|at| Some((*at, groups.get(*at)?))).filter(|(_, group)| explains(group, &found));
+    let best = fit.max_by(|(_, a), (_, b)| a.weight().cmp(&b.weight()).then_with(|| b.id.cmp(&a.id))).map(|(at, _)| at);
+    match best.and_then(|at| groups.get_mut(at)) {
+        Some(group) => group.symptoms.push(found),
+        None => return false,
+    }
+    true
+}
+
+/// Where the groups about a workload are, so that folding looks at few of many.
+#[derive(Debug)]
+pub(super) struct ByWorkload {
+    places: BTreeMap<ObjectRef, Vec<usize>>,
+    of_nodes: Vec<usize>,
+}
+
+impl ByWorkload {
+    fn of(groups: &[Group<'_>]) -> Self {
+        let mut places: BTreeMap<ObjectRef, Vec<usize>> = BTreeMap::new();
+        let mut of_nodes = Vec::new();
+        for (at, group) in groups.iter().enumerate() {
+            for workload in group.workloads().chain(group.clients()) {
+                let known = places.entry(workload.clone()).or_default();
+                if known.last() != Some(&at) {
+                    known.push(at);
+                }
+            }
+            if group.workloads().any(|workload| &*workload.kind == "Node") {
+                of_nodes.push(at);
+            }
+        }
+        Self { places, of_nodes }
+    }
+
+    fn about<'s>(&'s self, workloads: &'s BTreeSet<ObjectRef>) -> impl Iterator<Item = usize> + 's {
+        workloads.iter().filter_map(|workload| self.places.get(workload)).flatten().copied()
+    }
+}
+
 impl Group<'_> {
     fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
         self.members.iter().map(|f| &f.finding.workload)
+    }
+
+    /// What fails for want of these workloads and was folded under them.
+    fn clients(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.symptoms.iter().filter(|f| dependencies::is_client(f.finding)).map(|f| &f.finding.workload)
     }
 
     /// True when it says that a node is down: it speaks of all that ran there, in whatever namespace.

@@ -17,6 +17,7 @@ use crate::snapshot::{Changed, Key, Snapshot};
 use crate::text::{Text, Time};
 
 mod affected;
+mod configs;
 mod gaps;
 mod requests;
 pub mod trace;
@@ -35,6 +36,7 @@ pub struct Engine {
     rechecks: BTreeSet<(Time, Subject)>,
     complete: BTreeMap<KindId, Vec<bool>>,
     requests: requests::Requests,
+    configs: configs::Configs,
     incidents: Vec<Arc<Incident>>,
     memory: Memory,
     /// What the incidents are about: a change of these may change their counts.
@@ -102,6 +104,7 @@ impl Engine {
             rechecks: BTreeSet::new(),
             complete: BTreeMap::new(),
             requests: requests::Requests::default(),
+            configs: configs::Configs::default(),
             incidents: Vec::new(),
             memory: Memory::default(),
             concerned: HashSet::new(),
@@ -122,6 +125,7 @@ impl Engine {
 
     /// Notes what `changed` touches, and what is due by `now`, for [`Engine::work`].
     pub fn note(&mut self, snapshot: &Snapshot, changed: &[Changed], now: Time) {
+        self.configs.note(snapshot, changed);
         let mut dirty = affected::subjects(snapshot, changed);
         while let Some((at, subject)) = self.rechecks.first().cloned()
             && at <= now
@@ -162,7 +166,9 @@ impl Engine {
 
     /// Evidence wanted and not yet handed out; each is returned once (again when its restart count grows).
     pub fn take_requests(&mut self) -> Vec<EvidenceRequest> {
-        self.requests.take()
+        let mut wanted = self.requests.take();
+        wanted.extend(self.configs.take());
+        wanted
     }
 
     /// When `update` should run again even if nothing changes.

@@ -139,6 +139,15 @@ pub enum EvidenceRequest {
         /// Which look at it: asked once a round.
         round: i64,
     },
+    /// What a ConfigMap holds, to tell what the next write of it changes.
+    Config {
+        /// Its namespace.
+        namespace: Text,
+        /// Its name.
+        name: Text,
+        /// The `resourceVersion` it has now.
+        version: Text,
+    },
     /// How often the kernel held a pod's containers back at their CPU limit.
     Throttling {
         /// Pod's namespace.

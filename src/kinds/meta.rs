@@ -65,15 +65,15 @@ pub struct Writer {
 }
 
 /// What of an object a [`Writer`] owns, as far as k3am asks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, from = "OwnedWire")]
 pub struct Owned {
     /// Something in `spec.template`.
     pub template: bool,
     /// `spec.replicas`.
     pub replicas: bool,
-    /// Something in `data`.
-    pub data: bool,
+    /// Key names in `data` (ConfigMaps, Secrets). Names only: no field set holds a value.
+    pub data: Box<[Text]>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,14 +81,15 @@ pub struct Owned {
 struct OwnedWire {
     #[serde(rename = "f:spec", deserialize_with = "nullable")]
     spec: BTreeMap<Text, serde::de::IgnoredAny>,
-    #[serde(rename = "f:data")]
-    data: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "f:data", deserialize_with = "nullable")]
+    data: BTreeMap<Text, serde::de::IgnoredAny>,
 }
 
 impl From<OwnedWire> for Owned {
     fn from(wire: OwnedWire) -> Self {
         let has = |field| wire.spec.contains_key(field);
-        Self { template: has("f:template"), replicas: has("f:replicas"), data: wire.data.is_some() }
+        let keys = wire.data.keys().filter_map(|key| key.strip_prefix("f:"));
+        Self { template: has("f:template"), replicas: has("f:replicas"), data: keys.map(Text::from).collect() }
     }
 }
 
@@ -170,6 +171,7 @@ impl Meta {
             pool.text(&mut w.manager);
             pool.text(&mut w.operation);
             pool.optional(&mut w.subresource);
+            w.owns.data.iter_mut().for_each(|key| pool.text(key));
         }
         for f in &mut self.finalizers {
             pool.text(f);

@@ -1,8 +1,10 @@
 //! What sources send ([`Delta`]) and what folding it changed ([`Changed`]).
 
+use std::collections::BTreeMap;
+
 use super::{Identity, Key, LogExcerpt, LogKey, Scope, UsageKey};
 use crate::kinds::{KindId, ObjectRef, Row};
-use crate::text::Time;
+use crate::text::{Text, Time};
 
 /// One fact from a source. Sources send; only [`super::Snapshot::apply`] consumes.
 #[derive(Debug, Clone)]
@@ -91,6 +93,13 @@ pub enum Delta {
     PageCache {
         /// One entry a container.
         samples: Vec<(UsageKey, f64)>,
+    },
+    /// What a ConfigMap holds: its version, and the values by key. `None`: ConfigMaps may not be read.
+    Config {
+        /// Which.
+        key: Key,
+        /// `resourceVersion` and `data`.
+        content: Option<(Text, BTreeMap<Text, Text>)>,
     },
     /// Context name and server version.
     Identity(Identity),

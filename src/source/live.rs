@@ -11,7 +11,7 @@ use crate::cluster::watch::Deltas;
 use crate::cluster::{Connection, logs, metrics};
 use crate::diagnosis::finding::EvidenceRequest;
 use crate::kinds::KindId;
-use crate::snapshot::Delta;
+use crate::snapshot::{Delta, Key};
 
 mod collect;
 
@@ -120,6 +120,16 @@ async fn fetch(connection: Connection, request: EvidenceRequest, tx: Deltas, slo
             // Without the right to read the kubelet's metrics there is nothing to tell: an empty answer ends the wait.
             let samples = metrics::throttling(&connection, node, namespace, pod).await.unwrap_or_default();
             let _ = tx.send(vec![Delta::Throttling { samples, at: chrono::Utc::now() }]).await;
+        }
+        EvidenceRequest::Config { namespace, name, .. } => {
+            let key = Key { namespace: namespace.clone(), name: name.clone() };
+            let content = match connection.config_values(namespace, name).await {
+                Ok(content) => Some(content),
+                Err(error) if error.is_forbidden() => None,
+                // Gone meanwhile, or not reachable: its next write is asked for again.
+                Err(_) => return request,
+            };
+            let _ = tx.send(vec![Delta::Config { key, content }]).await;
         }
     }
     request

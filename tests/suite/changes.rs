@@ -293,3 +293,48 @@ fn gitops_tools_are_known_by_their_marks() {
     assert_eq!(managed(helm), Some(("Helm (web)".to_owned(), false)));
     assert_eq!(managed(json!({"managedFields": [{"manager": "kubectl-set"}]})), None);
 }
+
+#[test]
+fn a_config_written_while_it_was_watched_shows_what_changed_and_no_secret() {
+    let mut snapshot = Snapshot::default();
+    let mut pool = k3am::kinds::Pool::default();
+    let key = k3am::snapshot::Key::new("n", "settings");
+    let mut put = |snapshot: &mut Snapshot, version: &str, at: &str| {
+        let row = json!({"kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "n", "resourceVersion": version, "managedFields": [
+            {"manager": "kubectl-edit", "operation": "Update", "time": at, "fieldsV1": {"f:data": {".": {}, "f:LOG_LEVEL": {}, "f:app.yaml": {}}}}]}});
+        let row = k3am::kinds::Row::from_value(k3am::kinds::KindId::ConfigMap, row, &mut pool).unwrap();
+        snapshot.apply(k3am::snapshot::Delta::Upsert { scope: k3am::snapshot::Scope::Cluster, row });
+    };
+    let content = |snapshot: &mut Snapshot, version: &str, values: &[(&str, &str)]| {
+        let values = values.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        snapshot.apply(k3am::snapshot::Delta::Config { key: key.clone(), content: Some((version.into(), values)) })
+    };
+    let object = ObjectRef::new("ConfigMap", "n", "settings");
+    let change = |snapshot: &Snapshot| k3am::changes::before::config_write(snapshot, &object).unwrap();
+    let sure = |snapshot: &Snapshot| k3am::changes::before::sureness(snapshot, &change(snapshot)).to_string();
+
+    put(&mut snapshot, "1", "2026-01-02T02:00:00Z");
+    assert!(sure(&snapshot).starts_with("possible: ") && sure(&snapshot).contains("LOG_LEVEL, app.yaml"), "{}", sure(&snapshot));
+    let before = [
+        ("LOG_LEVEL", "info"),
+        ("app.yaml", "port: 80\ndb:\n  password: hunter2\n  pool: 5\n"),
+        ("API_KEY", "abc"),
+        ("old", "x"),
+    ];
+    assert!(content(&mut snapshot, "1", &before).is_empty(), "the first look tells no change");
+    assert!(change(&snapshot).diff.is_empty());
+
+    put(&mut snapshot, "2", "2026-01-02T03:00:00Z");
+    assert!(change(&snapshot).diff.is_empty(), "not read yet");
+    let after = [("LOG_LEVEL", "debug"), ("app.yaml", "port: 80\ndb:\n  password: hunter3\n  pool: 50\n"), ("API_KEY", "def")];
+    assert_eq!(content(&mut snapshot, "2", &after).len(), 1, "what hangs on it is looked at again");
+    let change = change(&snapshot);
+    let lines: Vec<String> = change.diff.iter().map(DiffLine::short).collect();
+    let expected = ["API_KEY *** → ***", "LOG_LEVEL info → debug", "app.yaml:4 pool: 5 → pool: 50", "old x removed"];
+    assert_eq!(lines, expected);
+    assert!(sure(&snapshot).starts_with("likely: "), "{}", sure(&snapshot));
+
+    put(&mut snapshot, "3", "2026-01-02T04:00:00Z");
+    content(&mut snapshot, "3", &after);
+    assert!(sure(&snapshot).contains("its data stayed the same"));
+}

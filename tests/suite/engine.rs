@@ -349,3 +349,31 @@ fn what_holds_a_dying_namespace_is_said_with_it() {
 
 static NAMESPACES: Rule = rule("namespaces", KindId::Namespace, annotated);
 static ALL_WITH_NAMESPACES: &[&Rule] = &[&PODS, &NAMESPACES];
+
+#[test]
+fn a_config_map_that_a_workload_reads_is_asked_for_once_a_version_and_never_after_a_refusal() {
+    let mut world = World::new(ALL);
+    let asked = |world: &mut World| {
+        let requests = world.engine.take_requests().into_iter();
+        let of = |request| match request {
+            EvidenceRequest::Config { name, version, .. } => Some(format!("{name} {version}")),
+            _ => None,
+        };
+        requests.filter_map(of).collect::<Vec<_>>()
+    };
+    let config = |name: &str| json!({"kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}});
+    let deployment = json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "uid": "web"}, "spec": {
+        "template": {"spec": {"containers": [{"name": "app", "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "keys"}}]}]}}}});
+    world.put(config("unrelated"));
+    world.put(deployment);
+    assert!(asked(&mut world).is_empty(), "it is not there yet");
+    world.put(config("settings"));
+    assert_eq!(asked(&mut world), ["settings 3"]);
+    world.put(config("unrelated"));
+    assert!(asked(&mut world).is_empty());
+    world.put(config("settings"));
+    assert_eq!(asked(&mut world), ["settings 5"]);
+    world.apply(Delta::Config { key: Key::new("shop", "settings"), content: None });
+    world.put(config("settings"));
+    assert!(asked(&mut world).is_empty());
+}

@@ -11,6 +11,7 @@
 mod actions;
 mod bundle;
 mod bundle_layouts;
+mod bundle_size;
 mod captures;
 mod catalogue;
 mod cause_scenarios;

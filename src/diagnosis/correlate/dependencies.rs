@@ -3,12 +3,12 @@
 //! Folded only when everything agrees: the client's error names a Service of this cluster, no pod behind it is ready, those pods
 //! have a cause of their own that says why, and that began no later than the client's trouble.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
 use super::suppress::is_specific_of_pods;
-use super::{Found, Group, blast};
+use super::{ByWorkload, Found, Group, blast};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::ObjectRef;
@@ -29,15 +29,17 @@ pub(super) fn is_client(finding: &Finding) -> bool {
 
 /// Puts clients under the incident of what they need.
 pub(super) fn behind_dependencies(snapshot: &Snapshot, groups: &mut Vec<Group<'_>>) {
-    let mut moves: Vec<(usize, usize)> = Vec::new();
+    let mut moves: BTreeMap<usize, usize> = BTreeMap::new();
+    let index = ByWorkload::of(groups);
     for (at, group) in groups.iter().enumerate() {
         if !group.members.iter().all(|f| is_client(f.finding)) {
             continue;
         }
-        let mut roots: BTreeSet<Option<usize>> = group.members.iter().map(|f| root_of(snapshot, groups, at, f.finding)).collect();
+        let mut roots: BTreeSet<Option<usize>> =
+            group.members.iter().map(|f| root_of(snapshot, (groups, &index), at, f.finding)).collect();
         // One client that fails for another reason keeps the incident of its own.
         if let (1, Some(Some(root))) = (roots.len(), roots.pop_first()) {
-            moves.push((at, root));
+            moves.insert(at, root);
         }
     }
     let mut moved: Vec<(usize, Vec<Found<'_>>)> = Vec::new();
@@ -59,10 +61,10 @@ pub(super) fn behind_dependencies(snapshot: &Snapshot, groups: &mut Vec<Group<'_
 }
 
 /// Follows the moves to a group that stays; groups that wait for each other end where the circle is entered.
-fn deepest(start: usize, moves: &[(usize, usize)]) -> usize {
+fn deepest(start: usize, moves: &BTreeMap<usize, usize>) -> usize {
     let mut seen = BTreeSet::from([start]);
     let mut at = start;
-    while let Some((_, next)) = moves.iter().find(|(from, _)| *from == at) {
+    while let Some(next) = moves.get(&at) {
         if !seen.insert(*next) {
             return *seen.first().unwrap_or(&start);
         }
@@ -72,7 +74,7 @@ fn deepest(start: usize, moves: &[(usize, usize)]) -> usize {
 }
 
 /// The group that says why the Service this finding names does not answer.
-fn root_of(snapshot: &Snapshot, groups: &[Group<'_>], own: usize, finding: &Finding) -> Option<usize> {
+fn root_of(snapshot: &Snapshot, (groups, index): (&[Group<'_>], &ByWorkload), own: usize, finding: &Finding) -> Option<usize> {
     let service = service_of(snapshot, finding)?;
     let behind = blast::related(snapshot, &service);
     let pods: Vec<_> = behind.iter().flat_map(|workload| snapshot.pods_of(workload)).collect();
@@ -90,7 +92,8 @@ fn root_of(snapshot: &Snapshot, groups: &[Group<'_>], own: usize, finding: &Find
         };
         group.members.iter().any(|f| why(f) && earlier(f))
     };
-    let found = groups.iter().enumerate().filter(|(at, group)| *at != own && group.takes_things_down() && explains(group));
+    let about = index.about(&behind).filter_map(|at| Some((at, groups.get(at)?)));
+    let found = about.filter(|(at, group)| *at != own && group.takes_things_down() && explains(group));
     found.max_by(|(_, a), (_, b)| a.weight().cmp(&b.weight()).then_with(|| b.id.cmp(&a.id))).map(|(at, _)| at)
 }
 

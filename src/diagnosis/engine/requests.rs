@@ -61,6 +61,8 @@ impl Requests {
                     self.throttling(request);
                     continue;
                 }
+                // No rule reads them: the engine asks by itself (`engine/configs.rs`).
+                EvidenceRequest::Config { .. } => continue,
             };
             let fresh = snapshot.logs.get(&key).is_some_and(|known| known.restart_count >= restart_count);
             let asked = self.handed_out.get(&key).is_some_and(|at| *at >= restart_count);
@@ -150,6 +152,6 @@ fn group(snapshot: &Snapshot, key: &LogKey) -> Group {
 fn log_of(request: &EvidenceRequest) -> Option<&LogKey> {
     match request {
         EvidenceRequest::Log { key, .. } | EvidenceRequest::Sample { key, .. } => Some(key),
-        EvidenceRequest::Throttling { .. } => None,
+        EvidenceRequest::Throttling { .. } | EvidenceRequest::Config { .. } => None,
     }
 }
