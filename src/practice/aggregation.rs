@@ -59,22 +59,6 @@ fn dead(store: &Store) -> Vec<(String, String)> {
     dead.map(|of| (text(of, "spec.group").to_owned(), text(of, "spec.version").to_owned())).collect()
 }
 
-/// Adds to `/apis` the groups registered for a service nobody answers for: aggregated, their versions are `Stale` and empty, which
-/// clients report as `stale GroupVersion discovery`.
-pub fn list_stale(store: &Store, aggregated: bool, document: &mut Value) {
-    for (group, version) in dead(store) {
-        let entry = if aggregated {
-            json!({"metadata": {"name": group}, "versions": [{"version": version, "freshness": "Stale"}]})
-        } else {
-            group_of(&group, &version)
-        };
-        let list = document.get_mut(if aggregated { "items" } else { "groups" });
-        if let Some(list) = list.and_then(Value::as_array_mut) {
-            list.push(entry);
-        }
-    }
-}
-
 /// `/apis/GROUP` of such a group, which the aggregator answers itself.
 pub fn group(store: &Store, path: &str) -> Option<Value> {
     let wanted = path.strip_prefix("/apis/")?;

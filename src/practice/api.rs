@@ -170,13 +170,10 @@ fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> 
             let aggregated = request::format_of(headers) == Ok(Format::Discovery);
             let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
             let document = discovery::document(&store.served_types(), other, aggregated, host);
-            let Some(mut document) = document.or_else(|| aggregation::group(store, other)) else {
+            let Some(document) = document.or_else(|| aggregation::group(store, other)) else {
                 aggregation::check_path(store, other)?;
                 return Err(Status::unknown_path());
             };
-            if other == "/apis" {
-                aggregation::list_stale(store, aggregated, &mut document);
-            }
             if aggregated && matches!(other, "/api" | "/apis") {
                 let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
                 return Ok(reply::with_type(200, content_type, document.to_string()));
