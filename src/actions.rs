@@ -24,6 +24,7 @@ pub mod restart;
 pub mod scale;
 pub mod set_image;
 pub mod set_memory_limit;
+pub mod several;
 pub mod undo;
 pub mod warnings;
 
@@ -108,6 +109,8 @@ pub enum Intent {
         /// The CronJob.
         cron_job: ObjectRef,
     },
+    /// Several of the above, on the rows that were marked.
+    Several(Vec<Self>),
     /// Hold a CronJob back, or let it go on.
     Suspend {
         /// The CronJob.
@@ -236,6 +239,7 @@ pub static PLANNERS: &[&Planner] = &[
     &drain::PLANNER,
     &cron_job::PLANNER,
     &edit::PLANNER,
+    &several::PLANNER,
 ];
 
 /// The objects that must be fetched in full before the intent can be planned.
@@ -276,6 +280,7 @@ impl fmt::Display for Intent {
             Self::Cordon { node, cordon: false } => write!(f, "uncordon {node}"),
             Self::Drain { node } => write!(f, "drain {node}"),
             Self::Edit { object, .. } => write!(f, "put {object} back as it was"),
+            Self::Several(each) => write!(f, "{} actions", each.len()),
             Self::Trigger { cron_job } => write!(f, "trigger {cron_job}"),
             Self::Suspend { cron_job, suspend: true } => write!(f, "suspend {cron_job}"),
             Self::Suspend { cron_job, suspend: false } => write!(f, "resume {cron_job}"),

@@ -93,11 +93,11 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
 
 /// `k3am diagnose --from PATH`.
 pub fn diagnose_bundle(path: &std::path::Path, namespaces: &[String], args: &DiagnoseArgs) -> Outcome {
-    let bundle = match bundle::read(path) {
+    let mut bundle = match bundle::read(path) {
         Ok(bundle) => bundle,
         Err(error) => return Outcome::refused(error.to_string()),
     };
-    let snapshot = bundle.snapshot();
+    let snapshot = bundle.take_snapshot();
     if let Some(refusal) = unknown_namespace(&snapshot, namespaces) {
         return refusal;
     }

@@ -17,6 +17,7 @@ use crate::practice::scenario::Scenario;
 use event_loop::Setup;
 
 mod bundle;
+mod container_shell;
 mod demo;
 mod editor;
 mod event_loop;
@@ -103,6 +104,7 @@ fn open(global: &Global, target: Target) -> ExitCode {
     let (config, problems) = settings(global);
     let log = logging::start(global.log_level);
     panics::install();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), target = target.name(), "starts");
     let run = || -> anyhow::Result<event_loop::End> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("k3am-work").enable_all().build()?;

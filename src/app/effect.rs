@@ -48,6 +48,13 @@ pub enum Effect {
         /// Its YAML.
         text: String,
     },
+    /// Give the terminal to a shell in a container, until it ends.
+    Shell {
+        /// The pod.
+        pod: ObjectRef,
+        /// Which container.
+        container: String,
+    },
     /// List a kind that has no row of its own.
     FetchListing {
         /// Plural name.

@@ -165,6 +165,7 @@ impl Incidents {
             Intent::Drain { .. } => "draining",
             Intent::Trigger { .. } => "triggered",
             Intent::Suspend { .. } => "suspended",
+            Intent::Several(_) => "under way",
             Intent::SetMemoryLimit { .. } | Intent::SetImage { .. } => "rolling out",
         };
         self.applied.insert(id, Applied { at, doing });

@@ -123,12 +123,16 @@ fn open(
     (revisions, chosen): (Vec<Revision>, usize),
 ) -> Vec<Effect> {
     let protected = state.config.is_protected(&state.snapshot.identity.name);
-    let object = target(&intent);
+    let Some(object) = target(&intent) else { return Vec::new() };
     // A single pod is asked about, Cancel focused; what takes more with it, its name must be typed.
-    let one_pod = incident.is_none() && &*object.kind == "Pod";
+    let several = if let Intent::Several(each) = &intent { each.len() } else { 1 };
+    let one_pod = several == 1 && incident.is_none() && &*object.kind == "Pod";
     let weighty = matches!(&*object.kind, "Node" | "Namespace");
-    let must_type = (risk == Risk::Destructive && !one_pod || protected || weighty).then(|| object.name.to_string());
-    let destroys = risk == Risk::Destructive || matches!(intent, Intent::Delete { .. });
+    let must_type = (risk == Risk::Destructive && !one_pod || protected || weighty).then(|| {
+        // Of several, how many there are.
+        if several > 1 { several.to_string() } else { object.name.to_string() }
+    });
+    let destroys = risk == Risk::Destructive || matches!(intent, Intent::Delete { .. } | Intent::Several(_));
     state.preview = Some(Preview {
         typed: must_type.as_ref().map(|_| Input::default()),
         cancel_focused: must_type.is_none() && destroys,
@@ -180,9 +184,10 @@ pub fn open_intent(state: &mut State, intent: Intent, risk: Risk) -> Vec<Effect>
     open(state, intent, None, risk, (Vec::new(), 0))
 }
 
-/// The object an intent is about.
-pub fn target(intent: &Intent) -> &ObjectRef {
-    match intent {
+/// The object an intent is about; of several, the first.
+pub fn target(intent: &Intent) -> Option<&ObjectRef> {
+    Some(match intent {
+        Intent::Several(each) => return each.first().and_then(target),
         Intent::Undo { workload, .. }
         | Intent::Scale { workload, .. }
         | Intent::Restart { workload }
@@ -191,7 +196,7 @@ pub fn target(intent: &Intent) -> &ObjectRef {
         Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } | Intent::Edit { object, .. } => object,
         Intent::Cordon { node, .. } | Intent::Drain { node } => node,
         Intent::Trigger { cron_job } | Intent::Suspend { cron_job, .. } => cron_job,
-    }
+    })
 }
 
 /// Keys while a preview is open.
@@ -250,7 +255,7 @@ fn not_ready(preview: &Preview) -> String {
         (Some(Ok(_)), Some(check)) => match (&check.access, &check.dry_run, &preview.must_type) {
             (Err(why), ..) => format!("not allowed: {why}"),
             (_, Err(why), _) => format!("the server refused the dry run: {why}"),
-            (_, _, Some(name)) => format!("type the name {name} to confirm"),
+            (_, _, Some(name)) => format!("type {name} to confirm"),
             _ => "it is already under way".to_owned(),
         },
     }

@@ -3,6 +3,8 @@
 //! One file a kind under `table/`. To add a kind: its file with a `pub static TABLE`, and one line in [`ALL`]. The sorted index
 //! is recomputed when facts, filter or sort changed ([`refresh`]), never per frame; only visible rows are formatted.
 
+use std::collections::BTreeSet;
+
 use tui_input::Input;
 
 use super::filter::Filter;
@@ -23,6 +25,7 @@ mod events;
 mod ingresses;
 mod jobs;
 pub mod keys;
+pub mod marks;
 mod namespaces;
 mod nodes;
 pub mod open;
@@ -92,12 +95,15 @@ pub struct TableView {
     pub wide: bool,
     /// The selected row; survives changes.
     pub selected: Option<Key>,
+    /// Rows that are marked, for what is done to several at once.
+    pub marked: BTreeSet<Key>,
     /// Rows shown, in order.
     pub index: Vec<Key>,
     /// How many there are without filter and "faults only".
     pub total: usize,
     /// Widest name and namespace of the index.
     pub widths: (usize, usize),
+    marked_last: Option<Key>,
     at: usize,
     stale: bool,
 }
@@ -116,6 +122,8 @@ impl TableView {
             faults_only: false,
             wide: false,
             selected: None,
+            marked: BTreeSet::new(),
+            marked_last: None,
             index: Vec::new(),
             total: 0,
             widths: (0, 0),
@@ -217,6 +225,8 @@ pub fn refresh(state: &mut State) {
     let widest = |part: fn(&Key) -> &str| table.index.iter().map(|key| part(key).chars().count()).max().unwrap_or(0);
     table.widths = (widest(|key| &key.name), widest(|key| &key.namespace));
     table.keep_selection();
+    let (marked, snapshot, kind) = (&mut table.marked, &state.snapshot, table.spec.kind);
+    marked.retain(|key| snapshot.row(kind, key).is_some());
     state.dirty = true;
 }
 

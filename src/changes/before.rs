@@ -51,6 +51,9 @@ impl std::fmt::Display for Sureness {
 pub fn sureness(snapshot: &Snapshot, change: &Change) -> Sureness {
     let (likely, why) = match change.kind {
         ChangeKind::Rollout => match change.previous_revision {
+            None if snapshot.pods_of(&change.object).iter().any(|pod| pod.is_ready()) => {
+                (false, "no revision before it is known, and pods of it are ready".to_owned())
+            }
             None => (true, "it has not worked since its first revision".to_owned()),
             Some(previous) => {
                 let known = revisions(snapshot, &change.object);

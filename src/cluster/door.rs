@@ -110,6 +110,7 @@ impl Door {
             return Err(Error::ReadOnly(why.clone()));
         }
         let result = self.write_all(plan).await;
+        tracing::info!(what = plan.title, ok = result.is_ok(), "applied");
         self.record(plan, &result);
         result
     }

@@ -57,12 +57,16 @@ impl Connection {
     /// The response, once it is known to be a success.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let asked = Utc::now();
+        // Never headers or bodies: they hold tokens and secrets. The query of a list says nothing but its page.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
         self.heart.heard();
         if let Some(date) = response.headers().get(header::DATE).and_then(|date| date.to_str().ok()) {
             self.heart.set_clock(date, asked, Utc::now());
         }
         let code = response.status().as_u16();
+        let ms = (Utc::now() - asked).num_milliseconds();
+        tracing::debug!(%method, path, code, ms, "asked");
         if response.status().is_success() {
             return Ok(response);
         }

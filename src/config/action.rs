@@ -33,6 +33,10 @@ actions! {
     Drain = "drain", "Drain the node: preview, the name must be typed.";
     Trigger = "trigger", "Start the CronJob now: preview, then Enter.";
     SuspendCronJob = "suspend-cronjob", "Suspend the CronJob, or let it go on.";
+    Shell = "shell", "A shell in the container, through kubectl exec.";
+    Mark = "mark", "Mark the row, or unmark it.";
+    MarkRange = "mark-range", "Mark every row from the last marked one to here.";
+    ClearMarks = "clear-marks", "Clear the marks.";
     RollBack = "roll-back", "Roll back to the selected revision: preview, then Enter.";
     WayBack = "way-back", "Take the last applied action back: preview, then Enter.";
     Dismiss = "dismiss", "Dismiss a recovered incident.";

@@ -22,6 +22,7 @@ pub fn render(report: &Report) -> String {
     if report.incidents.is_empty() {
         out.push_str("\nNothing broken was found.\n");
     }
+    overview(&mut out, report);
     for incident in &report.incidents {
         one(&mut out, incident, report.observed_at);
     }
@@ -33,6 +34,18 @@ pub fn render(report: &Report) -> String {
         }
     }
     out
+}
+
+/// One line an incident, for who reads no further.
+fn overview(out: &mut String, report: &Report) {
+    if report.incidents.len() < 2 {
+        return;
+    }
+    out.push_str("\n| severity | incident | cause | since |\n| --- | --- | --- | --- |\n");
+    for incident in &report.incidents {
+        let since = incident.since.map(stamp).unwrap_or_default();
+        let _ = writeln!(out, "| {} | {} | `{}` | {since} |", incident.severity.word(), inline(&incident.title), incident.cause);
+    }
 }
 
 /// Everything that happened around the incidents, as a table.
@@ -66,7 +79,14 @@ fn one(out: &mut String, incident: &Incident, observed_at: Time) {
     timeline(out, incident, observed_at);
     out.push_str("\n### Evidence\n\n");
     for quote in &incident.evidence {
-        let _ = writeln!(out, "- `{}` {} `{}`: {}", quote.object, quote.from.word(), inline(&quote.field), code(&quote.text));
+        let _ = writeln!(
+            out,
+            "- {} {} {}: {}",
+            code(&quote.object.to_string()),
+            quote.from.word(),
+            code(&quote.field),
+            code(&quote.text)
+        );
     }
     if !incident.ruled_out.is_empty() {
         out.push_str("\nRuled out:\n\n");
@@ -80,15 +100,15 @@ fn one(out: &mut String, incident: &Incident, observed_at: Time) {
 fn impact(out: &mut String, incident: &Incident) {
     out.push_str("\n### Impact\n\n");
     for workload in &incident.workloads {
-        let place = if workload.namespace.is_empty() { String::new() } else { format!(" in `{}`", workload.namespace) };
-        let _ = writeln!(out, "- {} `{}`{place}", workload.kind, workload.name);
+        let place = if workload.namespace.is_empty() { String::new() } else { format!(" in {}", code(&workload.namespace)) };
+        let _ = writeln!(out, "- {} {}{place}", inline(&workload.kind), code(&workload.name));
     }
     let blast = &incident.blast;
     if blast.pods_total > 0 {
         let _ = writeln!(out, "- pods concerned: {} of {}, {} ready", blast.pods, blast.pods_total, blast.pods_ready);
     }
     for service in &blast.services_without_endpoints {
-        let _ = writeln!(out, "- no endpoint left: `{service}` in `{}`", service.namespace);
+        let _ = writeln!(out, "- no endpoint left: {} in {}", code(&service.to_string()), code(&service.namespace));
     }
     for host in &blast.hosts {
         let _ = writeln!(out, "- unreachable host: {}", code(host));
@@ -103,7 +123,7 @@ fn timeline(out: &mut String, incident: &Incident, observed_at: Time) {
     let mut entries: Vec<(Time, u8, String)> = Vec::new();
     if let Some(change) = &incident.change {
         let by = change.by.as_deref().map(|by| format!(" by {}", inline(by))).unwrap_or_default();
-        let mut said = format!("{} of `{}`{by}", change.kind.word(), change.object);
+        let mut said = format!("{} of {}{by}", change.kind.word(), code(&change.object.to_string()));
         for diff in &change.diff {
             let _ = write!(said, "; {}", code(&diff_line(diff)));
         }
@@ -115,7 +135,7 @@ fn timeline(out: &mut String, incident: &Incident, observed_at: Time) {
     entries.extend(incident.since.map(|since| (since, 1, "it is so since".to_owned())));
     for quote in &incident.evidence {
         let Some(at) = quote.at else { continue };
-        entries.push((at, 2, format!("{} `{}` of `{}`", quote.from.word(), inline(&quote.field), quote.object)));
+        entries.push((at, 2, format!("{} {} of {}", quote.from.word(), code(&quote.field), code(&quote.object.to_string()))));
     }
     entries.push((observed_at, 3, "looked at".to_owned()));
     entries.sort();
@@ -131,14 +151,10 @@ fn fixes(out: &mut String, incident: &Incident) {
         out.push_str("\n### Fix\n\nBest first.\n");
     }
     for fix in &incident.fixes {
-        let _ = writeln!(
-            out,
-            "\n{} ({}): {}\n\n```sh\n{}\n```",
-            inline(&fix.title),
-            fix.risk.word(),
-            inline(&fix.why),
-            clean(&fix.command)
-        );
+        let command = clean(&fix.command);
+        let fence = "`".repeat(longest_run(&command).max(2) + 1);
+        let (title, why) = (inline(&fix.title), inline(&fix.why));
+        let _ = writeln!(out, "\n{title} ({}): {why}\n\n{fence}sh\n{command}\n{fence}", fix.risk.word());
     }
 }
 
@@ -149,8 +165,8 @@ fn stamp(at: Time) -> String {
 /// Text that cannot start markup.
 fn inline(text: &str) -> String {
     let mut out = String::new();
-    for c in clean(text).chars() {
-        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|') {
+    for c in one_line(text).chars() {
+        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '$') {
             out.push('\\');
         }
         out.push(c);
@@ -160,6 +176,12 @@ fn inline(text: &str) -> String {
 
 /// Text as a code span; backticks in it are quoted by a longer fence.
 fn code(text: &str) -> String {
-    let text = clean(text);
-    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+    let text = one_line(text);
+    let fence = "`".repeat(longest_run(&text) + 1);
+    if fence.len() > 1 { format!("{fence} {text} {fence}") } else { format!("`{text}`") }
+}
+
+/// The most backticks in a row.
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or_default()
 }

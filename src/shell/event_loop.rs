@@ -11,7 +11,7 @@ use super::input::{Input, Keys, Pause, terminal_is_there};
 use super::session::{Report, Session, Target};
 use super::signals::Signals;
 use super::terminal::Screen;
-use super::{editor, files, panics, tasks};
+use super::{container_shell, editor, files, logging, panics, tasks};
 use crate::actions;
 use crate::app::{self, Effect, Msg, State};
 use crate::cluster::{ConnectOptions, Connection};
@@ -135,6 +135,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
             () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
         }
         if let Some(end) = desk.end {
+            tracing::info!(?end, "ends");
             return Ok(end);
         }
     }
@@ -201,6 +202,7 @@ impl Desk {
     /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood.
     fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
         session.drain(&mut batch, BATCH);
+        batch.iter().for_each(logging::troubles);
         let was_listing = self.state.is_listing();
         self.tell(session, Msg::Facts(batch));
         if !self.state.unjudged.is_empty() {
@@ -285,6 +287,7 @@ impl Desk {
             }
             Effect::Suspend => self.suspend(session),
             Effect::Editor { object, text } => self.edit(session, object, &text),
+            Effect::Shell { pod, container } => self.shell(session, &pod, &container),
             Effect::ClearScreen => {
                 let _ = self.screen.clear();
                 self.dirty = true;
@@ -303,6 +306,21 @@ impl Desk {
             Err(_) => self.end = Some(End::TerminalLost),
         }
         self.tell(session, Msg::Redraw);
+    }
+
+    /// The terminal is the container's shell's until it ends.
+    fn shell(&mut self, session: &mut Session, pod: &ObjectRef, container: &str) {
+        let Some(arguments) = container_shell::arguments(session, pod, container) else {
+            self.tell(session, Msg::Notice("not connected to a cluster".to_owned()));
+            return;
+        };
+        self.pause.hold();
+        let ended = self.screen.away(|| container_shell::run(&arguments, pod, container));
+        self.pause.release();
+        match ended {
+            Ok(said) => self.tell(session, said.map_or(Msg::Redraw, Msg::Notice)),
+            Err(_) => self.end = Some(End::TerminalLost),
+        }
     }
 
     /// Stops this process until the shell continues it, with the terminal given back meanwhile.

@@ -5,10 +5,24 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
 use super::files;
+use crate::changes::redact;
 use crate::cli::LogLevel;
+use crate::snapshot::Delta;
 
 /// Files kept.
 const KEEP: usize = 5;
+
+/// Logs what a feed could not do. Never what it said: objects hold secrets.
+pub fn troubles(delta: &Delta) {
+    match delta {
+        Delta::Denied { kind, scope, why } => tracing::warn!(kind = kind.name(), ?scope, why = redact::text(why), "denied"),
+        Delta::Failing { kind, scope, error, .. } => {
+            tracing::warn!(kind = kind.name(), ?scope, error = redact::text(error), "failing");
+        }
+        Delta::Listed { kind, scope, .. } => tracing::debug!(kind = kind.name(), ?scope, "listed"),
+        _ => {}
+    }
+}
 
 /// Starts logging when a level was asked for. The log ends when the guard is dropped. Without a state directory there is none.
 pub fn start(level: Option<LogLevel>) -> Option<WorkerGuard> {

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::demo::{self, Practice};
 use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
+use crate::changes::redact;
 use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
@@ -160,6 +161,11 @@ impl Session {
         }
     }
 
+    /// How the cluster of the moment is reached: what kubectl must be told to reach the same.
+    pub fn reached_by(&self) -> Option<ConnectOptions> {
+        self.link.as_ref().map(|link| link.practice.as_ref().map_or_else(|| self.user.clone(), Practice::connect_options))
+    }
+
     fn practice(&self) -> Option<&Practice> {
         self.link.as_ref()?.practice.as_ref()
     }
@@ -221,6 +227,13 @@ impl Session {
         if attempt != self.attempt {
             return None;
         }
+        match &result {
+            Ok(link) => {
+                let connection = &link.connection;
+                tracing::info!(context = connection.context, namespaces = ?connection.namespaces, "connected");
+            }
+            Err(error) => tracing::warn!(error = redact::text(&error.to_string()), "cannot connect"),
+        }
         match result {
             Ok(link) => {
                 self.connecting = None;
@@ -272,10 +285,10 @@ impl Session {
         let source = if link.practice.is_some() { "practice" } else { "live" };
         let info = ConnectedInfo {
             context: link.identity.name.clone(),
-            acting_as: self.user.impersonate.clone().filter(|_| link.practice.is_none()),
             namespaces: link.connection.namespaces.clone(),
             read_only: self.read_only,
             source,
+            acting_as: self.user.impersonate.clone().filter(|_| link.practice.is_none()),
         };
         self.link = Some(link);
         Msg::Connected(Ok(info))

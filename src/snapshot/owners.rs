@@ -49,7 +49,9 @@ impl Snapshot {
         if kind == KindId::Pod {
             return self.pods.named(&workload.namespace, &workload.name).into_iter().collect();
         }
-        let Some(row) = self.row(kind, &Key::new(&workload.namespace, &workload.name)) else { return Vec::new() };
+        let Some(row) = self.row(kind, &Key::new(&workload.namespace, &workload.name)) else {
+            return self.pods_said_to_be_of(workload);
+        };
         let uid = &row.meta().uid;
         match row {
             Row::Deployment(_) => {
@@ -61,5 +63,11 @@ impl Snapshot {
             Row::CronJob(_) => self.jobs.controlled_by(uid).flat_map(|job| self.pods.controlled_by(&job.meta.uid)).collect(),
             _ => self.pods.controlled_by(uid).collect(),
         }
+    }
+
+    /// The pods whose owner references lead to a workload nobody may see: a person who may only read pods.
+    fn pods_said_to_be_of(&self, workload: &ObjectRef) -> Vec<&Pod> {
+        let named = |pod: &&Pod| pod.meta.name.starts_with(&*workload.name) && self.workload_of(pod) == *workload;
+        self.pods.in_namespace(&workload.namespace).filter(named).collect()
     }
 }

@@ -72,8 +72,9 @@ impl<K: Kind> Table<K> {
     }
 
     /// The rows of one namespace, sorted by name.
-    pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a K> {
-        self.rows.range(Key::new(namespace, "")..).take_while(move |(key, _)| &*key.namespace == namespace).map(|(_, row)| &**row)
+    pub fn in_namespace<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a K> + use<'a, K> {
+        let namespace: Text = namespace.into();
+        self.rows.range(Key::new(&namespace, "")..).take_while(move |(key, _)| key.namespace == namespace).map(|(_, row)| &**row)
     }
 
     /// The rows whose controller is the object of that uid, sorted by key.

@@ -150,12 +150,36 @@ impl Bundle {
         snapshot
     }
 
+    /// Everything in one snapshot, moved out of the bundle: what is large is never there twice.
+    pub fn take_snapshot(&mut self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let at = self.newest.unwrap_or_default();
+        for &kind in KindId::ALL {
+            self.kind_deltas(kind, at, &mut |delta| {
+                snapshot.apply(delta);
+            });
+            self.objects.retain(|(known, _), _| *known != kind);
+        }
+        for (key, excerpt) in std::mem::take(&mut self.logs) {
+            snapshot.apply(Delta::Log { key, excerpt });
+        }
+        self.other_deltas(&mut |delta| {
+            snapshot.apply(delta);
+        });
+        snapshot
+    }
+
     fn each_delta(&self, tell: &mut dyn FnMut(Delta)) {
         let at = self.newest.unwrap_or_default();
-        tell(Delta::Identity(Identity { name: self.name.clone(), server_version: self.server_version.clone() }));
         for &kind in KindId::ALL {
             self.kind_deltas(kind, at, tell);
         }
+        self.other_deltas(tell);
+    }
+
+    fn other_deltas(&self, tell: &mut dyn FnMut(Delta)) {
+        let at = self.newest.unwrap_or_default();
+        tell(Delta::Identity(Identity { name: self.name.clone(), server_version: self.server_version.clone() }));
         for (key, excerpt) in &self.logs {
             tell(Delta::Log { key: key.clone(), excerpt: excerpt.clone() });
         }
@@ -178,7 +202,8 @@ impl Bundle {
         }
         let first = (kind, Key::new("", ""));
         for ((_, key), copy) in self.objects.range(first..).take_while(|((k, _), _)| *k == kind) {
-            let scope = scopes.iter().find(|s| s.contains(&key.namespace)).cloned().unwrap_or(Scope::Cluster);
+            let own = Scope::Namespace(key.namespace.clone());
+            let scope = if scopes.binary_search(&own).is_ok() { own } else { Scope::Cluster };
             tell(Delta::Upsert { scope, row: copy.row.clone() });
         }
         for scope in &scopes {

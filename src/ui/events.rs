@@ -11,6 +11,7 @@ use super::words::{clock, short_object, spread, wrap};
 use crate::changes::redact;
 use crate::config::Role;
 use crate::kinds::events::Event;
+use crate::snapshot::CoverageState;
 use crate::text::{clean, ellipsis};
 
 /// Draws the pane: only what is visible is built.
@@ -31,12 +32,18 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     }
     if lines.is_empty() {
         let listed = state.snapshot.coverage.is_listed(crate::kinds::KindId::Event);
-        let text = match (listed, state.follow.events.is_empty()) {
-            (_, false) => " no event matches the filter",
-            (true, _) => " no events; they expire after an hour",
-            (false, _) => " loading events",
+        let denied = state.snapshot.coverage.of_kind(crate::kinds::KindId::Event).find_map(|state| match state {
+            CoverageState::Denied { why } => Some(why),
+            _ => None,
+        });
+        let text = match (listed, state.follow.events.is_empty(), denied) {
+            (_, false, _) => "no event matches the filter".to_owned(),
+            (true, ..) => "no events; they expire after an hour".to_owned(),
+            (false, _, Some(why)) => format!("events are not visible: {why}"),
+            (false, _, None) => "loading events".to_owned(),
         };
-        lines.push(Line::from(paint.span(Role::Dim, text)));
+        let parts = wrap(&text, width.saturating_sub(2));
+        lines.extend(parts.into_iter().map(|part| Line::from(paint.span(Role::Dim, format!(" {part}")))));
     }
     frame.render_widget(Paragraph::new(lines), inner);
 }

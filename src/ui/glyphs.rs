@@ -15,6 +15,8 @@ pub struct Glyphs {
     pub working: &'static str,
     /// The selected line.
     pub cursor: &'static str,
+    /// A marked line, and a marked line that is selected.
+    pub marks: [&'static str; 2],
     /// Between parts of a line.
     pub dot: &'static str,
     /// From old to new.
@@ -35,6 +37,7 @@ pub static UNICODE: Glyphs = Glyphs {
     ok: "✔",
     working: "↻",
     cursor: "▌",
+    marks: ["●", "◆"],
     dot: "·",
     arrow: "→",
     into: "▸",
@@ -50,6 +53,7 @@ pub static ASCII: Glyphs = Glyphs {
     ok: "+",
     working: "~",
     cursor: ">",
+    marks: ["*", "#"],
     dot: "-",
     arrow: "->",
     into: ">",

@@ -116,6 +116,10 @@ fn pods(state: &State) -> String {
     let snapshot = &state.snapshot;
     let total = snapshot.pods.len();
     if !snapshot.coverage.is_listed(KindId::Pod) {
+        // What is denied does not load; the trouble beside it says so.
+        if total == 0 && narrowed(state).is_some() {
+            return String::new();
+        }
         return if total == 0 { "loading pods".to_owned() } else { format!("loading, pods {total} so far") };
     }
     let not_ready = snapshot.pods_not_ready();

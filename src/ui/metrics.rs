@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use super::blocks::pane;
 use super::paint::Paint;
-use super::words::short_name;
+use super::words::{short_name, wrap};
 use crate::config::Role;
 use crate::kinds::pod_spec::Resources;
 use crate::snapshot::{Usage, UsageKey};
@@ -50,11 +50,11 @@ fn lines(paint: &Paint<'_>, width: usize) -> Vec<Line<'static>> {
         // A container that dies within seconds is never sampled: say so instead of nothing.
         let restarts = state.follow.restarts;
         let none = if matches!(state.metrics_source, Some(Ok(_))) {
-            format!(" no sample of these containers yet   restarts {restarts}   {source}")
+            format!("no sample of these containers yet, restarts {restarts}, {source}")
         } else {
-            format!(" {source}   restarts {restarts}")
+            format!("restarts {restarts}; {source}")
         };
-        return vec![Line::from(paint.span(Role::Dim, crate::text::ellipsis(&none, width)))];
+        return two_lines(paint, &none, width);
     };
     let resources = resources(paint, key);
     let memory = measure(paint, usage, &resources, ("memory", bytes, |s| s.2));
@@ -70,6 +70,16 @@ fn lines(paint: &Paint<'_>, width: usize) -> Vec<Line<'static>> {
     let mut second = cpu;
     second.push(restarts);
     vec![Line::from(memory), Line::from(second)]
+}
+
+/// Two lines are there: what does not fit on them is cut with a mark.
+fn two_lines(paint: &Paint<'_>, text: &str, width: usize) -> Vec<Line<'static>> {
+    let mut parts = wrap(text, width.saturating_sub(2));
+    if parts.len() > 2 {
+        let rest = parts.split_off(1).join(" ");
+        parts.push(crate::text::ellipsis(&rest, width.saturating_sub(2)));
+    }
+    parts.into_iter().map(|part| Line::from(paint.span(Role::Dim, format!(" {part}")))).collect()
 }
 
 fn resources(paint: &Paint<'_>, key: &UsageKey) -> Resources {

@@ -33,9 +33,12 @@ pub fn draw(paint: &Paint<'_>, preview: &Preview, area: Rect, frame: &mut Frame<
     let height = wanted.min(area.height);
     let dialog = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     frame.render_widget(Clear, dialog);
-    let object = target(&preview.intent);
-    let block =
-        pane(paint, &heading(preview), &format!("{object}  {}", object.namespace), true, dialog).style(paint.style(Role::Text));
+    let whom = match (&preview.intent, target(&preview.intent)) {
+        (Intent::Several(each), _) => format!("{} objects", each.len()),
+        (_, Some(object)) => format!("{object}  {}", object.namespace),
+        (_, None) => String::new(),
+    };
+    let block = pane(paint, &heading(&preview.intent), &whom, true, dialog).style(paint.style(Role::Text));
     let inner = block.inner(dialog);
     frame.render_widget(block, dialog);
     // The buttons are always in sight; the rest is cut with a mark.
@@ -63,8 +66,9 @@ fn dim(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     }
 }
 
-fn heading(preview: &Preview) -> String {
-    match preview.intent {
+fn heading(intent: &Intent) -> String {
+    match intent {
+        Intent::Several(each) => return each.first().map(heading).unwrap_or_default(),
         Intent::Undo { .. } => "Undo rollout",
         Intent::Scale { .. } => "Scale",
         Intent::Restart { .. } => "Restart",
@@ -199,13 +203,14 @@ fn buttons(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'stat
     }
     let does = match &preview.intent {
         Intent::Undo { to_revision: Some(to), .. } => format!("undo to revision {to}"),
-        _ => heading(preview).to_lowercase(),
+        Intent::Several(each) => format!("{} {}", heading(&preview.intent).to_lowercase(), each.len()),
+        _ => heading(&preview.intent).to_lowercase(),
     };
     let enter = if preview.applying {
         paint.span(Role::Warning, format!("{} applying ...", paint.glyphs.working))
     } else if preview.is_ready() {
-        let destroys =
-            preview.risk == Risk::Destructive || matches!(preview.intent, Intent::Delete { .. } | Intent::Drain { .. });
+        let destroys = preview.risk == Risk::Destructive
+            || matches!(preview.intent, Intent::Delete { .. } | Intent::Drain { .. } | Intent::Several(_));
         let role = if destroys { Role::Danger } else { Role::Accent };
         if preview.cancel_focused {
             return two_buttons(paint, &does, width);

@@ -12,6 +12,7 @@ use super::words::{short_name, wrap};
 use crate::app::table::{Column, Health, TableView, rows};
 use crate::config::Role;
 use crate::kinds::Row;
+use crate::snapshot::Key;
 use crate::text::{clean, ellipsis};
 
 /// Blanks between columns.
@@ -60,6 +61,9 @@ fn about(paint: &Paint<'_>, table: &TableView) -> String {
     if let Some(filter) = &table.filter {
         parts.push(format!("/{}", filter.text));
     }
+    if !table.marked.is_empty() {
+        parts.push(format!("{} marked", table.marked_objects().len()));
+    }
     if table.faults_only {
         parts.push("faults only".to_owned());
     }
@@ -76,6 +80,7 @@ fn about(paint: &Paint<'_>, table: &TableView) -> String {
 struct Formatted {
     cells: Vec<String>,
     health: Health,
+    marked: bool,
 }
 
 /// The visible part, formatted, with the width of each column.
@@ -93,6 +98,7 @@ impl Grid {
         let format = |row: &Row| Formatted {
             cells: columns.iter().map(|column| (column.cell)(snapshot, row, paint.state.now).text).collect(),
             health: (table.spec.health)(snapshot, row),
+            marked: table.marked.contains(&Key::of(row.meta())),
         };
         let visible = table.index.iter().skip(first).take(room);
         let rows: Vec<Formatted> = visible.filter_map(|key| snapshot.row(table.spec.kind, key)).map(|row| format(&row)).collect();
@@ -137,7 +143,11 @@ impl Grid {
             Health::Warning => Role::Warning,
             Health::Broken => Role::Critical,
         };
-        let cursor = if selected { paint.glyphs.cursor } else { " " };
+        let cursor = match (row.marked, selected) {
+            (true, _) => paint.glyphs.marks[usize::from(selected)],
+            (false, true) => paint.glyphs.cursor,
+            (false, false) => " ",
+        };
         let mut spans = vec![paint.span(Role::Accent, cursor)];
         let mut used = 1;
         for ((column, wide), cell) in self.columns.iter().zip(&self.widths).zip(&row.cells) {

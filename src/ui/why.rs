@@ -38,7 +38,8 @@ pub fn draw(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>)
     let first = paint.state.cockpit.why_scroll.min(last);
     let below = lines.len().saturating_sub(first + height);
     let arrow = if paint.state.ascii { "v" } else { "↓" };
-    let more = if below > 0 { format!("  {arrow}{below} lines more") } else { String::new() };
+    let more =
+        if below > 0 { format!("  {arrow}{below} more {}", if below == 1 { "line" } else { "lines" }) } else { String::new() };
     let block = pane(paint, "Why", &format!("{}{more}", title(&row.incident)), focused, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);

@@ -137,6 +137,9 @@ fn prepared(place: Place, action: Action, state: &mut State) {
         (Action::SortByName, _) => "A",
         (Action::Namespace, _) => "1",
         (Action::Left, _) => "<right>",
+        (Action::ClearMarks, _) => "<space>",
+        // Its shell needs a container that runs.
+        (Action::Shell, _) => "<esc>/fastapi.*Running<enter>",
         (Action::Reveal, _) => "qq:secrets<enter>y",
         _ => "",
     };

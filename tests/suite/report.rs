@@ -150,6 +150,13 @@ fn markdown_cannot_be_broken_out_of() {
     let out = markdown::render(&report);
     assert!(out.contains(r"\[click\](http://evil) \<script\> \`x\`"), "{out}");
     assert!(out.contains("```sh\nkubectl rollout undo"));
+
+    report.incidents[0].evidence[0].text = "`` a ``` b\n# heading | cell".to_owned();
+    report.incidents[0].fixes[0].command = "kubectl get x\n```\n# out".to_owned();
+    let out = markdown::render(&report);
+    assert!(out.contains("```` `` a ``` b # heading | cell ````"), "{out}");
+    assert!(out.contains("status `status.containerStatuses[0].state.waiting.message`: "), "{out}");
+    assert!(!out.contains("\n# heading") && !out.contains("\n```\n# out\n```\n"), "{out}");
 }
 
 #[test]

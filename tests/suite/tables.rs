@@ -363,3 +363,77 @@ fn the_status_is_the_one_kubectl_prints() {
     init(&mut failed, json!({ "terminated": { "exitCode": 1, "reason": "Error" } }));
     assert_eq!(status(&serde_json::from_value::<Pod>(failed).unwrap()), "Init:Error");
 }
+
+#[test]
+fn marked_rows_are_deleted_together_after_one_preview() {
+    let mut state = at(":po<enter>/web<enter>");
+    press(&mut state, "<space><space>");
+    let screen = text(&mut state, (120, 40));
+    assert!(screen.contains("2 marked"), "{screen}");
+    assert_eq!(screen.lines().filter(|line| line.contains('●') || line.contains('◆')).count(), 2, "{screen}");
+    let effects = press(&mut state, "<ctrl-d>");
+    let [Effect::Plan(Intent::Several(each))] = effects.as_slice() else { panic!("{effects:?}") };
+    let name = |intent: &Intent| match intent {
+        Intent::Delete { object, force: false } => object.name.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(each.iter().map(name).collect::<Vec<_>>(), ["web-5d-aaaaa", "web-5d-bbbbb"]);
+    let preview = state.preview.as_ref().unwrap();
+    assert!(preview.cancel_focused && preview.must_type.is_none(), "pods that come back: asked, Cancel focused");
+    let screen = text(&mut state, (120, 40));
+    assert!(screen.contains("2 objects"), "{screen}");
+    press(&mut state, "<esc><ctrl-k>");
+    assert_eq!(state.preview.as_ref().unwrap().must_type.as_deref(), Some("2"), "without grace: how many must be typed");
+}
+
+#[test]
+fn a_filter_protects_marked_rows_and_escape_clears_the_marks_first() {
+    let mut state = at(":po<enter>");
+    press(&mut state, "g<ctrl-space>G<ctrl-space>/web<enter>");
+    assert_eq!(table(&state).marked.len(), 4);
+    let effects = press(&mut state, "<ctrl-d>");
+    assert!(matches!(&effects[..], [Effect::Plan(Intent::Several(each))] if each.len() == 2), "{effects:?}");
+    press(&mut state, "<esc><esc>");
+    assert!(table(&state).marked.is_empty() && table(&state).filter.is_some());
+    let effects = press(&mut state, "<ctrl-d>");
+    assert!(matches!(&effects[..], [Effect::Plan(Intent::Delete { .. })]), "unmarked: the selected one alone: {effects:?}");
+}
+
+#[test]
+fn a_shell_opens_in_a_running_container_and_nowhere_else() {
+    let mut state = at(":po<enter>/aaaaa<enter>");
+    let effects = press(&mut state, "s");
+    assert!(matches!(&effects[..], [Effect::Shell { pod, container }] if &*pod.name == "web-5d-aaaaa" && container == "main"));
+    press(&mut state, "<esc>/bbbbb<enter>");
+    assert_eq!(press(&mut state, "s"), []);
+    assert!(state.notice.as_ref().unwrap().0.contains("none of its containers runs"), "{:?}", state.notice);
+    let mut state = at(":po<enter>/aaaaa<enter>");
+    state.config.readonly = true;
+    assert_eq!(press(&mut state, "s"), []);
+    assert!(state.notice.as_ref().unwrap().0.contains("read-only"), "{:?}", state.notice);
+}
+
+#[test]
+fn who_may_only_read_pods_sees_whose_pods_they_are_and_what_is_not_visible() {
+    let mut state = connected(now());
+    let mut owned = pod("shop", "web-5d-aaaaa", 300, 0, &crashing());
+    owned["metadata"]["labels"]["pod-template-hash"] = json!("5d");
+    let denied = |kind| Delta::Denied { kind, scope: Scope::Cluster, why: "you may not list them".to_owned() };
+    let mut deltas = vec![Delta::ListStarted { kind: KindId::Pod, scope: Scope::Cluster }, upsert(KindId::Pod, owned)];
+    deltas.push(Delta::Listed { kind: KindId::Pod, scope: Scope::Cluster, at: now() });
+    deltas.extend(KindId::ALL.iter().filter(|kind| **kind != KindId::Pod).map(|kind| denied(*kind)));
+    update(&mut state, Msg::Deltas(deltas));
+    let web = k3am::kinds::ObjectRef::new("Deployment", "shop", "web");
+    assert_eq!(state.snapshot.pods_of(&web).len(), 1);
+    let screen = text(&mut state, (120, 40));
+    assert!(screen.contains("events are not visible: you may not list"), "{screen}");
+}
+
+#[test]
+fn the_header_says_as_whom_one_acts() {
+    let mut state = shop();
+    let k3am::app::ConnectionState::Connected(info) = &mut state.connection else { panic!("not connected") };
+    info.acting_as = Some("jane".to_owned());
+    let screen = text(&mut state, (120, 40));
+    assert!(screen.lines().next().unwrap().contains("as jane"), "{screen}");
+}

@@ -9,7 +9,7 @@ use crate::actions::Intent;
 use crate::app::cockpit::moved;
 use crate::app::effect::Effect;
 use crate::app::prompt::Prompt;
-use crate::app::state::State;
+use crate::app::state::{ConnectionState, State};
 use crate::app::view::View;
 use crate::app::{edit, keys, preview, text_view};
 use crate::config::{Action, Hit, Place};
@@ -39,12 +39,26 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
         Action::NextColumn => choose_column(table, true),
         Action::FaultsOnly => (table.faults_only, table.stale) = (!table.faults_only, true),
         Action::Wide => (table.wide, table.stale) = (!table.wide, true),
+        Action::Mark => table.mark(),
+        Action::MarkRange => table.mark_range(),
+        Action::ClearMarks => {
+            if !table.clear_marks() {
+                state.notify("no row is marked");
+            }
+        }
+        Action::Back if !table.marked.is_empty() => {
+            table.clear_marks();
+        }
         Action::Back if table.filter.is_some() => table.set_filter(""),
         Action::Back => return keys::leave(state),
         Action::Namespace => return choose_namespace(state, hit.nth, &favourites),
         Action::Save => return save(state),
         action => {
             let Some(object) = table.object() else { return Vec::new() };
+            let marked = table.marked_objects();
+            if let Some(effects) = super::marks::on(state, action, &marked) {
+                return effects;
+            }
             return on_object(state, action, &object);
         }
     }
@@ -101,6 +115,7 @@ fn on_object(state: &mut State, action: Action, object: &ObjectRef) -> Vec<Effec
         Action::Edit => edit::start(state, object),
         Action::Logs => open::logs(state, object, false),
         Action::PreviousLogs => open::logs(state, object, true),
+        Action::Shell => shell(state, object),
         Action::Events => open::belonging(state, KindId::Event, object.clone()),
         Action::JumpToOwner => jump_to_owner(state, object),
         Action::JumpToNode => jump_to_node(state, object),
@@ -136,6 +151,30 @@ fn delete(state: &mut State, object: &ObjectRef, force: bool) -> Vec<Effect> {
     let is_pod = &*object.kind == KindId::Pod.name();
     let risk = if is_pod && replaced && !force { Risk::Disruptive } else { Risk::Destructive };
     preview::open_intent(state, Intent::Delete { object: object.clone(), force }, risk)
+}
+
+/// In the container the pod names as its default, else in the first that runs.
+fn shell(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
+    let refused = match &state.connection {
+        ConnectionState::Connected(info) if info.source == "bundle" => Some("a bundle has no containers to enter"),
+        _ if state.is_read_only() => Some("read-only: a shell could change things"),
+        _ => None,
+    };
+    if let Some(why) = refused {
+        state.notify(why);
+        return Vec::new();
+    }
+    let Some(pod) = state.snapshot.pods.named(&object.namespace, &object.name) else { return Vec::new() };
+    let default = pod.meta.annotation("kubectl.kubernetes.io/default-container").unwrap_or_default();
+    let running = || pod.status.container_statuses.iter().filter(|status| status.state.running.is_some());
+    let container = running().find(|status| &*status.name == default).or_else(|| running().next());
+    match container.map(|status| status.name.to_string()) {
+        Some(container) => vec![Effect::Shell { pod: object.clone(), container }],
+        None => {
+            state.notify("none of its containers runs: there is nowhere to open a shell");
+            Vec::new()
+        }
+    }
 }
 
 fn undo(state: &mut State, object: &ObjectRef) -> Vec<Effect> {

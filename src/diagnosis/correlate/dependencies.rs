@@ -20,7 +20,7 @@ const CLIENTS: &[&str] = &["database-unreachable", "dependency-unreachable", "we
 const SLACK: TimeDelta = TimeDelta::seconds(60);
 
 /// `Post "https://NAME.NAMESPACE.svc:443/...`.
-static WEBHOOK: Pattern = Pattern::new(r#"https://([a-z0-9-]+\.[a-z0-9-]+)\.svc[:/]"#);
+static WEBHOOK: Pattern = Pattern::new(r"https://([a-z0-9-]+\.[a-z0-9-]+)\.svc[:/]");
 
 /// True for what fails for want of something else.
 pub(super) fn is_client(finding: &Finding) -> bool {
@@ -105,13 +105,11 @@ fn is_refused(finding: &Finding) -> bool {
 
 /// The Service of this cluster that the finding's address or message names.
 fn service_of(snapshot: &Snapshot, finding: &Finding) -> Option<ObjectRef> {
-    let host = match finding.cause.0 {
-        "webhook-unreachable" => finding.evidence.iter().find_map(|quote| WEBHOOK.first_group(&quote.text))?,
-        _ => {
-            let endpoint = finding.facts.get("endpoint").or_else(|| finding.facts.get("host"))?;
-            let address = endpoint.split('/').next()?;
-            address.split(':').next()?
-        }
+    let host = if finding.cause.0 == "webhook-unreachable" {
+        finding.evidence.iter().find_map(|quote| WEBHOOK.first_group(&quote.text))?
+    } else {
+        let endpoint = finding.facts.get("endpoint").or_else(|| finding.facts.get("host"))?;
+        endpoint.split(['/', ':']).next()?
     };
     let mut labels = host.split('.');
     let name = labels.next().filter(|name| !name.is_empty())?;

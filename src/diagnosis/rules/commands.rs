@@ -74,6 +74,18 @@ pub fn edit(finding: &Finding, title: impl Into<String>, why: impl Into<String>)
     fix(title, kubectl(&workload.namespace, format!("edit {}", target(workload))), Risk::Disruptive, why)
 }
 
+/// Keep new pods off a node: they may then find no node at all, so it is not harmless.
+pub fn cordon(node: &str, title: &str, why: &str) -> Fix {
+    let plain = fix(title, format!("kubectl cordon {}", quoted(node)), Risk::Disruptive, why);
+    with_action(plain, Intent::Cordon { node: ObjectRef::new("Node", "", node), cordon: true })
+}
+
+/// Look at the pods of a node: `get` or `top`.
+pub fn pods_on(node: &str, verb: &str, (title, why): (&str, &str)) -> Fix {
+    let wide = if verb == "get" { " -o wide" } else { "" };
+    fix(title, format!("kubectl {verb} pods -A{wide} --field-selector spec.nodeName={}", quoted(node)), Risk::Safe, why)
+}
+
 /// Read the log of the finding's container.
 pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
     if &*finding.subject.kind != "Pod" {

@@ -27,8 +27,10 @@ const KEEP_BYTES: usize = 1 << 20;
 /// Characters of a line.
 const LINE: usize = 16 << 10;
 /// Characters of all logs of healthy containers, and of all logs: beyond, [`FEW`] lines of each have to do.
-const HEALTHY_BYTES: usize = 48 << 20;
-const ALL_BYTES: usize = 96 << 20;
+const HEALTHY_BYTES: usize = 16 << 20;
+const ALL_BYTES: usize = 48 << 20;
+/// What a line costs besides its characters.
+const LINE_COST: usize = 64;
 const FEW: usize = 100;
 
 /// What kubelet, API server and kubectl say instead of a log.
@@ -77,7 +79,7 @@ impl<'a> Reader<'a> {
     fn keep(&mut self, path: &str, key: LogKey, tail: Tail) {
         let excerpt = tail.excerpt(restarts(&self.pods, &key));
         self.newest = self.newest.max(excerpt.lines.last().and_then(|line| line.at));
-        let bytes: usize = excerpt.lines.iter().map(|line| line.text.len()).sum();
+        let bytes: usize = excerpt.lines.iter().map(|line| line.text.len() + LINE_COST).sum();
         self.bytes += bytes;
         self.healthy_bytes += if self.is_healthy(&key) { bytes } else { 0 };
         let worth = |e: &LogExcerpt| (e.lines.iter().any(|line| line.at.is_some()), e.lines.len());
@@ -91,7 +93,8 @@ impl<'a> Reader<'a> {
 
     /// How many lines of a container's log are worth keeping.
     fn lines_for(&self, key: &LogKey) -> usize {
-        let full = self.bytes > ALL_BYTES || (self.healthy_bytes > HEALTHY_BYTES && self.is_healthy(key));
+        let known = self.pods.contains_key(&Key { namespace: key.namespace.clone(), name: key.pod.clone() });
+        let full = !known || self.bytes > ALL_BYTES || (self.healthy_bytes > HEALTHY_BYTES && self.is_healthy(key));
         if full { FEW } else { KEEP }
     }
 

@@ -73,9 +73,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, path: &str, kind: KindId, value: Value) -> Result<Option<String>, String> {
+    fn object(&mut self, path: &str, kind: KindId, mut value: Value) -> Result<Option<String>, String> {
         let newest = times::newest(&value);
         let size = times::fields(&value);
+        // As in the live watches: there are many of these, and nobody asks who wrote them.
+        if matches!(kind, KindId::Pod | KindId::Event)
+            && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("managedFields");
+        }
         let row = Row::from_value(kind, value, &mut self.pool)
             .map_err(|error| format!("a {kind} in it is not as Kubernetes writes it: {error}"))?;
         if row.meta().name.is_empty() {

@@ -7,7 +7,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, fact, fix, kubectl, quoted, target, with_action};
+use crate::diagnosis::rules::commands::{can_roll_out, fact, fix, kubectl, pods_on, quoted, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::logs;
 use crate::diagnosis::rules::pattern::Pattern;
@@ -214,12 +214,7 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if finding.facts.contains_key("nodeOom") {
         let node = fact(finding, "node");
-        fixes.push(fix(
-            "See what fills the node",
-            format!("kubectl top pods -A --field-selector spec.nodeName={}", quoted(node)),
-            Risk::Safe,
-            "the victim is seldom the offender",
-        ));
+        fixes.push(pods_on(node, "top", ("See what fills the node", "the victim is seldom the offender")));
     } else if let Some(limit) = doubled(fact(finding, "limit")).filter(|_| can_roll_out(workload)) {
         let command = kubectl(
             &workload.namespace,

@@ -384,7 +384,7 @@ fn pull_policy(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
 fn node_disk(finding: &Finding) -> Vec<Fix> {
     let crate::diagnosis::finding::Root::Object(node) = &finding.root else { return Vec::new() };
     vec![
-        fix("Keep new pods off the node", format!("kubectl cordon {}", quoted(&node.name)), Risk::Safe, "its disk is full"),
+        super::super::commands::cordon(&node.name, "Keep new pods off the node", "its disk is full"),
         super::super::commands::describe(node, "shows DiskPressure and what the kubelet tried to free"),
     ]
 }

@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding, Root};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, target};
+use crate::diagnosis::rules::commands::{cordon, describe, fact, fix, kubectl, pods_on, quoted, target};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
@@ -233,18 +233,10 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ));
     }
     let node = fact(finding, "node");
-    fixes.push(fix(
-        "See who holds the addresses",
-        format!("kubectl get pods -A -o wide --field-selector spec.nodeName={}", quoted(node)),
-        Risk::Safe,
-        "finished pods and forgotten workloads hold addresses too; far fewer pods than addresses means leaked leases under /var/lib/cni/networks",
-    ));
-    fixes.push(fix(
-        "Let the scheduler use other nodes",
-        format!("kubectl cordon {}", quoted(node)),
-        Risk::Safe,
-        "new pods then go where addresses are left, if the range is this node's own",
-    ));
+    let why = "finished pods and forgotten workloads hold addresses too; far fewer pods than addresses means leaked leases under /var/lib/cni/networks";
+    fixes.push(pods_on(node, "get", ("See who holds the addresses", why)));
+    let why = "new pods then go where addresses are left, if the range is this node's own";
+    fixes.push(cordon(node, "Let the scheduler use other nodes", why));
     fixes
 }
 

@@ -4,7 +4,7 @@ use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, quoted};
+use crate::diagnosis::rules::commands::{cordon, describe, fact, fix, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::nodes::Node;
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
@@ -145,12 +145,7 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let quoted = quoted(node);
     let mut fixes = vec![describe(&object, "conditions, leases and events of the node")];
     if finding.cause.0 == "node-not-ready" {
-        fixes.push(fix(
-            "Keep new pods off it",
-            format!("kubectl cordon {quoted}"),
-            Risk::Safe,
-            "until kubelet and runtime are back",
-        ));
+        fixes.push(cordon(node, "Keep new pods off it", "until kubelet and runtime are back"));
         fixes.push(fix(
             "Declare it out of service",
             format!("kubectl taint nodes {quoted} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"),
