@@ -358,14 +358,16 @@ fn giving_rights_away(client: &Client) {
     };
     let whoami = as_robot("auth whoami --as=system:serviceaccount:team:default");
     assert!(whoami.contains("system:serviceaccount:team:default") && whoami.contains("system:serviceaccounts:team"), "{whoami}");
-    let refused = as_robot("get --raw /api/v1/namespaces/team/pods --as=bob");
+    // A raw path replaces the one of the server's URL, and the token with it.
+    let raw = format!("/as/{}/api/v1/namespaces/team/pods", token.trim());
+    let refused = as_robot(&format!("get --raw {raw} --as=bob"));
     assert!(refused.contains("cannot impersonate resource \"users\" in API group \"\" at the cluster scope"), "{refused}");
-    let refused = as_robot("get --raw /api/v1/namespaces/team/pods --as=system:serviceaccount:default:default");
+    let refused = as_robot(&format!("get --raw {raw} --as=system:serviceaccount:default:default"));
     assert!(
         refused.contains("cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"default\""),
         "{refused}"
     );
-    let refused = as_robot("get --raw /api/v1/namespaces/team/pods --as=system:serviceaccount:team:default --as-uid=7");
+    let refused = as_robot(&format!("get --raw {raw} --as=system:serviceaccount:team:default --as-uid=7"));
     assert!(refused.contains("uids.authentication.k8s.io \"7\" is forbidden"), "{refused}");
 }
 
