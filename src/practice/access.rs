@@ -196,11 +196,10 @@ impl Access {
 pub fn act_as(store: &Store, identity: Identity, headers: &HeaderMap) -> Result<Identity, Status> {
     let Some(user) = headers.get("impersonate-user").and_then(|value| value.to_str().ok()) else { return Ok(identity) };
     let named: Vec<&str> = headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
-    let wanted = named.iter().map(|group| ("groups", *group));
-    for (kind, name) in std::iter::once(("users", user)).chain(wanted) {
-        let question = Question { verb: "impersonate", group: "", resource: kind.to_owned(), namespace: "", name };
+    for (kind, group, namespace, name) in impersonated(user, &named, headers) {
+        let question = Question { verb: "impersonate", group, resource: kind.clone(), namespace, name };
         if !rbac::allows(store, &identity, &question) {
-            return Err(Status::cannot_impersonate(&identity.user, kind, name));
+            return Err(Status::cannot_impersonate(&identity.user, (&kind, group, namespace), name));
         }
     }
     let mut acting = Identity::of(user);
@@ -209,6 +208,26 @@ pub fn act_as(store: &Store, identity: Identity, headers: &HeaderMap) -> Result<
         acting.groups.push("system:authenticated".to_owned());
     }
     Ok(acting)
+}
+
+/// What a request that acts as somebody else must be allowed to impersonate: resource, API group, namespace and name.
+fn impersonated<'a>(user: &'a str, groups: &[&'a str], headers: &'a HeaderMap) -> Vec<(String, &'static str, &'a str, &'a str)> {
+    const AUTHENTICATION: &str = "authentication.k8s.io";
+    let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    let mut wanted = vec![match account {
+        Some((namespace, name)) => ("serviceaccounts".to_owned(), "", namespace, name),
+        None => ("users".to_owned(), "", "", user),
+    }];
+    wanted.extend(groups.iter().map(|group| ("groups".to_owned(), "", "", *group)));
+    for (header, value) in headers {
+        let Ok(value) = value.to_str() else { continue };
+        if header.as_str() == "impersonate-uid" {
+            wanted.push(("uids".to_owned(), AUTHENTICATION, "", value));
+        } else if let Some(key) = header.as_str().strip_prefix("impersonate-extra-") {
+            wanted.push((format!("userextras/{key}"), AUTHENTICATION, "", value));
+        }
+    }
+    wanted
 }
 
 /// Writes the role of a user and its binding, cluster-wide or in one namespace.

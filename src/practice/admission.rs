@@ -8,11 +8,11 @@ mod limits;
 mod pod_security;
 pub mod quota;
 mod storage;
-mod webhooks;
 
 use super::resources::ResourceType;
 use super::status::Status;
 use super::store::Store;
+use super::webhooks;
 use serde_json::Value;
 
 /// One plugin: fills in and checks an object of a type; the error is why it is refused.
@@ -26,5 +26,6 @@ pub fn admit(store: &Store, resource: &'static ResourceType, object: &mut Value)
     for plugin in PLUGINS {
         plugin(store, resource, object).map_err(|why| Status::forbidden(resource, super::object::name(object), &why))?;
     }
-    webhooks::check(store, resource, object)
+    let namespace = super::object::namespace(object);
+    webhooks::admit(store, &webhooks::Request { resource, subresource: "", operation: "CREATE", namespace, object })
 }

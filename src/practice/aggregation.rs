@@ -52,6 +52,28 @@ pub fn check_path(store: &Store, path: &str) -> Result<(), Status> {
     }
 }
 
+/// The versions registered for a service nobody answers for: group and version.
+fn dead(store: &Store) -> Vec<(String, String)> {
+    let registered = store.list(&API_SERVICES, None);
+    let dead = registered.iter().filter(|of| at(of, "spec.service").is_some() && text(of, "metadata.name") != METRICS);
+    dead.map(|of| (text(of, "spec.group").to_owned(), text(of, "spec.version").to_owned())).collect()
+}
+
+/// `/apis/GROUP` of such a group, which the aggregator answers itself.
+pub fn group(store: &Store, path: &str) -> Option<Value> {
+    let wanted = path.strip_prefix("/apis/")?;
+    let (group, version) = dead(store).into_iter().find(|(group, _)| group == wanted)?;
+    let mut document = group_of(&group, &version);
+    set(&mut document, "kind", "APIGroup");
+    set(&mut document, "apiVersion", "v1");
+    Some(document)
+}
+
+fn group_of(group: &str, version: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    json!({"name": group, "versions": [version], "preferredVersion": version})
+}
+
 /// Says of every registered version whether it is available. A key is its name.
 pub struct Availability {
     store: Store,
@@ -73,9 +95,13 @@ impl Availability {
         if name == METRICS {
             return ("True", "Passed", "all checks passed".to_owned());
         }
-        let why = webhooks::unreachable_service(&self.store, namespace, service, port);
+        let reached = webhooks::reach(&self.store, namespace, service, port);
+        let why = reached.err().unwrap_or_default();
         if why.ends_with("not found") {
             return ("False", "ServiceNotFound", format!("service/{service} in {namespace:?} is not present"));
+        }
+        if why.starts_with("no service port") {
+            return ("False", "ServicePortError", format!("service/{service} in {namespace:?} is not listening on port {port}"));
         }
         if why.starts_with("no endpoints") {
             let message = format!("endpoints for service/{service} in {namespace:?} have no addresses with port name \"https\"");
@@ -83,7 +109,9 @@ impl Availability {
         }
         let group = text(registered, "spec.group");
         let url = format!("https://{service}.{namespace}.svc:{port}/apis/{group}/{}", text(registered, "spec.version"));
-        ("False", "FailedDiscoveryCheck", format!("failing or missing response from {url}: Get \"{url}\": {why}"))
+        // What listens there is no API server.
+        let why = if why.is_empty() { format!("bad status from {url}: 404") } else { format!("Get \"{url}\": {why}") };
+        ("False", "FailedDiscoveryCheck", format!("failing or missing response from {url}: {why}"))
     }
 }
 

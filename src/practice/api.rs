@@ -44,6 +44,8 @@ pub struct Api {
 pub struct Call<'a> {
     /// The objects.
     pub store: &'a Store,
+    /// Whose request it is.
+    pub identity: &'a Identity,
     /// What it is about.
     pub target: &'a Target,
     /// Its parameters.
@@ -136,13 +138,14 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
         now: api.clock.now(),
         served: target.served,
     };
-    let call =
-        Call { store: &api.store, target: &target, query: &query, headers: &parts.headers, shape, warnings: Mutex::default() };
+    let (store, headers) = (&api.store, &parts.headers);
+    let call = Call { store, identity: &identity, target: &target, query: &query, headers, shape, warnings: Mutex::default() };
+    writes::check_dry_run(&call, verb)?;
     if !target.subresource.is_empty() && !writes::is_part(&target.subresource) {
         admit(&call, verb, &body)?;
         return subresource(api, &call, &parts.method, &body);
     }
-    let mut response = resource(api, &identity, verb, &call, &body)?;
+    let mut response = resource(api, verb, &call, &body)?;
     call.put_warnings(&mut response);
     Ok(response)
 }
@@ -166,7 +169,8 @@ fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> 
         other => {
             let aggregated = request::format_of(headers) == Ok(Format::Discovery);
             let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-            let Some(document) = discovery::document(&store.served_types(), other, aggregated, host) else {
+            let document = discovery::document(&store.served_types(), other, aggregated, host);
+            let Some(document) = document.or_else(|| aggregation::group(store, other)) else {
                 aggregation::check_path(store, other)?;
                 return Err(Status::unknown_path());
             };
@@ -214,13 +218,13 @@ fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
     }
 }
 
-fn resource(api: &Api, identity: &Identity, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
+fn resource(api: &Api, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let target = call.target;
     admit(call, verb, body)?;
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),
         ("authorization.k8s.io" | "authentication.k8s.io", "create") => {
-            Ok(reviews::answer(api, identity, call, writes::body_or_empty(call, body)?))
+            Ok(reviews::answer(api, call.identity, call, writes::body_or_empty(call, body)?))
         }
         (_, "list") => list::list(call.store, target, call.query, call.shape),
         (_, "watch") => watch::watch(call.store, &api.faults, target.clone(), call.query, call.shape),

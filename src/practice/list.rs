@@ -15,7 +15,7 @@ use super::query::Query;
 use super::reply::{self, Shape};
 use super::request::{Format, Target};
 use super::selectors::Selector;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::store::{Store, Stored};
 use super::{base64, table, views};
 
@@ -29,6 +29,7 @@ struct Continue {
 pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Result<Response, Status> {
     let resource = target.resource;
     let selector = Selector::parse(target.served, query)?.named(&target.name);
+    check_options(query)?;
     let token = query.get("continue").map(decode_token).transpose()?;
     if let Some(token) = &token
         && token.version < store.oldest(resource)
@@ -120,7 +121,32 @@ fn check_version(query: &Query, version: u64) -> Result<(), Status> {
         status.reason = "Timeout";
         return Err(status);
     }
+    // Lists of the past are not kept: an older version than the present is gone, as after a compaction.
+    if query.get("resourceVersionMatch") == Some("Exact") && asked < version {
+        return Err(Status::expired("The resourceVersion for the provided list is too old."));
+    }
     Ok(())
+}
+
+/// 422 for parameters that exclude each other (`ValidateListOptions` of `apimachinery`).
+fn check_options(query: &Query) -> Result<(), Status> {
+    const FIELD: &str = "resourceVersionMatch";
+    let Some(matching) = query.get(FIELD) else { return Ok(()) };
+    let version = query.get("resourceVersion");
+    let mut causes = Vec::new();
+    if version.is_none() {
+        causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    }
+    if query.get("continue").is_some() {
+        causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
+    }
+    if !matches!(matching, "Exact" | "NotOlderThan") {
+        causes.push(Cause::unsupported(FIELD, matching, &["Exact", "NotOlderThan", ""]));
+    }
+    if matching == "Exact" && version == Some("0") {
+        causes.push(Cause::forbidden(FIELD, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid_options("ListOptions", &causes)) }
 }
 
 fn encode_token(token: &Continue) -> String {

@@ -109,10 +109,10 @@ pub fn container_of(pod: &Value, asked: Option<&str>) -> Result<String, Status> 
     let names = |list: &str| -> Vec<String> {
         items(pod, &format!("spec.{list}")).iter().map(|container| text(container, "name").to_owned()).collect()
     };
-    let (containers, init) = (names("containers"), names("initContainers"));
+    let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
     let pod_name = text(pod, "metadata.name");
     match (asked, containers.as_slice()) {
-        (Some(asked), _) if containers.iter().chain(&init).any(|name| name == asked) => Ok(asked.to_owned()),
+        (Some(asked), _) if containers.iter().chain(&init).chain(&ephemeral).any(|name| name == asked) => Ok(asked.to_owned()),
         (Some(asked), _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {pod_name}"))),
         (None, [only]) => Ok(only.clone()),
         (None, _) => {
@@ -154,7 +154,8 @@ fn check_node(call: &Call<'_>, pod: &Value, container: &str) -> Result<(), Statu
 /// The run to read: 0 for the first. In a back-off both the current and the previous log are those of the run that failed.
 fn run_of(pod: &Value, container: &str, previous: bool) -> Result<u32, Status> {
     let name = text(pod, "metadata.name");
-    let statuses = [items(pod, "status.containerStatuses"), items(pod, "status.initContainerStatuses")].concat();
+    let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+    let statuses: Vec<Value> = lists.iter().flat_map(|list| items(pod, &format!("status.{list}"))).cloned().collect();
     let Some(status) = statuses.iter().find(|status| text(status, "name") == container) else {
         return Err(Status::bad_request(format!("container {container:?} in pod {name:?} is not available")));
     };

@@ -1,7 +1,7 @@
-//! Request bodies in Kubernetes' protobuf, which kubectl's typed clients send for a few small kinds.
+//! Request bodies in Kubernetes' protobuf, which kubectl's typed clients send.
 //!
 //! The server answers in JSON (every client accepts it), so only decoding is needed, and only for the messages listed in
-//! [`MESSAGES`]: what `kubectl auth`, `drain`, `autoscale` and `create` send. A body with a field that is not listed is refused
+//! [`MESSAGES`]: what `kubectl auth`, `drain`, `autoscale`, `create`, `run` and `debug` send. A body with a field that is not listed is refused
 //! rather than half understood.
 
 use chrono::DateTime;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 mod messages;
 
-use messages::{Field, MESSAGES};
+use messages::{Field, MESSAGES, PODS};
 
 /// Decodes a body that begins with Kubernetes' protobuf magic; none for anything else, or for a kind not in the table.
 pub fn decode(body: &[u8]) -> Option<Value> {
@@ -24,7 +24,7 @@ pub fn decode(body: &[u8]) -> Option<Value> {
 }
 
 fn message(name: &str, mut bytes: &[u8]) -> Option<Value> {
-    let fields = MESSAGES.iter().find(|(of, _)| *of == name)?.1;
+    let fields = MESSAGES.iter().chain(PODS).find(|(of, _)| *of == name)?.1;
     let mut object = Map::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
@@ -81,6 +81,7 @@ fn put(object: &mut Map<String, Value>, name: &str, field: Field, scalar: u64, d
         Field::Count | Field::Bool if scalar == 0 => {}
         Field::Integer | Field::Count => drop(object.insert(name.to_owned(), json!(scalar as i64))),
         Field::Bool => drop(object.insert(name.to_owned(), json!(true))),
+        Field::Flag => drop(object.insert(name.to_owned(), json!(scalar != 0))),
         Field::Message(kind) => drop(object.insert(name.to_owned(), message(kind, data)?)),
         Field::Texts => push(object, name, json!(text())),
         Field::IntOrText => {

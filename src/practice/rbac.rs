@@ -13,6 +13,8 @@ use super::resources::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLE
 use super::status::Status;
 use super::store::{Store, Writer};
 
+pub mod escalation;
+
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
 

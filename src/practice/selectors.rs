@@ -110,6 +110,11 @@ fn requirement(term: &str) -> Result<Requirement, Status> {
     let set = |list: &str| -> Vec<String> {
         list.trim().trim_start_matches('(').trim_end_matches(')').split(',').map(|value| value.trim().to_owned()).collect()
     };
+    let list_of = [" notin ", " in "].into_iter().find_map(|word| term.split_once(word));
+    if let Some((_, list)) = list_of.filter(|(_, list)| !list.trim_start().starts_with('(')) {
+        let message = format!("unable to parse requirement: found '{}', expected: '('", list.trim());
+        return Err(Status::bad_request(message));
+    }
     let parsed = if let Some((key, list)) = term.split_once(" notin ") {
         Requirement::NotIn(key.trim().to_owned(), set(list))
     } else if let Some((key, list)) = term.split_once(" in ") {

@@ -145,6 +145,15 @@ impl Status {
         Self::new(422, "Invalid", format!("{kind} {shown} is invalid: {list}"), details)
     }
 
+    /// 422 for parameters of a request: `ListOptions.meta.k8s.io "" is invalid: ...`.
+    pub fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
+        let sentences: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let listed: Vec<Value> =
+            causes.iter().map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field})).collect();
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}", sentences.join(", "));
+        Self::new(422, "Invalid", message, json!({"group": "meta.k8s.io", "kind": kind, "causes": listed}))
+    }
+
     /// 422 for a patch whose result cannot be decoded.
     pub fn invalid_patch(patch: &Value, why: &str) -> Self {
         let cause = Cause::invalid("patch", &json!(patch.to_string()), why);
@@ -170,10 +179,13 @@ impl Status {
         Self::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"), json!({}))
     }
 
-    /// 403 for `--as` by somebody who may not.
-    pub fn cannot_impersonate(user: &str, kind: &str, wanted: &str) -> Self {
+    /// 403 for `--as` by somebody who may not: the resource as RBAC names it, its group, and the namespace of a service account.
+    pub fn cannot_impersonate(user: &str, (kind, group, namespace): (&str, &str, &str), wanted: &str) -> Self {
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let place =
+            if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
         let message = format!(
-            "{kind} {wanted:?} is forbidden: User {user:?} cannot impersonate resource {kind:?} in API group \"\" at the cluster scope"
+            "{qualified} {wanted:?} is forbidden: User {user:?} cannot impersonate resource {kind:?} in API group {group:?} {place}"
         );
         Self::new(403, "Forbidden", message, json!({"name": wanted, "kind": kind}))
     }

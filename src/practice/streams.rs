@@ -75,14 +75,15 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
 }
 
 fn open(store: &Store, pod: &Value, container: &str, tty: bool) -> Result<Shell, Status> {
-    let found = [items(pod, "spec.containers"), items(pod, "spec.initContainers")].concat();
+    let found =
+        [items(pod, "spec.containers"), items(pod, "spec.initContainers"), items(pod, "spec.ephemeralContainers")].concat();
     let spec = found.into_iter().find(|spec| text(spec, "name") == container).unwrap_or_default();
     Shell::open(store, pod, &spec, tty).map_err(Status::internal)
 }
 
 fn status_of<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
-    let lists = [items(pod, "status.containerStatuses"), items(pod, "status.initContainerStatuses")];
-    lists.into_iter().flatten().find(|status| text(status, "name") == container)
+    let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+    lists.into_iter().flat_map(|list| items(pod, &format!("status.{list}"))).find(|status| text(status, "name") == container)
 }
 
 fn is_running(pod: &Value, container: &str) -> bool {

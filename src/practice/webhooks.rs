@@ -1,15 +1,18 @@
-//! Admission webhooks. Nothing in the practice cluster serves one, so a matching webhook can only fail, as one whose service is
-//! gone fails: with `failurePolicy: Fail` the request is refused in the API server's words, with `Ignore` it goes on.
+//! Admission webhooks. Nothing in the practice cluster answers an admission review, so what counts is whether the server can reach
+//! the webhook: one it reaches is taken to agree; one it cannot reach refuses the request in the API server's words with
+//! `failurePolicy: Fail`, and lets it pass with `Ignore`.
 //!
-//! Source: `apiserver/pkg/admission/plugin/webhook`. The webhook configurations themselves are never sent to a webhook.
+//! Source: `apiserver/pkg/admission/plugin/webhook`. The webhook configurations themselves are never sent to a webhook. Not
+//! modelled: `matchConditions`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::json::{at, integer, items, text};
 use super::object;
 use super::resources::{
-    ENDPOINT_SLICES, MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, ResourceType, SERVICES, VALIDATING_WEBHOOK_CONFIGURATIONS,
+    MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, PODS, ResourceType, SERVICES, VALIDATING_WEBHOOK_CONFIGURATIONS,
 };
+use super::selectors::match_labels;
 use super::status::Status;
 use super::store::Store;
 
@@ -36,7 +39,7 @@ pub fn admit(store: &Store, request: &Request<'_>) -> Result<(), Status> {
         for configuration in store.list(kind, None) {
             for webhook in items(&configuration, "webhooks") {
                 if text(webhook, "failurePolicy") != "Ignore" && concerns(store, webhook, request) {
-                    return Err(failure(store, webhook));
+                    reach_webhook(store, webhook)?;
                 }
             }
         }
@@ -77,33 +80,54 @@ fn covers(rule: &Value, request: &Request<'_>) -> bool {
         && any("apiVersions", request.resource.version)
 }
 
-fn failure(store: &Store, webhook: &Value) -> Status {
+fn reach_webhook(store: &Store, webhook: &Value) -> Result<(), Status> {
     let seconds = integer(webhook, "timeoutSeconds").unwrap_or(10);
     let (service, namespace) = (text(webhook, "clientConfig.service.name"), text(webhook, "clientConfig.service.namespace"));
     let port = integer(webhook, "clientConfig.service.port").unwrap_or(443);
-    let (address, why) = if service.is_empty() {
+    let (address, reached) = if service.is_empty() {
         let url = text(webhook, "clientConfig.url").to_owned();
-        let host = url.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default().to_owned();
-        (url, format!("dial tcp: lookup {host} on 10.96.0.10:53: no such host"))
+        let why = outside(&url);
+        (url, Err(why))
     } else {
         let url = format!("https://{service}.{namespace}.svc:{port}{}", text(webhook, "clientConfig.service.path"));
-        (url, unreachable_service(store, namespace, service, port))
+        (url, reach(store, namespace, service, port))
     };
     let name = text(webhook, "name");
-    Status::internal(format!(
-        "failed calling webhook {name:?}: failed to call webhook: Post \"{address}?timeout={seconds}s\": {why}"
-    ))
+    reached.map_err(|why| {
+        Status::internal(format!(
+            "failed calling webhook {name:?}: failed to call webhook: Post \"{address}?timeout={seconds}s\": {why}"
+        ))
+    })
 }
 
-/// Why nobody answers at a service.
-pub fn unreachable_service(store: &Store, namespace: &str, service: &str, port: i64) -> String {
-    let Some(found) = store.get(&SERVICES, namespace, service) else { return format!("service {service:?} not found") };
-    let ready = store.list(&ENDPOINT_SLICES, Some(namespace)).iter().any(|slice| {
-        slice.pointer("/metadata/labels/kubernetes.io~1service-name").is_some_and(|of| of == service)
-            && items(slice, "endpoints").iter().any(|endpoint| at(endpoint, "conditions.ready") == Some(&Value::Bool(true)))
-    });
-    if !ready {
-        return format!("no endpoints available for service {service:?}");
+/// Why nobody answers outside the cluster: no name is known there, and no packet comes back from an address.
+fn outside(url: &str) -> String {
+    let host = url.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
+    match host.parse::<std::net::Ipv4Addr>() {
+        Ok(_) => "context deadline exceeded".to_owned(),
+        Err(_) => format!("dial tcp: lookup {host} on 10.96.0.10:53: no such host"),
     }
-    format!("dial tcp {}:{port}: connect: connection refused", text(&found, "spec.clusterIP"))
+}
+
+/// Whether anything listens behind a port of a service; the error is why not, as the API server's dialler says it.
+pub fn reach(store: &Store, namespace: &str, service: &str, port: i64) -> Result<(), String> {
+    let Some(found) = store.get(&SERVICES, namespace, service) else { return Err(format!("service {service:?} not found")) };
+    let Some(wanted) = items(&found, "spec.ports").iter().find(|of| integer(of, "port") == Some(port)) else {
+        return Err(format!("no service port {port} found for service {service:?}"));
+    };
+    let pods = store.list(&PODS, Some(namespace));
+    let ready: Vec<_> = pods
+        .iter()
+        .filter(|pod| match_labels(at(&found, "spec.selector"), pod) && object::condition_is_true(pod, "Ready"))
+        .collect();
+    if ready.is_empty() {
+        return Err(format!("no endpoints available for service {service:?}"));
+    }
+    let target = at(wanted, "targetPort").cloned().unwrap_or_else(|| json!(port));
+    let listens = |of: &Value| at(of, "containerPort") == Some(&target) || at(of, "name") == Some(&target);
+    let mut containers = ready.iter().flat_map(|pod| items(pod, "spec.containers"));
+    if containers.any(|container| items(container, "ports").iter().any(listens)) {
+        return Ok(());
+    }
+    Err(format!("dial tcp {}:{port}: connect: connection refused", text(&found, "spec.clusterIP")))
 }

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::api::Call;
 use super::json::{at, items, object_mut, remove, set, text};
 use super::list::namespace_of;
+use super::rbac::escalation::Guard;
 use super::reply;
 use super::request::Target;
 use super::resources::NAMESPACES;
 use super::selectors::Selector;
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::store::{DeleteOptions, Operation, Preconditions, Store, Write, Writer};
 use super::{published, validate, views};
 
@@ -102,6 +103,21 @@ pub fn manager(call: &Call<'_>) -> String {
     call.query.get("fieldManager").unwrap_or(program).to_owned()
 }
 
+/// 422 for a `dryRun` other than `All`.
+pub fn check_dry_run(call: &Call<'_>, verb: &str) -> Result<(), Status> {
+    let options = match verb {
+        "create" => "CreateOptions",
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => return Ok(()),
+    };
+    match call.query.get("dryRun") {
+        None | Some("All") => Ok(()),
+        Some(other) => Err(Status::invalid_options(options, &[Cause::unsupported("dryRun", other, &["All"])])),
+    }
+}
+
 /// Whether the write is kept.
 pub fn write_of(call: &Call<'_>) -> Write {
     if call.query.is_dry_run() { Write::DryRun } else { Write::Real }
@@ -116,6 +132,7 @@ pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
         remove(&mut object, &format!("metadata.{field}"));
     }
     validate::create(target.resource, &object)?;
+    guard_of(call).check(None, &object)?;
     let manager = manager(call);
     let created = call.store.create_with(target.resource, object, Writer::update(&manager), write_of(call))?;
     Ok(reply::object(201, target.resource, &created, call.shape))
@@ -140,21 +157,31 @@ pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
     Ok(reply::object(200, target.resource, &updated, call.shape))
 }
 
+/// What keeps the caller from giving away more than they have; read before the store is locked.
+pub fn guard_of<'a>(call: &Call<'a>) -> Guard<'a> {
+    Guard::of(call.store, call.identity, call.target.resource, &call.target.namespace)
+}
+
 /// Writes what `edit` makes of the live object, to the object or to its status only, after validation.
 pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>) -> Result<std::sync::Arc<Value>, Status> {
     let target = call.target;
     let manager = manager(call);
     let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
     let writer = Writer { manager: &manager, operation: Operation::Update, subresource };
+    let guard = guard_of(call);
     call.store.try_modify(target.resource, (&target.namespace, &target.name), writer, write_of(call), |live| {
         let mut new = edit(live)?;
         keep_other_half(target, live, &mut new);
+        if target.subresource == "ephemeralcontainers" {
+            super::defaults::apply(target.resource, &mut new, &super::defaults::Addresses::default());
+        }
         if !is_part(&target.subresource) {
             let addresses = super::defaults::Addresses::default();
             if target.resource.plural != "services" {
                 super::defaults::apply(target.resource, &mut new, &addresses);
             }
             validate::update(target.resource, live, &new)?;
+            guard.check(Some(live), &new)?;
         }
         *live = new;
         Ok(())

@@ -599,3 +599,34 @@ async fn load_is_quick_realistic_and_whole() {
     assert!(nodes["items"].as_array().unwrap().len() >= 40);
     assert!(filled < Duration::from_secs(10), "{filled:?}");
 }
+
+#[tokio::test]
+async fn parameters_that_make_no_sense_are_refused_in_the_servers_words() {
+    let cluster = cluster();
+    let client = client(&cluster).await;
+    for (parameters, code, words) in [
+        ("resourceVersionMatch=Exact", 422, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (
+            "resourceVersion=0&resourceVersionMatch=Exact",
+            422,
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ),
+        ("resourceVersion=1&resourceVersionMatch=Nearly", 422, "Unsupported value: \"Nearly\""),
+        ("resourceVersion=1&resourceVersionMatch=Exact", 410, "The resourceVersion for the provided list is too old."),
+        ("resourceVersion=0&resourceVersionMatch=NotOlderThan", 200, ""),
+        ("resourceVersion=99999999", 504, "Too large resource version: 99999999"),
+        ("resourceVersion=x", 400, "Invalid resource version"),
+        ("continue=x", 400, "continue key is not valid"),
+        ("fieldSelector=data.a=b", 400, "field label not supported: data.a"),
+        ("labelSelector=a%20in%20b", 400, "unable to parse requirement: found 'b', expected: '('"),
+        ("labelSelector=a%20in%20(b,c),!d,e!=f", 200, ""),
+    ] {
+        let (got, status) = get(&client, &format!("{MAPS}?{parameters}")).await;
+        assert_eq!(got, code, "{parameters}: {status}");
+        assert!(code == 200 || status["message"].as_str().unwrap().contains(words), "{parameters}: {status}");
+    }
+    let (code, status) = post(&client, &format!("{MAPS}?dryRun=Some"), config_map("tried")).await;
+    let words = "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"Some\": supported values: \"All\"";
+    assert_eq!((code, &status["message"]), (422, &json!(words)));
+    assert_eq!(get(&client, &format!("{MAPS}/tried")).await.0, 404);
+}

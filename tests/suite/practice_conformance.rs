@@ -282,6 +282,221 @@ fn rights_and_duty(client: &mut Client) {
     assert!(client.ok("get clusterroles").contains("cluster-admin"));
 }
 
+/// `kubectl debug` in its three forms, and a job made from a cron job: pod templates sent back as they were read.
+fn debugging(client: &Client) {
+    client.ok("create deployment ill --image=nginx:1.27");
+    client.ok("rollout status deployment/ill --timeout=30s");
+    let name = client.ok("get pods -l app=ill -o jsonpath={.items[0].metadata.name}");
+    client.ok(&format!("debug {name} --image=busybox:1.36 --container=look --target=nginx -- sleep 1000"));
+    client.until("the ephemeral container runs", |client| {
+        let pod = client.json(&format!("get pod {name}"));
+        pod["status"]["ephemeralContainerStatuses"][0]["state"]["running"].is_object()
+    });
+    let pod = client.json(&format!("get pod {name}"));
+    assert_eq!(pod["spec"]["ephemeralContainers"][0]["imagePullPolicy"], "IfNotPresent");
+    assert_eq!(pod["spec"]["ephemeralContainers"][0]["targetContainerName"], "nginx");
+    assert!(client.ok(&format!("exec {name} -c look -- hostname")).contains(&name));
+    assert!(client.ok(&format!("describe pod {name}")).contains("Ephemeral Containers:"));
+    client.ok(&format!("logs {name} -c look"));
+    client.ok(&format!("debug {name} --image=busybox:1.36 --copy-to=copy --share-processes -- sleep 1000"));
+    let copy = client.json("get pod copy");
+    assert_eq!((&copy["spec"]["shareProcessNamespace"], &copy["spec"]["containers"][0]["name"]), (&true.into(), &"nginx".into()));
+    let original = &client.json(&format!("get pod {name}"))["spec"]["containers"][0];
+    for field in ["image", "resources", "terminationMessagePath", "imagePullPolicy"] {
+        assert_eq!(copy["spec"]["containers"][0][field], original[field], "{field}");
+    }
+    client.ok("debug node/node1 --image=busybox:1.36 -- sleep 1");
+    let at_node = client.json("get pods --field-selector spec.nodeName=node1");
+    let debugger = at_node["items"].as_array().unwrap().iter().find(|pod| pod["spec"]["hostPID"] == true).unwrap();
+    assert_eq!(debugger["spec"]["volumes"][0]["hostPath"]["path"], "/");
+    client.ok("create cronjob nightly --image=busybox:1.36 --schedule=@daily -- sleep 1");
+    client.ok("create job tonight --from=cronjob/nightly");
+    client.ok("wait --for=condition=complete job/tonight --timeout=30s");
+    assert_eq!(client.json("get job tonight")["spec"]["template"]["spec"]["containers"][0]["command"][1], "1");
+}
+
+/// Nobody gives away what they do not hold, or acts as somebody they may not act as.
+fn giving_rights_away(client: &Client) {
+    client.ok("create namespace team");
+    client.ok("create rolebinding lead -n team --clusterrole=admin --user=vera");
+    for (line, what) in [
+        (
+            "create role more --verb=get,list --resource=nodes",
+            "{APIGroups:[\"\"], Resources:[\"nodes\"], Verbs:[\"get\" \"list\"]}",
+        ),
+        (
+            "create rolebinding more --clusterrole=cluster-admin --user=vera",
+            "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}",
+        ),
+    ] {
+        let refused = client.refused(&format!("{line} -n team --as=vera"));
+        assert!(
+            refused.contains("user \"vera\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions"),
+            "{refused}"
+        );
+        assert!(refused.contains(what), "{refused}");
+    }
+    client.ok("create rolebinding lookers -n team --clusterrole=view --user=bob --as=vera");
+    client.ok("create role pods -n team --verb=get --resource=pods --as=vera");
+    assert!(client.refused("patch role pods -n team --as=vera --type=json -p=[{\"op\":\"add\",\"path\":\"/rules/0/resources/-\",\"value\":\"bindings/x\"}]").contains("attempting to grant"));
+    assert!(
+        client.refused("create rolebinding no -n team --clusterrole=nope --user=bob --as=vera").contains("\"nope\" not found")
+    );
+    client.ok("create clusterrole binder --verb=bind --resource=clusterroles --resource-name=cluster-admin");
+    client.ok("create rolebinding binder -n team --clusterrole=binder --user=vera");
+    client.ok("create rolebinding more -n team --clusterrole=cluster-admin --user=vera --as=vera");
+
+    client.ok("create role actor -n team --verb=impersonate --resource=serviceaccounts");
+    client.ok("create rolebinding actor -n team --role=actor --serviceaccount=team:robot");
+    client.ok("create serviceaccount robot -n team");
+    let token = client.ok("create token robot -n team");
+    let server = client.cluster.kubeconfig();
+    let server = server.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap().trim_matches('"').to_owned();
+    let as_robot = |line: &str| {
+        let line = format!("{line} --server={server}/as/{} --kubeconfig=/dev/null", token.trim());
+        client.run(&line.split_whitespace().collect::<Vec<_>>(), "").1
+    };
+    let whoami = as_robot("auth whoami --as=system:serviceaccount:team:default");
+    assert!(whoami.contains("system:serviceaccount:team:default") && whoami.contains("system:serviceaccounts:team"), "{whoami}");
+    // A raw path replaces the one of the server's URL, and the token with it.
+    let raw = format!("/as/{}/api/v1/namespaces/team/pods", token.trim());
+    let refused = as_robot(&format!("get --raw {raw} --as=bob"));
+    assert!(refused.contains("cannot impersonate resource \"users\" in API group \"\" at the cluster scope"), "{refused}");
+    let refused = as_robot(&format!("get --raw {raw} --as=system:serviceaccount:default:default"));
+    assert!(
+        refused.contains("cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"default\""),
+        "{refused}"
+    );
+    let refused = as_robot(&format!("get --raw {raw} --as=system:serviceaccount:team:default --as-uid=7"));
+    assert!(refused.contains("uids.authentication.k8s.io \"7\" is forbidden"), "{refused}");
+}
+
+/// What other people's servers do to a cluster: webhooks that cannot be called, and an API group nobody answers for.
+fn servers_that_do_not_answer(client: &Client) {
+    let webhook = |policy: &str, target: &str| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: gate}}\nwebhooks:\n- \
+             {{name: gate.example.com, admissionReviewVersions: [v1], sideEffects: None, failurePolicy: {policy}, timeoutSeconds: 5,\n  \
+             rules: [{{apiGroups: [''], apiVersions: [v1], resources: [configmaps], operations: [CREATE]}}],\n  clientConfig: {target}}}\n"
+        )
+    };
+    client.ok("create namespace gates");
+    client.ok("create service clusterip empty -n gates --tcp=443:8443");
+    client.ok("run deaf -n gates --image=nginx:1.27 --port=80 --labels=app=deaf");
+    client.ok("create service clusterip deaf -n gates --tcp=443:8443");
+    client.ok("run ears -n gates --image=nginx:1.27 --port=8443 --labels=app=ears");
+    client.ok("create service clusterip ears -n gates --tcp=443:8443");
+    client.ok("wait --for=condition=Ready pod/deaf pod/ears -n gates --timeout=30s");
+    let service = |name: &str| format!("{{service: {{name: {name}, namespace: gates, path: /v}}}}");
+    let post = |name: &str| format!("Post \"https://{name}.gates.svc:443/v?timeout=5s\": ");
+    for (target, why) in [
+        (service("gone"), post("gone") + "service \"gone\" not found"),
+        (service("empty"), post("empty") + "no endpoints available for service \"empty\""),
+        (service("deaf"), post("deaf") + "dial tcp 10.96."),
+        (service("deaf"), ":443: connect: connection refused".to_owned()),
+        (
+            "{url: 'https://10.255.255.1/v'}".to_owned(),
+            "Post \"https://10.255.255.1/v?timeout=5s\": context deadline exceeded".to_owned(),
+        ),
+        ("{url: 'https://gate.invalid/v'}".to_owned(), "lookup gate.invalid on 10.96.0.10:53: no such host".to_owned()),
+    ] {
+        assert!(client.apply(&webhook("Fail", &target)).0, "{target}");
+        let refused = client.refused("create configmap x -n gates --dry-run=server");
+        let head = "Internal error occurred: failed calling webhook \"gate.example.com\": failed to call webhook: ";
+        assert!(refused.contains(head) && refused.contains(&why), "{target}: {refused}");
+        assert!(client.apply(&webhook("Ignore", &target)).0);
+        client.ok("create configmap x -n gates --dry-run=server");
+    }
+    assert!(client.apply(&webhook("Fail", &service("ears"))).0);
+    client.ok("create configmap x -n gates");
+    client.ok("delete validatingwebhookconfiguration gate");
+
+    let dead = "apiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {name: v1.dead.example.com}\nspec: {group: \
+                dead.example.com, version: v1, groupPriorityMinimum: 100, versionPriority: 100, insecureSkipTLSVerify: true, \
+                service: {name: gone, namespace: gates}}\n";
+    assert!(client.apply(dead).0);
+    client
+        .until("it is unavailable", |client| client.ok("get apiservice v1.dead.example.com").contains("False (ServiceNotFound)"));
+    let raw = client.refused("get --raw /apis/dead.example.com/v1");
+    assert!(raw.contains("the server is currently unable to handle the request"), "{raw}");
+    assert!(client.ok("get --raw /apis/dead.example.com").contains("preferredVersion"), "the aggregator answers for the group");
+    assert!(client.ok("get pods -n gates").contains("ears"), "the rest of the server is not affected");
+    client.ok("delete apiservice v1.dead.example.com");
+}
+
+/// Files applied by several people: conflicts, pruning, an editor, differences, dry runs, generated names.
+fn files(client: &Client) {
+    let folder = client.home.path().join("files");
+    std::fs::create_dir(&folder).unwrap();
+    let map = |name: &str, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default, labels: {{set: pruned}}}}\ndata: {{a: {value}}}\n"
+        )
+    };
+    let (one, two) = (folder.join("one.yaml"), folder.join("two.yaml"));
+    std::fs::write(&one, map("one", "first")).unwrap();
+    std::fs::write(&two, map("two", "first")).unwrap();
+    client.ok(&format!("apply --server-side -f {}", one.display()));
+    std::fs::write(&one, map("one", "second")).unwrap();
+    let conflict = client.refused(&format!("apply --server-side --field-manager=other -f {}", one.display()));
+    assert!(conflict.contains("Apply failed with 1 conflict: conflict with \"kubectl\": .data.a"), "{conflict}");
+    client.ok(&format!("apply --server-side --field-manager=other --force-conflicts -f {}", one.display()));
+    client.ok("delete configmap one");
+    let folder = folder.display();
+    client.ok(&format!("apply -f {folder}"));
+    std::fs::remove_file(&two).unwrap();
+    let pruned = client.ok(&format!("apply -f {folder} --prune -l set=pruned --prune-allowlist=core/v1/ConfigMap"));
+    assert!(pruned.contains("one unchanged") && pruned.contains("two pruned"), "{pruned}");
+    std::fs::write(&one, map("one", "third")).unwrap();
+    let differs = client.refused(&format!("diff -f {folder}"));
+    assert!(differs.contains("-  a: second") && differs.contains("+  a: third"), "{differs}");
+    assert!(client.ok(&format!("apply -f {folder} --dry-run=server")).contains("configured (server dry run)"));
+    assert_eq!(client.json("get configmap one")["data"]["a"], "second");
+    let edit = ["edit", "configmap", "one"];
+    let editor = client.home.path().join("editor");
+    std::fs::write(&editor, "#!/bin/sh\nsed -i 's/a: second/a: edited/' \"$1\"\n").unwrap();
+    let mut command = Command::new("chmod");
+    assert!(command.arg("+x").arg(&editor).status().unwrap().success());
+    let mut command = Command::new(&client.program);
+    command.args(edit).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path()).env("KUBE_EDITOR", &editor);
+    assert!(String::from_utf8_lossy(&command.output().unwrap().stdout).contains("edited"));
+    assert_eq!(client.json("get configmap one")["data"]["a"], "edited");
+    let generated = "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: made-, namespace: default}\n";
+    for _ in 0..2 {
+        assert!(client.run(&["create", "-f", "-"], generated).1.starts_with("configmap/made-"));
+    }
+    assert!(client.refused("wait --for=create configmap/never --timeout=1s").contains("timed out"));
+}
+
+/// Both kubectls, one after the other, each with a cluster of its own.
+fn with_both(act: impl Fn(&Client)) {
+    for (what, program) in [("kubectl 1.37", official("kubectl")), ("a kubectl in PATH", distribution())] {
+        if let Some(client) = Client::open(what, program) {
+            act(&client);
+        }
+    }
+}
+
+#[test]
+fn kubectl_debugs_pods_and_nodes() {
+    with_both(debugging);
+}
+
+#[test]
+fn kubectl_is_kept_to_the_rights_of_its_user() {
+    with_both(giving_rights_away);
+}
+
+#[test]
+fn kubectl_says_which_server_did_not_answer() {
+    with_both(servers_that_do_not_answer);
+}
+
+#[test]
+fn kubectl_applies_files_with_others() {
+    with_both(files);
+}
+
 #[test]
 fn the_official_kubectl_agrees_over_every_resource() {
     let Some(client) = Client::open("kubectl 1.37", official("kubectl")) else { return };

@@ -28,6 +28,8 @@ pub struct Container {
     pub name: String,
     /// Whether it is an init container.
     pub init: bool,
+    /// The list of the pod's spec it stands in.
+    list: &'static str,
     /// Where it stands.
     pub state: State,
     /// How its previous run ended.
@@ -179,6 +181,7 @@ impl Container {
         Self {
             name: object::text(spec, "/name").to_owned(),
             init,
+            list: if init { "initContainers" } else { "containers" },
             state: State::Idle,
             last: None,
             restarts: 0,
@@ -193,6 +196,14 @@ impl Container {
             pull: BackOff::default(),
             random,
         }
+    }
+
+    /// An ephemeral container, which is never started again.
+    pub fn ephemeral(pod: &Value, spec: &Value, random: Random) -> Self {
+        let mut container = Self::new(pod, spec, false, random);
+        "Never".clone_into(&mut container.restart_policy);
+        container.list = "ephemeralContainers";
+        container
     }
 
     /// The container's spec.
@@ -343,8 +354,8 @@ impl Container {
     }
 
     /// The event field path of this container.
-    fn field(&self) -> String {
-        if self.init { format!("spec.initContainers{{{}}}", self.name) } else { format!("spec.containers{{{}}}", self.name) }
+    pub fn field(&self) -> String {
+        format!("spec.{}{{{}}}", self.list, self.name)
     }
 }
 

@@ -129,6 +129,18 @@ fn condition(facts: &Facts<'_>, (kind, holds, reason, message): Row) -> Value {
     condition
 }
 
+/// Adds the statuses of ephemeral containers, which say nothing of having started.
+pub fn put_ephemeral(status: &mut Value, ephemeral: &mut [Container], pod: &Value) {
+    if ephemeral.is_empty() {
+        return;
+    }
+    let mut listed = statuses(ephemeral, "ContainerCreating", pod);
+    for one in listed.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        one.remove("started");
+    }
+    object::put(status, &["ephemeralContainerStatuses"], listed);
+}
+
 fn statuses(containers: &mut [Container], waiting: &str, pod: &Value) -> Value {
     let mut listed: Vec<Value> = containers.iter_mut().map(|container| status_of(container, waiting, pod)).collect();
     listed.sort_by(|left, right| object::text(left, "/name").cmp(object::text(right, "/name")));

@@ -32,6 +32,9 @@ pub struct Worker {
     pub init: Vec<Container>,
     /// The containers.
     pub main: Vec<Container>,
+    /// Those `kubectl debug` put beside them.
+    ephemeral: Vec<Container>,
+    seed: u64,
     host_ip: String,
     start: DateTime<Utc>,
     sandbox: Sandbox,
@@ -72,6 +75,8 @@ impl Worker {
             node: object::text(pod, "/spec/nodeName").to_owned(),
             init,
             main,
+            ephemeral: Vec::new(),
+            seed,
             host_ip: host_ip.to_owned(),
             start: now,
             sandbox: Sandbox::Pending { retry: now + random.seconds(0.5, 1.4) },
@@ -147,9 +152,29 @@ impl Worker {
         for container in &mut self.main {
             due = earlier(due, container.step(host));
         }
+        due = earlier(due, self.step_ephemeral(host));
         if self.main.iter().all(|container| container.done().is_some()) {
             // A finished pod gives its address back; its status keeps showing it.
             addresses.release(&self.node, &self.uid);
+        }
+        due
+    }
+
+    /// Takes up the ephemeral containers that have come, and does what is due in them.
+    fn step_ephemeral(&mut self, host: &mut Host<'_>) -> Option<DateTime<Utc>> {
+        for spec in object::containers(host.pod, "ephemeralContainers") {
+            let name = object::text(spec, "/name");
+            if !self.ephemeral.iter().any(|container| container.name == name) {
+                let random = Random::of(self.seed, &format!("{}/{name}", self.uid));
+                self.ephemeral.push(Container::ephemeral(host.pod, spec, random));
+                host.changed = true;
+            }
+        }
+        let mut due = None;
+        for container in &mut self.ephemeral {
+            due = earlier(due, container.step(host));
+            // They have no part in what makes a pod ready.
+            container.ready = false;
         }
         due
     }
@@ -197,23 +222,19 @@ impl Worker {
         if !begun {
             let first = matches!(self.stage, Stage::Alive);
             self.stage = Stage::Stopping { grace };
-            for container in self.init.iter_mut().chain(&mut self.main) {
+            for container in self.init.iter_mut().chain(&mut self.main).chain(&mut self.ephemeral) {
                 if container.is_running() && first {
-                    let field = if container.init {
-                        format!("spec.initContainers{{{}}}", container.name)
-                    } else {
-                        format!("spec.containers{{{}}}", container.name)
-                    };
-                    host.say(&field, "Killing", &format!("Stopping container {}", container.name));
+                    host.say(&container.field(), "Killing", &format!("Stopping container {}", container.name));
                 }
                 container.stop(host, Duration::from_secs(grace.max(1) as u64));
             }
         }
         let mut due = None;
-        for container in self.init.iter_mut().chain(&mut self.main).filter(|container| container.is_running()) {
+        let all = self.init.iter_mut().chain(&mut self.main).chain(&mut self.ephemeral);
+        for container in all.filter(|container| container.is_running()) {
             due = earlier(due, container.step(host));
         }
-        if self.init.iter().chain(&self.main).any(Container::is_running) {
+        if self.init.iter().chain(&self.main).chain(&self.ephemeral).any(Container::is_running) {
             return due;
         }
         let failed = self.main.iter().any(|container| container.done().is_none_or(|exit| exit.code != 0));
@@ -234,7 +255,8 @@ impl Worker {
         };
         let sandbox = matches!(self.sandbox, Sandbox::Ready);
         let facts = Facts { pod, host_ip: &self.host_ip, pod_ip, start: self.start, sandbox, now, ended };
-        let composed = status::compose(&facts, &mut self.init, &mut self.main);
+        let mut composed = status::compose(&facts, &mut self.init, &mut self.main);
+        status::put_ephemeral(&mut composed, &mut self.ephemeral, pod);
         let (namespace, name) = (object::namespace(pod), object::name(pod));
         let _ = store.modify(&PODS, namespace, name, Writer::status(MANAGER), |pod| {
             if object::uid(pod) == self.uid {
@@ -245,7 +267,7 @@ impl Worker {
 
     /// Kills everything at once, for an eviction.
     pub fn end(&mut self, runtime: &Runtime, now: DateTime<Utc>) {
-        for container in self.init.iter_mut().chain(&mut self.main) {
+        for container in self.init.iter_mut().chain(&mut self.main).chain(&mut self.ephemeral) {
             container.kill(runtime, &self.uid, now);
         }
         self.stage = Stage::Gone { phase: "Failed", at: DateTime::<Utc>::MAX_UTC };

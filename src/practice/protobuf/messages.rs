@@ -2,6 +2,10 @@
 //!
 //! To accept another kind: its messages in [`MESSAGES`], under the name of the kind.
 
+mod pods;
+
+pub use pods::PODS;
+
 /// How a field is encoded.
 #[derive(Clone, Copy)]
 pub enum Field {
@@ -11,8 +15,10 @@ pub enum Field {
     Bytes,
     /// A number.
     Integer,
-    /// A truth.
+    /// A truth, not sent in JSON when it does not hold.
     Bool,
+    /// A truth that is sent either way.
+    Flag,
     /// A number that is not sent in JSON when it is 0.
     Count,
     /// Another message.
@@ -42,7 +48,7 @@ pub enum Field {
 /// Number, JSON name and encoding of each field.
 pub type Fields = &'static [(u64, &'static str, Field)];
 
-/// The messages that can be decoded.
+/// The messages that can be decoded, beside those of pods ([`PODS`]).
 pub const MESSAGES: &[(&str, Fields)] = &[
     (
         "ObjectMeta",
@@ -152,57 +158,9 @@ pub const MESSAGES: &[(&str, Fields)] = &[
         ],
     ),
     ("Strategy", &[(1, "type", Field::Text)]),
-    ("LabelSelector", &[(1, "matchLabels", Field::TextMap)]),
     ("PodTemplate", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("PodSpec"))]),
-    ("Pod", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("PodSpec"))]),
-    (
-        "PodSpec",
-        &[
-            (2, "containers", Field::Messages("Container")),
-            (3, "restartPolicy", Field::Text),
-            (4, "terminationGracePeriodSeconds", Field::Integer),
-            (6, "dnsPolicy", Field::Text),
-            (7, "nodeSelector", Field::TextMap),
-            (8, "serviceAccountName", Field::Text),
-            (10, "nodeName", Field::Text),
-            (20, "initContainers", Field::Messages("Container")),
-        ],
-    ),
-    (
-        "Container",
-        &[
-            (1, "name", Field::Text),
-            (2, "image", Field::Text),
-            (3, "command", Field::Texts),
-            (4, "args", Field::Texts),
-            (5, "workingDir", Field::Text),
-            (6, "ports", Field::Messages("ContainerPort")),
-            (7, "env", Field::Messages("EnvVar")),
-            (8, "resources", Field::Message("Resources")),
-            (14, "imagePullPolicy", Field::Text),
-        ],
-    ),
-    (
-        "ContainerPort",
-        &[
-            (1, "name", Field::Text),
-            (2, "hostPort", Field::Count),
-            (3, "containerPort", Field::Integer),
-            (4, "protocol", Field::Text),
-        ],
-    ),
-    ("EnvVar", &[(1, "name", Field::Text), (2, "value", Field::Text)]),
     ("Empty", &[]),
     ("Job", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("JobSpec"))]),
-    (
-        "JobSpec",
-        &[
-            (1, "parallelism", Field::Integer),
-            (2, "completions", Field::Integer),
-            (6, "template", Field::Message("PodTemplate")),
-            (7, "backoffLimit", Field::Integer),
-        ],
-    ),
     ("Service", &[(1, "metadata", Field::Message("ObjectMeta")), (2, "spec", Field::Message("ServiceSpec"))]),
     (
         "ServiceSpec",
