@@ -170,6 +170,11 @@ impl Status {
         Self::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"), json!({}))
     }
 
+    /// 403 of an admission webhook that answers no: only its own words, and no details.
+    pub fn denied(webhook: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("admission webhook {webhook:?} denied the request: {why}"), json!({}))
+    }
+
     /// 403 for `--as` by somebody who may not.
     pub fn cannot_impersonate(user: &str, kind: &str, wanted: &str) -> Self {
         let message = format!(

@@ -1,7 +1,8 @@
 //! Admission webhooks: nothing answers for them here, so what counts is whether the server could reach one that must answer.
 //!
 //! A webhook of failure policy `Fail` whose Service is missing or has no ready pod refuses what its rules match, in the words of
-//! `apiserver/pkg/util/webhook`. One that could be reached is taken to agree. Not modelled: `objectSelector`, `matchConditions`.
+//! `apiserver/pkg/util/webhook`. One that could be reached is taken to agree, unless its configuration's annotation [`DENIES`] says
+//! what it answers instead. Not modelled: `objectSelector`, `matchConditions`.
 
 use super::super::object;
 use super::super::resources::{
@@ -11,14 +12,25 @@ use super::super::status::Status;
 use super::super::store::Store;
 use serde_json::{Value, json};
 
+/// The annotation of a configuration by which scenarios make its webhooks answer no: the sentence they answer with.
+pub const DENIES: &str = "practice.k3am.dev/denies";
+
 /// See the module.
 pub(super) fn check(store: &Store, resource: &'static ResourceType, new: &Value) -> Result<(), Status> {
     for kind in [&MUTATING_WEBHOOK_CONFIGURATIONS, &VALIDATING_WEBHOOK_CONFIGURATIONS] {
         for configuration in store.list(kind, None) {
             for webhook in object::items(&configuration, "/webhooks") {
+                if !matches(store, webhook, resource, new) {
+                    continue;
+                }
                 let must = object::text(webhook, "/failurePolicy") != "Ignore";
-                if must && matches(store, webhook, resource, new) {
-                    reach(store, webhook).map_err(Status::internal)?;
+                let reached = reach(store, webhook);
+                let denies = object::annotation(&configuration, DENIES);
+                if reached.is_ok() && !denies.is_empty() {
+                    return Err(Status::denied(object::text(webhook, "/name"), denies));
+                }
+                if must {
+                    reached.map_err(Status::internal)?;
                 }
             }
         }
