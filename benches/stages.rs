@@ -167,7 +167,8 @@ fn state() -> State {
     let options = Options { config: Config::build(&Sources::default()).0, ..Options::default() };
     let mut state = State::new(options, now());
     update(&mut state, Msg::Resize(120, 40));
-    let info = ConnectedInfo { context: "bench".to_owned(), namespaces: Vec::new(), read_only: false, source: "live" };
+    let info =
+        ConnectedInfo { context: "bench".to_owned(), acting_as: None, namespaces: Vec::new(), read_only: false, source: "live" };
     update(&mut state, Msg::Connected(Ok(info)));
     update(&mut state, Msg::Deltas(deltas()));
     state

@@ -28,7 +28,7 @@ pub mod view;
 
 pub use cockpit::Pane;
 pub use effect::Effect;
-pub use msg::{ConnectFailure, ConnectedInfo, ContextInfo, Msg, ResourceKind};
+pub use msg::{ConnectFailure, ConnectedInfo, ContextInfo, Msg, ObjectText, ResourceKind};
 pub use state::{ConnectionState, Options, State};
 pub use update::update;
 pub use view::View;

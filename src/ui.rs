@@ -25,7 +25,7 @@ pub mod words;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::Modifier;
-use ratatui::widgets::Block;
+use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use crate::app::{State, View};
 use crate::config::Role;
@@ -52,7 +52,8 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
     frame.render_widget(Block::new().style(paint.style(Role::Text)), area);
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         if !area.is_empty() {
-            frame.render_widget("k3am: the terminal is too small", area);
+            // Short enough for what is too small.
+            frame.render_widget(Paragraph::new("k3am: too small").wrap(Wrap { trim: true }), area);
         }
         return;
     }

@@ -18,6 +18,8 @@ pub enum Msg {
     Resize(u16, u16),
     /// Time passed; sent at least once a second, and with every frame that shows ages.
     Tick(Time),
+    /// When the server last said anything at all, quiet watches or not.
+    Heard(Time),
     /// Facts from a source, in order. The shell drains what is queued into one message.
     Deltas(Vec<Delta>),
     /// Facts to fold in now and to judge later, by [`Msg::Diagnose`]: they may come a thousand times a second.
@@ -39,6 +41,8 @@ pub enum Msg {
         object: ObjectRef,
         /// The text, or why it could not be fetched.
         text: Result<String, String>,
+        /// Which text of it.
+        which: ObjectText,
     },
     /// An object's YAML, to be edited.
     EditText {
@@ -101,6 +105,8 @@ pub enum Msg {
 pub struct ConnectedInfo {
     /// Context name.
     pub context: String,
+    /// Who `--as` says to act as.
+    pub acting_as: Option<String>,
     /// Namespaces the user asked for; empty is all.
     pub namespaces: Vec<String>,
     /// Writes are refused.
@@ -146,4 +152,17 @@ pub struct ContextInfo {
     pub namespace: Option<String>,
     /// The one in use.
     pub current: bool,
+}
+
+/// Which text of an object: an answer that was asked for another view, or before the values of a Secret were hidden again, must not
+/// land in this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectText {
+    /// YAML.
+    Yaml {
+        /// With the values of a Secret.
+        revealed: bool,
+    },
+    /// Description with events.
+    Description,
 }

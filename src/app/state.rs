@@ -52,6 +52,8 @@ pub struct State {
     pub engine: Engine,
     /// What changed since the rules last ran.
     pub unjudged: Vec<Changed>,
+    /// When the server last said anything at all. A watch of a quiet kind says nothing for a minute, and is live all the same.
+    pub heard: Option<Time>,
     /// The time of the last tick or message: what ages are judged by.
     pub now: Time,
     /// Columns and rows of the terminal.
@@ -101,6 +103,7 @@ impl State {
             snapshot: Snapshot::default(),
             engine: Engine::default(),
             unjudged: Vec::new(),
+            heard: None,
             now,
             size: (80, 24),
             connection: ConnectionState::Connecting { to: options.connecting_to },

@@ -7,6 +7,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::cockpit::moved;
 use super::effect::Effect;
 use super::filter::Filter;
+use super::msg::ObjectText;
 use super::state::State;
 use super::view::View;
 use super::{edit, keys};
@@ -46,6 +47,16 @@ impl TextView {
     /// Places of its keys.
     pub fn places(&self) -> Vec<Place> {
         if self.is_yaml { vec![Place::Yaml, Place::Text] } else { vec![Place::Text] }
+    }
+
+    /// Which text of its object it shows.
+    fn shows(&self) -> ObjectText {
+        if self.is_yaml { ObjectText::Yaml { revealed: self.revealed } } else { ObjectText::Description }
+    }
+
+    /// The values of a Secret that it hides or shows; `None` where there are none.
+    pub fn secret_values(&self) -> Option<bool> {
+        (self.is_yaml && self.object.as_ref().is_some_and(|object| &*object.kind == "Secret")).then_some(self.revealed)
     }
 
     /// Pasted text goes to the search being typed.
@@ -146,13 +157,13 @@ fn not_evaluated(state: &State) -> Vec<String> {
 }
 
 /// The text of an object arrived.
-pub fn on_text(state: &mut State, object: &ObjectRef, text: Result<String, String>) -> Vec<Effect> {
+pub fn on_text(state: &mut State, object: &ObjectRef, which: ObjectText, text: Result<String, String>) -> Vec<Effect> {
     state.dirty = true;
     let views = state.views.iter_mut().rev().filter_map(|view| match view {
         View::Text(text) => Some(text),
         View::Logs | View::Table(_) | View::Timeline(_) => None,
     });
-    if let Some(view) = views.into_iter().find(|v| v.object.as_ref() == Some(object)) {
+    if let Some(view) = views.into_iter().find(|v| v.object.as_ref() == Some(object) && v.shows() == which) {
         view.lines = Some(text.map(|text| text.lines().map(crate::text::clean_keeping_indent).collect()));
     }
     Vec::new()
@@ -221,7 +232,10 @@ pub fn on(state: &mut State, hit: Hit) -> Vec<Effect> {
 
 fn reveal(state: &mut State) -> Vec<Effect> {
     let Some(View::Text(view)) = state.views.last_mut() else { return Vec::new() };
-    let Some(object) = view.object.clone() else { return Vec::new() };
+    let Some(object) = view.object.clone().filter(|_| view.secret_values().is_some()) else {
+        state.notify("only a Secret has values to show or hide");
+        return Vec::new();
+    };
     view.revealed = !view.revealed;
     view.lines = None;
     vec![Effect::FetchYaml { object, reveal: view.revealed }]

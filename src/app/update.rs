@@ -43,6 +43,10 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Tick(now) => on_tick(state, now),
+        Msg::Heard(at) => {
+            state.heard = Some(at);
+            Vec::new()
+        }
         Msg::Deltas(deltas) => {
             on_facts(state, deltas);
             on_diagnose(state, usize::MAX)
@@ -58,7 +62,7 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             state.dirty = true;
             Vec::new()
         }
-        Msg::ObjectText { object, text } => text_view::on_text(state, &object, text),
+        Msg::ObjectText { object, which, text } => text_view::on_text(state, &object, which, text),
         Msg::EditText { object, text } => edit::on_text(state, object, text),
         Msg::Edited { object, patch } => edit::on_edited(state, object, patch),
         Msg::Planned { intent, plan } => preview::on_planned(state, &intent, *plan),
@@ -143,6 +147,7 @@ fn start_over(state: &mut State, same_cluster: bool) {
     state.snapshot = Snapshot::default();
     state.engine = Engine::default();
     state.unjudged.clear();
+    state.heard = None;
     state.incidents = super::incidents::Incidents::default();
     state.way_back = None;
     if same_cluster {

@@ -114,6 +114,11 @@ impl Connection {
         Utc::now() + self.heart.skew()
     }
 
+    /// When the server last said anything at all.
+    pub fn heard_at(&self) -> Time {
+        chrono::Duration::from_std(self.heart.quiet_for()).map_or_else(|_| self.now(), |quiet| self.now() - quiet)
+    }
+
     /// How far the server's clock is ahead of ours; zero when they agree to about two seconds.
     pub fn clock_skew(&self) -> chrono::Duration {
         self.heart.skew()

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub type Listing = (Vec<String>, Vec<Vec<String>>);
 pub enum SecretValues {
     /// As `***`.
     Masked,
-    /// As they are (base64), because a person asked for it.
+    /// Decoded, because a person asked for it.
     Revealed,
 }
 
@@ -133,7 +134,13 @@ fn presentable(mut value: Value, secrets: SecretValues) -> Value {
     if let Some(meta) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         meta.remove("managedFields");
     }
-    if !is_secret || secrets == SecretValues::Revealed {
+    if !is_secret {
+        return value;
+    }
+    if secrets == SecretValues::Revealed {
+        for (_, value) in value.get_mut("data").and_then(Value::as_object_mut).into_iter().flatten() {
+            *value = decoded(value);
+        }
         return value;
     }
     for field in ["data", "stringData"] {
@@ -148,6 +155,13 @@ fn presentable(mut value: Value, secrets: SecretValues) -> Value {
         }
     }
     value
+}
+
+/// A value of a Secret's `data` as the application gets it; what is no text by its length.
+fn decoded(value: &Value) -> Value {
+    let Ok(ByteString(bytes)) = ByteString::deserialize(value) else { return value.clone() };
+    let length = bytes.len();
+    String::from_utf8(bytes).map_or_else(|_| Value::from(format!("({length} bytes that are no text)")), Value::from)
 }
 
 fn to_yaml(value: &Value) -> Option<String> {
@@ -220,12 +234,13 @@ mod tests {
     fn secrets_are_masked_everywhere_they_could_show() {
         let secret = json!({"kind": "Secret", "metadata": {"name": "db", "managedFields": [{"manager": "x"}],
             "annotations": {LAST_APPLIED: "{\"stringData\":{\"p\":\"hunter2\"}}", "backup": "{\"p\":\"hunter2\"}", "team": "shop"}},
-            "data": {"p": "aHVudGVyMg=="}, "stringData": {"q": "hunter2"}});
+            "data": {"p": "aHVudGVyMg==", "key": "/wA=", "odd": "%"}, "stringData": {"q": "hunter2"}});
         let masked = to_yaml(&presentable(secret.clone(), SecretValues::Masked)).unwrap();
         assert!(!masked.contains("hunter2") && !masked.contains("aHVudGVyMg"), "{masked}");
         assert!(masked.contains("shop") && masked.contains(MASK) && !masked.contains("managedFields"));
         let revealed = to_yaml(&presentable(secret, SecretValues::Revealed)).unwrap();
-        assert!(revealed.contains("aHVudGVyMg=="));
+        assert!(revealed.contains("p: hunter2") && revealed.contains("key: (2 bytes that are no text)"), "{revealed}");
+        assert!(revealed.contains("odd: ") && revealed.contains('%'), "what cannot be decoded stays: {revealed}");
     }
 
     #[test]

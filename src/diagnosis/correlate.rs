@@ -81,7 +81,7 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
         for found in symptoms {
             let related = blast::related(facts.snapshot, &found.finding.workload);
             let behind = |group: &Group<'_>, _: &Found<'_>| {
-                group.takes_things_down() && group.workloads().any(|w| related.contains(w))
+                group.takes_things_down() && group.workloads().chain(group.clients()).any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
             let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();
@@ -165,7 +165,7 @@ impl ByWorkload {
         let mut places: BTreeMap<ObjectRef, Vec<usize>> = BTreeMap::new();
         let mut of_nodes = Vec::new();
         for (at, group) in groups.iter().enumerate() {
-            for workload in group.workloads() {
+            for workload in group.workloads().chain(group.clients()) {
                 let known = places.entry(workload.clone()).or_default();
                 if known.last() != Some(&at) {
                     known.push(at);
@@ -186,6 +186,11 @@ impl ByWorkload {
 impl Group<'_> {
     fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
         self.members.iter().map(|f| &f.finding.workload)
+    }
+
+    /// What fails for want of these workloads and was folded under them.
+    fn clients(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.symptoms.iter().filter(|f| dependencies::is_client(f.finding)).map(|f| &f.finding.workload)
     }
 
     /// True when it says that a node is down: it speaks of all that ran there, in whatever namespace.

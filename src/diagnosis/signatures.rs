@@ -114,7 +114,19 @@ static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
 });
 
-fn came_up(line: &str) -> bool {
+/// Telemetry that cannot be delivered and notices of a database are told of beside every other failure: nobody ends of them.
+static ASIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let asides = r"(?i)\botel\b|otel-|opentelemetry|\botlp|(?:traces|spans|metrics) (?:export|to )|export(?:ing|er)? (?:traces|spans|metrics|batch)|jaeger|zipkin|\bsentry\b|statsd|datadog|ddtrace|newrelic|new relic|pyroscope|telemetry|NOTICE:  ";
+    Regex::new(asides).ok()
+});
+
+/// True for a line about telemetry and the like.
+pub fn is_aside(line: &str) -> bool {
+    ASIDE.as_ref().is_some_and(|regex| regex.is_match(line))
+}
+
+/// True for a line that says that the program came up, or answered a request well.
+pub fn came_up(line: &str) -> bool {
     let matches = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_some_and(|regex| regex.is_match(line));
     matches(&CAME_UP) && !matches(&NOT_UP)
 }
@@ -168,7 +180,8 @@ impl Signatures {
 
     /// The first signature (in the order of the file, stronger first) that matches one line by itself.
     pub fn of_line(&self, line: &str, index: usize) -> Option<Match<'_>> {
-        self.best(line, index, |_| false)
+        let found = self.at(&[line], 0)?;
+        Some(Match { line: index, ..found })
     }
 
     /// The same among lines: signatures that need one of the lines above count too, and so does each line inside a JSON string.
@@ -215,13 +228,17 @@ impl Signatures {
     /// The root cause among the last lines: the last strong match, else the last medium one, else the last weak one. What a
     /// program complained of before it came up counts only when it has complained of nothing since.
     pub fn find(&self, lines: &[&str]) -> Option<Match<'_>> {
+        self.among(lines, |line| !is_aside(line)).or_else(|| self.among(lines, |_| true))
+    }
+
+    fn among(&self, lines: &[&str], counts: impl Fn(&str) -> bool) -> Option<Match<'_>> {
         let start = lines.len().saturating_sub(WINDOW);
         let mut best: Option<Match<'_>> = None;
         for (index, line) in lines.iter().enumerate().skip(start).rev() {
             if best.is_some() && came_up(line) {
                 break;
             }
-            let Some(found) = self.at(lines, index) else { continue };
+            let Some(found) = self.at(lines, index).filter(|_| counts(line)) else { continue };
             if best.as_ref().is_none_or(|b| b.signature.strength < found.signature.strength) {
                 let strong = found.signature.strength == Strength::Strong;
                 best = Some(found);

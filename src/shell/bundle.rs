@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::session::{Report, Session};
 use super::tasks;
 use crate::actions::{self, Check, ObjectRequest, Objects};
-use crate::app::{Effect, Msg, ResourceKind};
+use crate::app::{Effect, Msg, ObjectText, ResourceKind};
 use crate::cluster::Error;
 use crate::cluster::door::is_owned_by;
 use crate::cluster::objects::{SecretValues, description_of, yaml_of};
@@ -89,12 +89,12 @@ pub fn start(session: &Session, store: Arc<Store>, effect: Effect) {
             let secrets = if reveal { SecretValues::Revealed } else { SecretValues::Masked };
             let yaml = |value| yaml_of(value, secrets).ok_or_else(|| "it cannot be written as YAML".to_owned());
             let text = find(store, &object).and_then(yaml);
-            Msg::ObjectText { object, text }.into()
+            Msg::ObjectText { object, which: ObjectText::Yaml { revealed: reveal }, text }.into()
         })),
         Effect::FetchDescription { object } => answer(Box::new(move |store| {
             let describe = |value| description_of(&object, value, store.events(&object), now);
             let text = find(store, &object).map(describe);
-            Msg::ObjectText { object, text }.into()
+            Msg::ObjectText { object, which: ObjectText::Description, text }.into()
         })),
         Effect::FetchListing { plural, namespace } => answer(Box::new(move |store| {
             let kind = plural_to_kind(store, &plural);

@@ -14,7 +14,7 @@ use super::terminal::Screen;
 use super::{editor, files, panics, tasks};
 use crate::actions;
 use crate::app::{self, Effect, Msg, State};
-use crate::cluster::ConnectOptions;
+use crate::cluster::{ConnectOptions, Connection};
 use crate::config::{Config, Problem};
 use crate::kinds::ObjectRef;
 use crate::snapshot::Delta;
@@ -189,6 +189,9 @@ impl Desk {
             self.tell(session, Msg::Notice(sentence));
         }
         let now = session.now();
+        if let Some(at) = session.connection().map(Connection::heard_at) {
+            self.tell(session, Msg::Heard(at));
+        }
         self.tell(session, Msg::Tick(now));
         if self.state.engine.is_behind() {
             self.judge_at = self.judge_at.or(Some(Instant::now()));

@@ -101,7 +101,13 @@ impl Stage {
         let objects = read_objects(&recording.join("objects"))?;
         let usage = read_usage(&recording.join("usage.jsonl"))?;
         let mut stage = Self { state: State::new(options, now), bundle, objects };
-        let info = ConnectedInfo { context: "practice".to_owned(), namespaces: Vec::new(), read_only: false, source: "practice" };
+        let info = ConnectedInfo {
+            context: "practice".to_owned(),
+            acting_as: None,
+            namespaces: Vec::new(),
+            read_only: false,
+            source: "practice",
+        };
         stage.tell(Msg::Resize(size.0, size.1));
         stage.tell(Msg::Connected(Ok(info)));
         stage.tell(Msg::MetricsSource(Ok("metrics-server".to_owned())));

@@ -249,7 +249,8 @@ impl Session {
         self.connecting =
             Some(Task(tokio::spawn(super::bundle::tell(Arc::clone(&store), namespaces.clone(), tx, self.reports.clone()))));
         self.deltas = Some(rx);
-        let info = ConnectedInfo { context: store.name().to_owned(), namespaces, read_only: true, source: "bundle" };
+        let info =
+            ConnectedInfo { context: store.name().to_owned(), acting_as: None, namespaces, read_only: true, source: "bundle" };
         self.bundle = Some(store);
         Msg::Connected(Ok(info))
     }
@@ -271,6 +272,7 @@ impl Session {
         let source = if link.practice.is_some() { "practice" } else { "live" };
         let info = ConnectedInfo {
             context: link.identity.name.clone(),
+            acting_as: self.user.impersonate.clone().filter(|_| link.practice.is_none()),
             namespaces: link.connection.namespaces.clone(),
             read_only: self.read_only,
             source,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::session::{Report, Session};
 use crate::actions;
-use crate::app::{ContextInfo, Effect, Msg, ResourceKind};
+use crate::app::{ContextInfo, Effect, Msg, ObjectText, ResourceKind};
 use crate::cluster::discovery::Resource;
 use crate::cluster::objects::SecretValues;
 use crate::cluster::{Connection, Door, Error, connect};
@@ -24,12 +24,22 @@ pub fn start(session: &Session, effect: Effect) {
         Effect::FetchYaml { object, reveal } => {
             let secrets = if reveal { SecretValues::Revealed } else { SecretValues::Masked };
             let asked = object.clone();
-            ask(session, move |c| async move { c.yaml(&asked, secrets).await }, move |text| Msg::ObjectText { object, text });
+            let which = ObjectText::Yaml { revealed: reveal };
+            ask(
+                session,
+                move |c| async move { c.yaml(&asked, secrets).await },
+                move |text| Msg::ObjectText { object, which, text },
+            );
         }
         Effect::FetchDescription { object } => {
             let asked = object.clone();
             let now = session.now();
-            ask(session, move |c| async move { c.describe(&asked, now).await }, move |text| Msg::ObjectText { object, text });
+            let which = ObjectText::Description;
+            ask(
+                session,
+                move |c| async move { c.describe(&asked, now).await },
+                move |text| Msg::ObjectText { object, which, text },
+            );
         }
         Effect::FetchForEdit { object } => {
             let asked = object.clone();

@@ -86,7 +86,8 @@ fn place(state: &State) -> String {
             };
             // A cloud's context name can be as long as the line.
             let context = ellipsis(&info.context, usize::from(state.size.0 / 4).max(12));
-            format!("{context} {} {namespaces}", if state.ascii { ">" } else { "▸" })
+            let acting = info.acting_as.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+            format!("{context}{acting} {} {namespaces}", if state.ascii { ">" } else { "▸" })
         }
         ConnectionState::Failed(_) => state.snapshot.identity.name.clone(),
     }
@@ -168,6 +169,9 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
     if let ConnectionState::Connected(info) = &state.connection {
         let feed = state.snapshot.coverage.oldest_feed();
         let stale = feed.is_some_and(|at| (state.now - at).num_seconds() > STALE_SECONDS);
+        // A watch that is quiet and not overdue is as fresh as the server's last word.
+        let fails = state.snapshot.coverage.iter().any(|(_, _, s)| matches!(s, CoverageState::Failing { .. }));
+        let feed = feed.map(|at| state.heard.filter(|_| !stale && !fails).map_or(at, |heard| heard.max(at)));
         let text = match feed {
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),

@@ -40,7 +40,8 @@ fn draw_in(paint: &Paint<'_>, area: Rect, focused: bool, frame: &mut Frame<'_>) 
     let (width, height) = (usize::from(inner.width), usize::from(inner.height));
     let mut lines = visible(paint, width, height);
     if lines.is_empty() {
-        lines.push(Line::from(paint.span(Role::Dim, format!(" {}", empty(paint)))));
+        let words = super::words::wrap(&empty(paint), width.saturating_sub(2).max(10));
+        lines.extend(words.into_iter().take(height).map(|line| Line::from(paint.span(Role::Dim, format!(" {line}")))));
     }
     frame.render_widget(Paragraph::new(lines), inner);
 }

@@ -9,7 +9,7 @@ use super::blocks::pane;
 use super::paint::Paint;
 use super::words::wrap;
 use crate::app::text_view::TextView;
-use crate::config::Role;
+use crate::config::{Action, Place, Role};
 use crate::text::ellipsis;
 
 /// Draws the view: only what is visible is built.
@@ -20,7 +20,7 @@ pub fn draw(paint: &Paint<'_>, view: &TextView, area: Rect, frame: &mut Frame<'_
         None => "fetching".to_owned(),
     };
     let search = view.search.as_ref().map(|s| format!("  /{}", s.text)).unwrap_or_default();
-    let block = pane(paint, &view.title, &format!("{total}{search}"), true, area);
+    let block = pane(paint, &view.title, &format!("{total}{search}{}", secret(paint, view)), true, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let (width, height) = (usize::from(inner.width).saturating_sub(1), usize::from(inner.height));
@@ -41,6 +41,16 @@ pub fn draw(paint: &Paint<'_>, view: &TextView, area: Rect, frame: &mut Frame<'_
     }
     lines.truncate(height);
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// Whether the values of a Secret are shown, and the key that changes it.
+fn secret(paint: &Paint<'_>, view: &TextView) -> String {
+    let key = paint.state.config.keymap.label(&[Place::Yaml], Action::Reveal).unwrap_or_default();
+    match view.secret_values() {
+        Some(true) => format!("  decoded values on screen, {key} hides them"),
+        Some(false) => format!("  values hidden, {key} shows them"),
+        None => String::new(),
+    }
 }
 
 fn push(paint: &Paint<'_>, view: &TextView, line: &str, width: usize, lines: &mut Vec<Line<'static>>) {

@@ -126,13 +126,21 @@ fn headline(paint: &Paint<'_>, row: &Shown, width: usize, lines: &mut Vec<Line<'
         Span::raw(format!(" {} ", paint.glyphs.dot)),
         paint.span(Role::Text, format!("{}, {}", phrase(incident.cause.0), incident.confidence.word())),
     ];
-    lines.push(Line::from(std::mem::take(&mut facts)));
+    let mut more = Vec::new();
     if let Some(since) = incident.since {
-        facts.push(paint.span(Role::Dim, format!("since {}, {} ago", clock(since), age(since, paint.state.now))));
+        more.push(paint.span(Role::Dim, format!("since {}, {} ago", clock(since), age(since, paint.state.now))));
     }
     if incident.regression {
-        facts.push(paint.span(Role::Accent, format!(" {} a rollout brought it", paint.glyphs.dot)));
+        let dot = if more.is_empty() { String::new() } else { format!(" {} ", paint.glyphs.dot) };
+        more.push(paint.span(Role::Accent, format!("{dot}a rollout brought it")));
     }
+    // On a narrow pane the list beside or above it says both: the room is for evidence and fixes.
+    let wide = facts.iter().chain(&more).map(Span::width).sum::<usize>() + 3;
+    if !more.is_empty() && wide <= width {
+        facts.push(Span::raw(format!(" {} ", paint.glyphs.dot)));
+        facts.extend(more);
+    }
+    lines.push(Line::from(facts));
 }
 
 fn evidence(paint: &Paint<'_>, incident: &Incident, width: usize, lines: &mut Vec<Line<'static>>) {

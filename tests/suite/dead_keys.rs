@@ -1,7 +1,7 @@
 //! Every key the table binds does something where it is bound: a state for each place in which each of its keys either asks
 //! for something or changes what is on the screen. A notice alone ("nothing to ...") does not count.
 
-use k3am::app::{ConnectFailure, Effect, Msg, State, update};
+use k3am::app::{ConnectFailure, Effect, Msg, ObjectText, State, update};
 use k3am::config::{Action, Chord, Place};
 use k3am::kinds::{KindId, Pool, Row};
 use k3am::snapshot::{Delta, LogLine, Scope};
@@ -70,6 +70,7 @@ fn cluster() -> State {
     let service = json!({"metadata": meta("two", "s2", None), "spec": {"selector": {"app": "crash-two"}}});
     add(&mut state, KindId::Service, service);
     add(&mut state, KindId::Namespace, json!({"metadata": {"name": "fastapi-prod", "uid": "ns", "resourceVersion": "1"}}));
+    add(&mut state, KindId::Secret, json!({"metadata": meta("keys", "k1", None)}));
     add(&mut state, KindId::Node, json!({"metadata": {"name": "n1", "uid": "n1", "resourceVersion": "1"}}));
     update(&mut state, Msg::Resize(120, 30));
     state
@@ -91,7 +92,10 @@ fn at(place: Place) -> State {
             let asked = press(&mut state, ":po<enter>y");
             let [.., Effect::FetchYaml { object, .. }] = asked.as_slice() else { panic!("{asked:?}") };
             let text = format!("spec:\n{}", format!("  line: {}\n", "long ".repeat(60)).repeat(90));
-            update(&mut state, Msg::ObjectText { object: object.clone(), text: Ok(text) });
+            update(
+                &mut state,
+                Msg::ObjectText { object: object.clone(), which: ObjectText::Yaml { revealed: false }, text: Ok(text) },
+            );
             press(&mut state, "jj/line<enter>n<right>");
         }
         Place::Preview => {
@@ -133,6 +137,7 @@ fn prepared(place: Place, action: Action, state: &mut State) {
         (Action::SortByName, _) => "A",
         (Action::Namespace, _) => "1",
         (Action::Left, _) => "<right>",
+        (Action::Reveal, _) => "qq:secrets<enter>y",
         _ => "",
     };
     press(state, more);

@@ -209,8 +209,13 @@ fn a_selection_survives_facts_that_rank_anew() {
 #[test]
 fn at_another_cluster_nothing_of_the_old_one_is_left() {
     let mut state = capture();
-    let elsewhere =
-        k3am::app::ConnectedInfo { context: "staging".to_owned(), namespaces: Vec::new(), read_only: true, source: "live" };
+    let elsewhere = k3am::app::ConnectedInfo {
+        context: "staging".to_owned(),
+        acting_as: None,
+        namespaces: Vec::new(),
+        read_only: true,
+        source: "live",
+    };
     update(&mut state, Msg::Connected(Ok(elsewhere)));
     assert!(state.incidents.rows.is_empty());
     let frame = text(&mut state, (120, 40));
@@ -326,7 +331,13 @@ fn a_screen_of_any_size_can_be_drawn() {
 
 #[test]
 fn other_namespaces_start_from_nothing_and_the_same_ones_keep_what_is_known() {
-    let info = k3am::app::ConnectedInfo { context: "prod".into(), namespaces: Vec::new(), read_only: false, source: "live" };
+    let info = k3am::app::ConnectedInfo {
+        context: "prod".into(),
+        acting_as: None,
+        namespaces: Vec::new(),
+        read_only: false,
+        source: "live",
+    };
     let mut state = capture_connected(info.clone());
     let pods = state.snapshot.pods.len();
     assert!(pods > 0);

@@ -50,7 +50,13 @@ async fn watch(cluster: PracticeCluster, user: Option<(&str, Role)>) -> Watched 
     let (tx, rx) = mpsc::channel(64);
     let source = LiveSource::start(&connection, &LiveOptions::default(), &tx);
     let mut state = fresh(connection.now());
-    let info = ConnectedInfo { context: "practice".to_owned(), namespaces: Vec::new(), read_only: false, source: "live" };
+    let info = ConnectedInfo {
+        context: "practice".to_owned(),
+        acting_as: None,
+        namespaces: Vec::new(),
+        read_only: false,
+        source: "live",
+    };
     update(&mut state, Msg::Connected(Ok(info)));
     Watched { cluster, connection, source, state, rx, _dir: dir }
 }

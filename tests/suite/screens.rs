@@ -41,7 +41,7 @@ pub fn fresh(now: Time) -> State {
 }
 
 fn info() -> ConnectedInfo {
-    ConnectedInfo { context: "prod-eu-1".to_owned(), namespaces: Vec::new(), read_only: false, source: "live" }
+    ConnectedInfo { context: "prod-eu-1".to_owned(), acting_as: None, namespaces: Vec::new(), read_only: false, source: "live" }
 }
 
 pub fn connected(now: Time) -> State {

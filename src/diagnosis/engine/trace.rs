@@ -103,6 +103,9 @@ fn belonging(snapshot: &Snapshot, object: &ObjectRef) -> (BTreeSet<Subject>, usi
     let key = Key { namespace: object.namespace.clone(), name: object.name.clone() };
     let pods = if kind == KindId::Pod { Vec::new() } else { snapshot.pods_of(object) };
     let left_out = pods.len().saturating_sub(PODS);
+    // Other pods of the node are looked at again when one of it changes; they are another story than this one.
+    let own: BTreeSet<Key> =
+        pods.iter().map(|pod| Key::of(&pod.meta)).chain((kind == KindId::Pod).then(|| key.clone())).collect();
     let mut changed = vec![Changed::Object { kind, key, before: None }];
     changed.extend(pods.into_iter().take(PODS).map(|pod| Changed::Object {
         kind: KindId::Pod,
@@ -113,6 +116,7 @@ fn belonging(snapshot: &Snapshot, object: &ObjectRef) -> (BTreeSet<Subject>, usi
     // Budgets of the namespace are looked at for any pod: only those that have to do with these pods belong here.
     let mine: Vec<_> = subjects.iter().filter(|(k, _)| *k == KindId::Pod).filter_map(|(_, k)| snapshot.pods.get(k)).collect();
     subjects.retain(|(kind, key)| match snapshot.row(*kind, key) {
+        Some(Row::Pod(_)) => own.is_empty() || own.contains(key),
         Some(Row::PodDisruptionBudget(budget)) => mine.iter().any(|pod| budget.spec.selector.matches(&pod.meta.labels)),
         // Migrations are looked at again when any Deployment of the namespace changes; they are another story than this one.
         Some(Row::Job(_)) => matches!(&*object.kind, "Pod" | "Job" | "CronJob"),

@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod connections;
+pub mod environment;
 pub mod leak;
 pub mod liveness;
 pub mod memory;

@@ -3,15 +3,18 @@
 
 use chrono::TimeDelta;
 
-use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::Fix;
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{describe, read_log};
+use crate::diagnosis::rules::crash::{from_log, log_fixes};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::logs::{self, Quotable};
+use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
-use crate::diagnosis::signatures::{Match, Signatures};
+use crate::diagnosis::signatures::{self, Match, Signatures, Strength};
+use crate::kinds::pod_spec::Container;
 use crate::kinds::pods::{ContainerRole, Pod};
 use crate::kinds::{KindId, Row};
 
@@ -22,15 +25,17 @@ pub static REMARKS: Rule = Rule {
     doc: "\
 What it detects
   A container that runs and repeats in its log that it lacks a right, that the API server does not answer, or that a certificate is
-  expired.
+  expired; or one that counts as ready and keeps complaining that its pool or its database is used up, that it cannot reach or log
+  in to what it needs, or that its disk is full.
 Reads
   The last 200 lines of the current log where it is at hand (a bundle, or a log on screen), against assets/signatures.toml; only
   lines of the last quarter of an hour when they carry times.
 Source
   client-go and apiserver error texts; CoreDNS.
 Look-alikes
-  One such line is a passing thing: three are needed. A container that crashes is told by its crash. Clients that cannot resolve a
-  name are not what is broken.
+  One such line is a passing thing: three are needed. What it could not reach before it says that it is connected, or answers
+  requests well, is past. A container that crashes is told by its crash, one that is not ready by its probe. A database's own log
+  tells of its clients' trouble, not of its own.
 Fixes
   Grant the right; repair the API server; renew the certificate.
 ",
@@ -45,7 +50,26 @@ const CAUSES: &[CauseId] = &[
     CauseId("control-plane-overloaded"),
     CauseId("certificate-expiring"),
     CauseId("dns-failing"),
+    CauseId("database-pool-exhausted"),
+    CauseId("database-too-many-connections"),
+    CauseId("database-unreachable"),
+    CauseId("database-host-unknown"),
+    CauseId("database-auth-failed"),
+    CauseId("database-tls-required"),
+    CauseId("dependency-unreachable"),
+    CauseId("disk-full"),
 ];
+/// Those of them that only a container which passes for ready is asked about. A limit that is used up stays one while other
+/// requests get through; the rest is over once something succeeds.
+const LIMITS: &[&str] = &["database-pool-exhausted", "database-too-many-connections", "disk-full"];
+const OF_SYSTEM: &[&str] = &["api-access-forbidden", "control-plane-overloaded", "certificate-expiring", "dns-failing"];
+/// How `PostgreSQL`, `MySQL` and Redis begin their own lines.
+static SERVER_LINE: Pattern =
+    Pattern::new(r"^\S+ \S+ \w+ \[\d+\](?: \S+)* (?:FATAL|LOG|ERROR|PANIC):  |\[MY-\d{6}\]|^\d+:[MSCX] \d\d \w{3} ");
+/// Servers whose logs hold their clients' failures.
+static SERVER: Pattern = Pattern::new(
+    r"(?i)postgres|mysql|mariadb|percona|mongo|redis|valkey|kafka|rabbitmq|pgbouncer|pgpool|proxysql|nginx|envoy|haproxy|traefik|coredns|elastic|timescale|istio|fluent|promtail|vector|prometheus|grafana|exporter",
+);
 /// Lines looked at.
 const WINDOW: usize = 200;
 /// Lines of one kind that are more than a passing thing.
@@ -63,20 +87,43 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         }
         let name = &view.status.name;
         let Some(log) = logs::known(facts, pod, name).filter(|log| !log.previous) else { continue };
-        out.findings.extend(repeated(facts, &log).map(|found| find(facts, pod, name, &log, &found)));
+        let passes = pod.is_ready() && pod.spec.container(name).is_some_and(|c| !is_server(pod, c, &log));
+        let asked = |cause: &str| OF_SYSTEM.contains(&cause) || passes && CAUSES.iter().any(|c| c.0 == cause);
+        let Some(found) = repeated(facts, &log, asked) else { continue };
+        out.findings.push(if OF_SYSTEM.contains(&&*found.signature.cause) {
+            find(facts, pod, name, &log, &found)
+        } else {
+            let at = log.lines.get(found.line).and_then(|line| line.at);
+            let told = from_log::spoken(facts, pod, name, &log, &found).severity(Severity::Warning).sure(Confidence::Likely);
+            told.not("a crash: the container runs").since(at).done()
+        });
     }
 }
 
+/// True for a program that others connect to: its log holds their failures. By its image, its name, its ports, or how it writes.
+fn is_server(pod: &Pod, container: &Container, log: &Quotable<'_>) -> bool {
+    let names = [&*container.image, &*container.name, &*pod.meta.name];
+    let serves =
+        container.ports.iter().any(|p| matches!(p.container_port, 3306 | 5432 | 5672 | 6379 | 6432 | 9092 | 9200 | 27017));
+    serves || names.iter().any(|name| SERVER.is_match(name)) || log.lines.iter().any(|line| SERVER_LINE.is_match(&line.text))
+}
+
 /// The newest remark that was made often enough.
-fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>) -> Option<Match<'s>> {
+fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> bool) -> Option<Match<'s>> {
     let start = log.lines.len().saturating_sub(WINDOW);
     let mut found: Vec<Match<'s>> = Vec::new();
+    let mut succeeded = false;
     for (index, line) in log.lines.iter().enumerate().skip(start).rev() {
         if line.at.is_some_and(|at| at + RECENT < facts.now) {
             break;
         }
-        let Some(hit) = Signatures::shipped().of_line(&line.text, index) else { continue };
-        if CAUSES.iter().any(|c| c.0 == hit.signature.cause) {
+        succeeded |= signatures::came_up(&line.text);
+        let hit = Signatures::shipped().of_line(&line.text, index).filter(|_| !signatures::is_aside(&line.text));
+        let Some(hit) = hit else { continue };
+        let cause = &*hit.signature.cause;
+        let lasts =
+            OF_SYSTEM.contains(&cause) || hit.signature.strength == Strength::Strong && (LIMITS.contains(&cause) || !succeeded);
+        if asked(cause) && lasts {
             found.push(hit);
         }
     }
@@ -88,7 +135,8 @@ fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>) -> Option<Match<'s>> {
 fn find(facts: &Facts<'_>, pod: &Pod, container: &str, log: &Quotable<'_>, found: &Match<'_>) -> Finding {
     let cause = CauseId::parse(&found.signature.cause).map_or("app-crash", |c| c.0);
     let group = |name: &str| found.group(name).unwrap_or_default();
-    let says = found.signature.says.replace("{user}", group("user")).replace("{name}", group("name"));
+    let says =
+        found.signature.says.replace("{user}", group("user")).replace("{name}", group("name")).replace("{path}", group("path"));
     let line = log.lines.get(found.line).map(|line| draft::log_line(log.pod.clone(), container, log.previous, line));
     let draft = Draft::pod(facts, cause, pod);
     let draft = if cause == "control-plane-overloaded" { draft.rooted_outside("control plane", "API server") } else { draft };
@@ -103,7 +151,10 @@ fn find(facts: &Facts<'_>, pod: &Pod, container: &str, log: &Quotable<'_>, found
         .done()
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+    if !OF_SYSTEM.contains(&finding.cause.0) {
+        return log_fixes::fixes(facts, finding);
+    }
     let mut fixes = super::events::access(finding);
     fixes.extend(read_log(finding, false));
     fixes.push(describe(&finding.workload, "its service account, image and events"));

@@ -158,6 +158,7 @@ fn find(
         "command-not-found" if command.contains(' ') => {
             format!("container {name}: a whole command line stands in one word: \"{command}\" is not a program")
         }
+        "command-not-found" if command.is_empty() => format!("container {name}: neither the image nor the pod says what to run"),
         "command-not-found" => format!("container {name}: the command {command} does not exist in the image"),
         "command-not-executable" => format!("container {name}: the command {command} is not executable"),
         "exec-format-error" => format!(

@@ -10,6 +10,7 @@ use crate::diagnosis::rules::jobs;
 use crate::diagnosis::rules::logs::{self, Quotable};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods::{self, End, Ending};
+use crate::diagnosis::rules::workload::environment;
 use crate::diagnosis::signatures::{Match, Signatures, Strength};
 use crate::kinds::pods::{ContainerRole, Pod};
 use crate::kinds::{KindId, Row};
@@ -212,8 +213,9 @@ pub fn waits_for(facts: &Facts<'_>, pod: &Pod, name: &str, log: &Quotable<'_>) -
 }
 
 /// The cause a signature stands for, with the line it was read from.
-fn spoken(facts: &Facts<'_>, pod: &Pod, name_of: &str, log: &Quotable<'_>, found: &Match<'_>) -> Draft {
-    let container = pod.spec.container(name_of);
+pub fn spoken(facts: &Facts<'_>, pod: &Pod, name_of: &str, log: &Quotable<'_>, found: &Match<'_>) -> Draft {
+    let container = pod.spec.container(name_of).map(|c| environment::resolved(facts.snapshot, &pod.meta.namespace, c));
+    let container = container.as_deref();
     let host = found.group("host").map(|h| h.trim_matches(['[', ']']));
     let port = found.group("port");
     let mut cause: &str = &found.signature.cause;

@@ -217,7 +217,8 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let mut fixes = Vec::new();
     let started = facts.snapshot.pods_of(workload).iter().filter(|p| p.is_ready()).count();
-    if matches!(&*workload.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
+    // None: all of them wait, or the pods of the workload cannot be told; either way nobody is helped by none at all.
+    if started > 0 && matches!(&*workload.kind, "Deployment" | "StatefulSet" | "ReplicaSet") {
         let command = kubectl(&workload.namespace, format!("scale {} --replicas={started}", target(workload)));
         let plain = fix(
             format!("Scale {workload} to the {started} pods that got an address"),

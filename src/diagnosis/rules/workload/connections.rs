@@ -14,6 +14,7 @@ use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Meta, ObjectRef, Row};
 use crate::snapshot::Snapshot;
 
+use super::environment;
 use super::pool::{self, Pool};
 
 /// The rule.
@@ -26,7 +27,8 @@ What it detects
   to its Service of replicas x workers x pool size. A warning when the pods of now exceed it, worth knowing when only the
   autoscaler's maximum does.
 Reads
-  Plain environment variables and the command line of Deployments and StatefulSets: the database's address, pool size and overflow
+  Environment variables (plain, and from ConfigMaps whose content a bundle holds) and the command line of Deployments and
+  StatefulSets: the database's address, pool size and overflow
   (names of SQLAlchemy, asyncpg, Django, Rails, Node, Go and HikariCP settings, or a parameter of the URL), workers (--workers, -w,
   WEB_CONCURRENCY, GUNICORN_CMD_ARGS); spec.replicas; spec.maxReplicas of the autoscaler. The limit: max_connections in command
   line or environment of the database's pod, or in its log; else the default of its image, 100 for PostgreSQL, 151 for MySQL.
@@ -71,7 +73,8 @@ struct Client {
     replicas: u64,
     /// What its autoscaler may make of it, with the autoscaler's name.
     at_most: Option<(u64, ObjectRef)>,
-    path: String,
+    /// Where its numbers stand.
+    quotes: Vec<Evidence>,
 }
 
 impl Client {
@@ -91,8 +94,11 @@ pub fn is_database(service: &Service) -> bool {
 
 /// The database Services that the containers of a workload point to; for the engine, which looks at them again when it changes.
 pub fn databases_of<'a>(snapshot: &'a Snapshot, namespace: &str, spec: &PodSpec) -> Vec<&'a Service> {
-    let services =
-        spec.containers.iter().filter_map(|c| context::service_behind(snapshot, namespace, &context::database_of(c)?.host));
+    let services = spec
+        .containers
+        .iter()
+        .map(|c| environment::resolved(snapshot, namespace, c))
+        .filter_map(|c| context::service_behind(snapshot, namespace, &context::database_of(&c)?.host));
     services.collect()
 }
 
@@ -178,23 +184,21 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
     addresses.extend(service.spec.cluster_ip.as_deref().filter(|ip| *ip != "None" && !ip.is_empty()));
     addresses.push(&service.meta.name);
     // Reading an environment takes a while: only where some value names the database at all.
-    let names_it = |container: &&Container| {
-        container
-            .env
-            .iter()
-            .filter_map(|v| v.value.as_deref())
-            .any(|value| addresses.iter().any(|address| value.contains(address)))
+    let names_it = |container: &Container| {
+        let mut values = container.env.iter().filter_map(|v| v.value.as_deref());
+        values.any(|value| addresses.iter().any(|address| value.contains(address)))
     };
     let deployments = snapshot.deployments.iter().map(|d| ("Deployment", &d.meta, d.spec.replicas, &d.spec.template.spec));
     let sets = snapshot.stateful_sets.iter().map(|s| ("StatefulSet", &s.meta, s.spec.replicas, &s.spec.template.spec));
     deployments
         .chain(sets)
         .filter_map(|(kind, meta, replicas, spec)| {
-            let (container, pool) = spec.containers.iter().filter(names_it).find_map(|c| {
-                let endpoint = context::database_of(c)?;
+            let (container, pool) = spec.containers.iter().find_map(|c| {
+                let whole = environment::resolved(snapshot, &meta.namespace, c);
+                let endpoint = names_it(&whole).then(|| context::database_of(&whole)).flatten()?;
                 let behind = context::service_behind(snapshot, &meta.namespace, &endpoint.host)?;
                 let is_it = behind.meta.name == service.meta.name && behind.meta.namespace == service.meta.namespace;
-                if is_it { Some((c, pool::of(c)?)) } else { None }
+                if is_it { Some((c, pool::of(&whole)?)) } else { None }
             })?;
             let scaler = snapshot.autoscalers.in_namespace(&meta.namespace).find(|hpa| {
                 let target = &hpa.spec.scale_target_ref;
@@ -207,7 +211,7 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
             Some(Client {
                 kind,
                 meta: meta.clone(),
-                path: spec.container_path(&container.name),
+                quotes: quotes(snapshot, kind, meta, (container, &spec.container_path(&container.name)), &pool),
                 container: container.name.to_string(),
                 pool,
                 replicas: u64::try_from(replicas.unwrap_or(1)).unwrap_or(0),
@@ -215,6 +219,18 @@ fn clients(snapshot: &Snapshot, service: &Service, pods: &[&Pod]) -> Vec<Client>
             })
         })
         .collect()
+}
+
+/// The numbers of a pool as they stand in the workload's template, or in the ConfigMap they come from.
+fn quotes(snapshot: &Snapshot, kind: &str, meta: &Meta, (container, path): (&Container, &str), pool: &Pool) -> Vec<Evidence> {
+    let object = ObjectRef::new(kind, &meta.namespace, &meta.name);
+    let quote = |(field, text): &(String, String)| {
+        let variable = field.strip_prefix("env[").and_then(|f| f.strip_suffix(']')).unwrap_or_default();
+        environment::quoted(snapshot, &meta.namespace, container, variable, text).unwrap_or_else(|| {
+            draft::quote(object.clone(), EvidenceSource::Spec, format!("spec.template.{path}.{field}"), text.clone(), None)
+        })
+    };
+    pool.read.iter().map(quote).collect()
 }
 
 fn found(
@@ -248,7 +264,7 @@ fn found(
     let spec = |field: String, text: String| draft::quote(object.clone(), EvidenceSource::Spec, field, text, None);
     let mut draft = Draft::new(facts, "connection-budget", client.kind, &client.meta)
         .container(&client.container)
-        .root(Root::Outside { what: "database", name: database.as_str().into() })
+        .root(Root::Outside { what: "database", name: format!("{}.{}:{port}", service.meta.name, service.meta.namespace).into() })
         .derived()
         .severity(if is_over_now { Severity::Warning } else { Severity::Info })
         .sure(if limit.is_written { Confidence::Certain } else { Confidence::Likely })
@@ -258,9 +274,7 @@ fn found(
         .fact("databaseNamespace", &service.meta.namespace);
     let fair = free / most.max(1).div_ceil(client.pool.size.max(1)).max(1);
     draft = draft.fact("fair", &fair.max(1).to_string());
-    for (field, text) in &client.pool.read {
-        draft = draft.because(spec(format!("spec.template.{}.{field}", client.path), text.clone()));
-    }
+    draft = draft.because_all(client.quotes.iter().cloned());
     draft = draft.because(spec("spec.replicas".to_owned(), client.replicas.to_string()));
     if let Some((most, scaler)) = client.at_most.as_ref().filter(|_| !is_over_now) {
         draft = draft.because(draft::quote(scaler.clone(), EvidenceSource::Spec, "spec.maxReplicas", most.to_string(), None));

@@ -42,6 +42,8 @@ static URL_SIZE: Pattern = Pattern::new(
     r"(?i)^[a-z][\w+.-]*://.*[?&](?:pool_size|connection_limit|pool|max_pool_size|pool_max_conns|maxPoolSize|max_size)=(\d{1,4})\b",
 );
 
+static URL_OVERFLOW: Pattern = Pattern::new(r"(?i)^[a-z][\w+.-]*://.*[?&]max_overflow=(\d{1,4})\b");
+
 /// The pool of a container, when a size is written.
 pub fn of(container: &Container) -> Option<Pool> {
     let plain = || container.env.iter().filter_map(|v| Some((&*v.name, v.value.as_deref()?)));
@@ -53,7 +55,9 @@ pub fn of(container: &Container) -> Option<Pool> {
         read.push((format!("env[{name}]"), value.to_owned()));
         number(value)?
     } else {
-        let (name, size) = plain().find_map(|(name, value)| Some((name, URL_SIZE.group(value, 1)?.parse::<u64>().ok()?)))?;
+        let (name, url, size) =
+            plain().find_map(|(name, value)| Some((name, value, URL_SIZE.group(value, 1)?.parse::<u64>().ok()?)))?;
+        let size = size + URL_OVERFLOW.group(url, 1).and_then(|n| n.parse::<u64>().ok()).unwrap_or_default();
         // The URL may hold a password: only the number is quoted.
         read.push((format!("env[{name}]"), format!("pool of {size}")));
         size
@@ -143,6 +147,7 @@ mod tests {
         let pool =
             of(&container(&[("DATABASE_URL", "postgresql://app:s3cret@db/app?connection_limit=12")], &[])).expect("a pool");
         assert_eq!(pool.connections(), 12);
+        assert_eq!(connections(&[("DATABASE_URL", "postgresql://db/app?pool_size=20&max_overflow=10")], &[]), Some(30));
         assert!(pool.read.iter().all(|(_, text)| !text.contains("s3cret")));
     }
 }
