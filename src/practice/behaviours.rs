@@ -19,6 +19,7 @@ use super::random::Random;
 use super::store::Store;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Everything a behaviour may look at when a container starts.
 pub struct Start<'a> {
@@ -56,10 +57,16 @@ impl Start<'_> {
         self.quantity("CPU_DEMAND").map(|cores| (cores, cores))
     }
 
+    /// How often, and for how many seconds, it is too busy to be ready (`BUSY=60/25`), when it is told.
+    pub fn busy(&self) -> Option<(Duration, Duration)> {
+        let (every, lasts) = self.variable("BUSY").split_once('/')?;
+        Some((Duration::from_secs(every.parse().ok()?), Duration::from_secs(lasts.parse().ok()?)))
+    }
+
     /// The files it writes into its own file system: `SCRATCH` bytes within half a minute.
     pub fn scratch(&self) -> Curve {
         let peak = self.quantity("SCRATCH").unwrap_or(64.0 * 1024.0);
-        Curve { base: 64.0 * 1024.0, peak, ramp: std::time::Duration::from_secs(30), leak: 0.0 }
+        Curve { base: 64.0 * 1024.0, peak, ramp: Duration::from_secs(30), leak: 0.0 }
     }
 
     /// A variable read as a quantity such as `180Mi`, in bytes.

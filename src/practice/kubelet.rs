@@ -3,6 +3,7 @@
 //! One control loop serves all nodes; a pod on a dead node is simply not served, which is what its API objects would show.
 //! Where to add: a program in `behaviours`, a failure of starting in `container/begin.rs`, a probe in `probe.rs`.
 
+mod admission;
 pub mod container;
 pub mod environment;
 pub mod host;
@@ -158,26 +159,31 @@ impl Kubelets {
             uses.push(pressure::Use { key: key.clone(), node: worker.node.clone(), containers });
         }
         for eviction in pressure::round(&self.store, &self.recorder, &uses, now) {
-            self.evict(&eviction, now);
+            self.evict(&eviction);
         }
     }
 
+    /// Evicts a pod that uses too much, or whose node has too little.
+    fn evict(&mut self, eviction: &pressure::Eviction) {
+        self.stop_for_good(&eviction.key, "Evicted", &eviction.message);
+    }
+
     /// Stops a pod for good: it stays as a failed object that says why.
-    fn evict(&mut self, eviction: &pressure::Eviction, now: DateTime<Utc>) {
-        let (namespace, name) = (&eviction.key.0, &eviction.key.1);
-        let Some(pod) = self.store.get(&PODS, namespace, name).filter(|pod| object::is_active_pod(pod)) else { return };
-        let Some(worker) = self.workers.get_mut(&eviction.key) else { return };
+    fn stop_for_good(&mut self, key: &Key, reason: &str, message: &str) {
+        let now = self.clock.now();
+        let Some(pod) = self.store.get(&PODS, &key.0, &key.1).filter(|pod| object::is_active_pod(pod)) else { return };
+        let Some(worker) = self.workers.get_mut(key) else { return };
         let source = Source { component: "kubelet", host: &worker.node };
-        self.recorder.record(source, &pod, Said::warning("Evicted", &eviction.message));
+        self.recorder.record(source, &pod, Said::warning(reason, message));
         worker.end(&self.runtime, now);
         worker.write(&self.store, &pod, None, now);
         self.addresses.release(&worker.node, &worker.uid);
-        let _ = self.store.modify(&PODS, namespace, name, Writer::status(worker::MANAGER), |pod| {
-            object::put(pod, &["status", "reason"], json!("Evicted"));
-            object::put(pod, &["status", "message"], json!(eviction.message));
+        let _ = self.store.modify(&PODS, &key.0, &key.1, Writer::status(worker::MANAGER), |pod| {
+            object::put(pod, &["status", "reason"], json!(reason));
+            object::put(pod, &["status", "message"], json!(message));
             let mut conditions = object::items(pod, "/status/conditions").to_vec();
             conditions.push(json!({
-                "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": eviction.message,
+                "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": message,
                 "lastProbeTime": null, "lastTransitionTime": object::stamp(now),
             }));
             object::put(pod, &["status", "conditions"], json!(conditions));
@@ -261,6 +267,9 @@ impl Controller for Kubelets {
         }
         let node = object::text(&pod, "/spec/nodeName");
         if node.is_empty() || self.dead.contains(node) || self.is_over(key, &pod) {
+            return None;
+        }
+        if !self.workers.contains_key(key) && !self.admits(&pod) {
             return None;
         }
         let due = self.sync(key, &pod)?;

@@ -151,6 +151,14 @@ pub fn is_active_pod(pod: &Value) -> bool {
     !is_finished_pod(pod) && !is_deleting(pod)
 }
 
+/// A pod's readiness gates, each with the status of its condition, if there is one.
+pub fn gates(pod: &Value) -> impl Iterator<Item = (&str, Option<&str>)> {
+    items(pod, "/spec/readinessGates").iter().map(|gate| {
+        let kind = text(gate, "/conditionType");
+        (kind, condition(pod, kind).map(|present| text(present, "/status")))
+    })
+}
+
 /// `Succeeded` or `Failed`.
 pub fn is_finished_pod(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")

@@ -3,7 +3,7 @@
 //! The sentences follow `pkg/scheduler/framework/types.go` as of 1.36: reasons sorted as text, counts of nodes, then whether
 //! preemption could help. Placement is least-allocated with ties broken by name, so that one seed places alike.
 
-mod fit;
+pub mod fit;
 mod preemption;
 mod relations;
 mod volumes;

@@ -179,6 +179,11 @@ impl Status {
         Self::new(403, "Forbidden", format!("forbidden: User {user:?} cannot {verb} path {path:?}"), json!({}))
     }
 
+    /// 403 of an admission webhook that answers no: only its own words, and no details.
+    pub fn denied(webhook: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("admission webhook {webhook:?} denied the request: {why}"), json!({}))
+    }
+
     /// 403 for `--as` by somebody who may not: the resource as RBAC names it, its group, and the namespace of a service account.
     pub fn cannot_impersonate(user: &str, (kind, group, namespace): (&str, &str, &str), wanted: &str) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };

@@ -1,5 +1,5 @@
 //! Admission webhooks. Nothing in the practice cluster answers an admission review, so what counts is whether the server can reach
-//! the webhook: one it reaches is taken to agree; one it cannot reach refuses the request in the API server's words with
+//! the webhook: one it reaches is taken to agree, unless its configuration's annotation [`DENIES`] says what it answers instead; one it cannot reach refuses the request in the API server's words with
 //! `failurePolicy: Fail`, and lets it pass with `Ignore`.
 //!
 //! Source: `apiserver/pkg/admission/plugin/webhook`. The webhook configurations themselves are never sent to a webhook. Not
@@ -15,6 +15,9 @@ use super::resources::{
 use super::selectors::match_labels;
 use super::status::Status;
 use super::store::Store;
+
+/// The annotation of a configuration by which scenarios make its webhooks answer no: the sentence they answer with.
+pub const DENIES: &str = "practice.k3am.dev/denies";
 
 /// A request on its way to admission.
 pub struct Request<'a> {
@@ -38,8 +41,16 @@ pub fn admit(store: &Store, request: &Request<'_>) -> Result<(), Status> {
     for kind in [&MUTATING_WEBHOOK_CONFIGURATIONS, &VALIDATING_WEBHOOK_CONFIGURATIONS] {
         for configuration in store.list(kind, None) {
             for webhook in items(&configuration, "webhooks") {
-                if text(webhook, "failurePolicy") != "Ignore" && concerns(store, webhook, request) {
-                    reach_webhook(store, webhook)?;
+                if !concerns(store, webhook, request) {
+                    continue;
+                }
+                let reached = reach_webhook(store, webhook);
+                let denies = object::annotation(&configuration, DENIES);
+                if reached.is_ok() && !denies.is_empty() {
+                    return Err(Status::denied(text(webhook, "name"), denies));
+                }
+                if text(webhook, "failurePolicy") != "Ignore" {
+                    reached?;
                 }
             }
         }

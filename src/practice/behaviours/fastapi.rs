@@ -41,8 +41,9 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
         listens_after: after(1310),
         answers: |path| if is_known(path) { 200 } else { 404 },
         access_log: Some(|peer, request, status| {
-            format!("INFO:     {peer} - \"{request} HTTP/1.1\" {status} {}", if status == 200 { "OK" } else { "Not Found" })
+            format!("INFO:     {peer} - \"{request} HTTP/1.1\" {status} {}", phrase(status))
         }),
+        busy: start.busy(),
         memory: Curve { base: needs * 0.55, peak: needs, ramp: Duration::from_secs(14), leak: 0.0 },
         cpu: start.demand().unwrap_or((0.045, 0.006)),
         disk: start.scratch(),
@@ -60,6 +61,14 @@ fn run(start: &Start<'_>, random: &mut Random) -> Program {
         }),
         traffic: Some(traffic),
         ..Program::quiet()
+    }
+}
+
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        503 => "Service Unavailable",
+        _ => "Not Found",
     }
 }
 

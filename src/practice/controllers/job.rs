@@ -33,6 +33,8 @@ struct Tally {
     ready: usize,
     succeeded: i64,
     failed: i64,
+    /// Restarts of containers in pods that restart in place.
+    restarts: i64,
     last_failure: Option<DateTime<Utc>>,
 }
 
@@ -51,7 +53,11 @@ impl JobController {
         let (succeeded, failed) = (ended("Succeeded"), ended("Failed"));
         let active: Vec<_> = pods.into_iter().filter(|pod| object::is_active_pod(pod)).collect();
         let ready = active.iter().filter(|pod| object::condition_is_true(pod, "Ready")).count();
-        Tally { active, ready, succeeded, failed, last_failure }
+        let restarts = match object::text(job, "/spec/template/spec/restartPolicy") {
+            "OnFailure" => active.iter().map(|pod| restarts_of(pod)).sum(),
+            _ => 0,
+        };
+        Tally { active, ready, succeeded, failed, restarts, last_failure }
     }
 
     /// Creates a pod; false when it was refused.
@@ -107,14 +113,24 @@ impl JobController {
         });
     }
 
-    fn conclude(&self, job: &Value, tally: &Tally, success: bool, why: (&str, &str)) {
+    fn conclude(&self, job: &Value, mut tally: Tally, success: bool, why: (&str, &str)) {
         for pod in &tally.active {
             let _ = self.store.delete(&PODS, object::namespace(pod), object::name(pod), None);
         }
-        self.write_status(job, tally, Some((success, why)));
+        if !success {
+            // What a Job stops when it gives up counts as failed.
+            tally.failed += tally.active.len() as i64;
+        }
+        self.write_status(job, &tally, Some((success, why)));
         let said = if success { Said::normal("Completed", "Job completed") } else { Said::warning(why.0, why.1) };
         self.recorder.record(SOURCE, job, said);
     }
+}
+
+/// How often the kubelet restarted what is in a pod (`pastBackoffLimitOnFailure` of the job controller).
+fn restarts_of(pod: &Value) -> i64 {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"].into_iter();
+    lists.flat_map(|list| object::items(pod, list)).filter_map(|status| object::int(status, "/restartCount")).sum()
 }
 
 impl Controller for JobController {
@@ -142,16 +158,17 @@ impl Controller for JobController {
         let wanted = object::int(&job, "/spec/completions").unwrap_or(1);
         let deadline = object::int(&job, "/spec/activeDeadlineSeconds")
             .map(|seconds| object::time(&job, "/status/startTime").unwrap_or(now) + chrono::Duration::seconds(seconds));
-        if tally.failed > object::int(&job, "/spec/backoffLimit").unwrap_or(6) {
-            self.conclude(&job, &tally, false, LIMIT);
+        let limit = object::int(&job, "/spec/backoffLimit").unwrap_or(6);
+        if tally.failed > limit || tally.restarts > 0 && tally.restarts >= limit {
+            self.conclude(&job, tally, false, LIMIT);
             return None;
         }
         if tally.succeeded >= wanted {
-            self.conclude(&job, &tally, true, REACHED);
+            self.conclude(&job, tally, true, REACHED);
             return None;
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
-            self.conclude(&job, &tally, false, LATE);
+            self.conclude(&job, tally, false, LATE);
             return None;
         }
         let back_off = chrono::Duration::seconds(10_i64 << (tally.failed - 1).clamp(0, 5));

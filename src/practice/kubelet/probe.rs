@@ -126,7 +126,7 @@ impl Probe {
             if !program.listens(port, elapsed) {
                 return (Some(format!("Get \"{url}\": dial tcp {address}:{port}: connect: connection refused")), None);
             }
-            let status = (program.answers)(path);
+            let status = program.answer(path, elapsed);
             let peer = format!("{}:{}", host.gateway(), 32768 + random.below(28000));
             let line = program.access_log.map(|format| format(&peer, &format!("GET {path}"), status));
             return ((status >= 400).then(|| format!("HTTP probe failed with statuscode: {status}")), line);

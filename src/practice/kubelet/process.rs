@@ -18,6 +18,8 @@ pub struct Program {
     pub listens_after: Duration,
     /// Its answer to an HTTP request for a path.
     pub answers: fn(&str) -> u16,
+    /// Every so often, for so long, it says at its readiness endpoint that it is not ready (503).
+    pub busy: Option<(Duration, Duration)>,
     /// How it logs a request (peer, method and path, status), if it does.
     pub access_log: Option<fn(&str, &str, u16) -> String>,
     /// Its working set.
@@ -103,6 +105,7 @@ impl Program {
             ports: Vec::new(),
             listens_after: Duration::ZERO,
             answers: |_| 200,
+            busy: None,
             access_log: None,
             memory: Curve::steady(6.0),
             disk: Curve::steady(0.1),
@@ -112,6 +115,14 @@ impl Program {
             works_alone: false,
             start_error: None,
         }
+    }
+
+    /// The status code of a path at a time since the start.
+    pub fn answer(&self, path: &str, elapsed: Duration) -> u16 {
+        let busy = self.busy.filter(|(every, _)| !every.is_zero()).is_some_and(|(every, lasts)| {
+            elapsed.as_secs_f64() % every.as_secs_f64() >= every.saturating_sub(lasts).as_secs_f64()
+        });
+        if busy && path.contains("ready") { 503 } else { (self.answers)(path) }
     }
 
     /// Whether it listens on a port at a time since its start.

@@ -95,11 +95,17 @@ fn conditions(facts: &Facts<'_>, init: &[Container], main: &[Container], phase: 
     };
     let initialized = if phase == "Succeeded" { ("Initialized", true, "PodCompleted", String::new()) } else { initialized };
     let sandbox = ("PodReadyToStartContainers", facts.sandbox && !matches!(phase, "Failed" | "Succeeded"), "", String::new());
-    let mut rows: Vec<Value> = [sandbox, initialized, readiness("Ready"), readiness("ContainersReady")]
-        .into_iter()
-        .map(|row| condition(facts, row))
-        .collect();
+    let mut ready = readiness("Ready");
+    if let Some(why) = gates(facts.pod).filter(|_| ready.1) {
+        ready = ("Ready", false, "ReadinessGatesNotReady", why);
+    }
+    let mut rows: Vec<Value> =
+        [sandbox, initialized, ready, readiness("ContainersReady")].into_iter().map(|row| condition(facts, row)).collect();
     let generation = object::at(facts.pod, "/metadata/generation");
+    for (gate, _) in object::gates(facts.pod) {
+        // Somebody else's: kept as it is.
+        rows.extend(object::condition(facts.pod, gate).cloned());
+    }
     for kept in ["PodScheduled", "DisruptionTarget"] {
         if let Some(present) = object::condition(facts.pod, kept) {
             let mut present = present.clone();
@@ -110,6 +116,18 @@ fn conditions(facts: &Facts<'_>, init: &[Container], main: &[Container], phase: 
         }
     }
     rows
+}
+
+/// Why the readiness gates hold a pod back (`GeneratePodReadyCondition`).
+fn gates(pod: &Value) -> Option<String> {
+    let waiting: Vec<String> = object::gates(pod)
+        .filter_map(|(gate, status)| match status {
+            None => Some(format!("corresponding condition of pod readiness gate \"{gate}\" does not exist.")),
+            Some("True") => None,
+            Some(_) => Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\", but False")),
+        })
+        .collect();
+    (!waiting.is_empty()).then(|| waiting.join(", "))
 }
 
 fn condition(facts: &Facts<'_>, (kind, holds, reason, message): Row) -> Value {

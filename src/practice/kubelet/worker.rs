@@ -120,7 +120,9 @@ impl Worker {
         };
         let generation = object::at(host.pod, "/metadata/generation").clone();
         // The node controller marks pods of a silent node not ready; a kubelet that is back corrects that.
-        let overwritten = self.main.iter().all(|container| container.ready) != object::condition_is_true(host.pod, "Ready");
+        let gated = object::gates(host.pod).any(|(_, status)| status != Some("True"));
+        let ready = !gated && self.main.iter().all(|container| container.ready);
+        let overwritten = ready != object::condition_is_true(host.pod, "Ready");
         if host.changed || overwritten || generation != self.generation {
             self.generation = generation;
             self.write(host.store, host.pod, host.ip.map(|ip| ip.to_string()), host.now);

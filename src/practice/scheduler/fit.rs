@@ -37,6 +37,32 @@ impl Requests {
     }
 }
 
+/// A resource a node has too little of for a pod: cores in thousandths, memory in bytes, as the kubelet counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// `cpu`, `memory` or `pods`.
+    pub resource: &'static str,
+    /// What the pod asks for.
+    pub requested: i64,
+    /// What others have asked for.
+    pub used: i64,
+    /// What the node can give.
+    pub capacity: i64,
+}
+
+/// The first resource of which a node has too little left.
+pub fn lack(pod: &Value, node: &Value, taken: Requests) -> Option<Lack> {
+    let wanted = Requests::of(pod);
+    let room = |what: &str| quantity::parse(object::at(node, "/status/allocatable").get(what).unwrap_or(&Value::Null));
+    let rows =
+        [("pods", 1.0, taken.pods, 1.0), ("cpu", wanted.cpu, taken.cpu, 1000.0), ("memory", wanted.memory, taken.memory, 1.0)];
+    rows.into_iter().filter(|(_, wanted, ..)| *wanted > 0.0).find_map(|(resource, wanted, used, unit)| {
+        let count = |amount: f64| (amount * unit).round() as i64;
+        let (requested, used, capacity) = (count(wanted), count(used), count(room(resource)));
+        (requested > capacity - used).then_some(Lack { resource, requested, used, capacity })
+    })
+}
+
 /// What the pods of each node have asked for.
 pub fn usage(placed: &[Arc<Value>]) -> BTreeMap<String, Requests> {
     let mut used: BTreeMap<String, Requests> = BTreeMap::new();
