@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, patched, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::network::Service;
 use crate::kinds::pods::Pod;
@@ -173,8 +173,13 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if let Some((key, value)) = finding.facts.get("near").and_then(|n| n.split(',').next()).and_then(|n| n.split_once('=')) {
         let patch = format!(r#"{{"spec":{{"selector":{{"{key}":"{value}"}}}}}}"#);
-        let command = kubectl(&service.namespace, format!("patch service {} -p {}", quoted(&service.name), quoted(&patch)));
-        fixes.push(fix(format!("Select {key}={value}"), command, Risk::Safe, "pods with this label exist in the namespace"));
+        fixes.push(patched(
+            format!("Select {key}={value}"),
+            service,
+            &patch,
+            Risk::Safe,
+            "pods with this label exist in the namespace",
+        ));
     }
     let selector = fact(finding, "selector");
     if !selector.is_empty() {
