@@ -271,6 +271,7 @@ fn every_finding_quotes_evidence_and_has_complete_fixes() {
 fn wrong_with(fix: &Fix) -> Option<&'static str> {
     const VERBS: &[&str] = &[
         "annotate",
+        "api-resources",
         "apply",
         "auth",
         "autoscale",
