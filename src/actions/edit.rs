@@ -29,16 +29,35 @@ fn build(intent: &Intent, full: &Value, object: &ObjectRef, patch: &str) -> Resu
     if diff.is_empty() {
         return Err(Refusal(format!("{object} is already like that")));
     }
+    let kubectl = equivalent(object, &patch);
     let back = difference(&after, full).map(strip_version);
     Ok(Plan {
         intent: intent.clone(),
         title: format!("Edit  {object}"),
         writes: vec![Write { target: object.clone(), subresource: None, verb: WriteVerb::MergePatch(patch) }],
-        kubectl: command::kubectl("edit", object, &[]),
+        kubectl,
         diff,
         warnings: warnings::owners(full, "it").into_iter().collect(),
         way_back: back.map(|patch| Intent::Edit { object: object.clone(), patch: super::Patch(patch.to_string()) }),
     })
+}
+
+/// The patch as a command where it is short, of maps only and shows nothing that is hidden elsewhere; else `kubectl edit`.
+fn equivalent(object: &ObjectRef, patch: &Value) -> String {
+    let text = patch.to_string();
+    if text.len() > 200 || !is_plain("", patch) {
+        return command::kubectl("edit", object, &[]);
+    }
+    command::kubectl("patch", object, &["--type=merge".to_owned(), "-p".to_owned(), text])
+}
+
+fn is_plain(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().all(|(key, value)| is_plain(key, value)),
+        Value::Array(_) => false,
+        Value::String(text) => shown(key, value).as_deref() == Some(text) && key != "resourceVersion",
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
 }
 
 fn strip_version(mut patch: Value) -> Value {

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use k3am::actions::Intent;
 use k3am::diagnosis::rule::{Facts, Output, Rule};
-use k3am::diagnosis::{CauseId, Finding, rules};
+use k3am::diagnosis::{CauseId, Finding, Fix, Risk, rules};
 use k3am::kinds::{KindId, ObjectRef, Pool, Row};
 use k3am::snapshot::{Delta, LogKey, Scope, Snapshot, UsageKey};
 use k3am::source::bundle;
@@ -266,6 +267,67 @@ fn every_finding_quotes_evidence_and_has_complete_fixes() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// What cannot be run as it stands: no program, something to fill in, an unknown verb, an object without its namespace.
+fn wrong_with(fix: &Fix) -> Option<&'static str> {
+    const VERBS: &[&str] = &[
+        "annotate",
+        "api-resources",
+        "apply",
+        "auth",
+        "autoscale",
+        "certificate",
+        "config",
+        "cordon",
+        "cp",
+        "create",
+        "debug",
+        "delete",
+        "describe",
+        "drain",
+        "edit",
+        "events",
+        "exec",
+        "explain",
+        "expose",
+        "get",
+        "label",
+        "logs",
+        "patch",
+        "replace",
+        "rollout",
+        "run",
+        "scale",
+        "set",
+        "taint",
+        "top",
+        "uncordon",
+    ];
+    if let Some(at) = fix.command.find("kubectl ") {
+        let rest = fix.command.get(at..).unwrap_or_default();
+        let mut words = rest.split_whitespace().skip(1);
+        let mut verb = words.next();
+        while matches!(verb, Some("-n")) {
+            words.next();
+            verb = words.next();
+        }
+        if !verb.is_some_and(|verb| VERBS.contains(&verb)) {
+            return Some("kubectl has no such verb");
+        }
+    }
+    let holes = fix.command.contains('<') && fix.command.contains('>') && !fix.command.contains("<<");
+    if holes && (fix.action.is_some() || fix.risk == Risk::Safe) {
+        return Some("has something to fill in, and is called safe or has a key");
+    }
+    let of_namespace = match fix.action.as_ref()? {
+        Intent::Undo { workload, .. } | Intent::Scale { workload, .. } | Intent::Restart { workload } => &workload.namespace,
+        Intent::SetImage { workload, .. } | Intent::SetMemoryLimit { workload, .. } => &workload.namespace,
+        Intent::Edit { object, .. } | Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => &object.namespace,
+        _ => return None,
+    };
+    let named = fix.command.contains(&format!("-n {of_namespace}"));
+    (!of_namespace.is_empty() && !named).then_some("does not name the namespace of what it acts on")
+}
+
 fn check_finding(label: &str, rule: &Rule, facts: &Facts<'_>, finding: &Finding, problems: &mut Vec<String>) {
     let mut problem = |text: String| problems.push(format!("{label}: {}: {text}", finding.cause));
     if !rule.causes.contains(&finding.cause) {
@@ -287,6 +349,9 @@ fn check_finding(label: &str, rule: &Rule, facts: &Facts<'_>, finding: &Finding,
     for fix in fixes {
         if fix.command.is_empty() || fix.title.is_empty() || fix.why.is_empty() {
             problem(format!("fix {:?} lacks a title, a command or a reason", fix.title));
+        }
+        if let Some(text) = wrong_with(&fix) {
+            problem(format!("fix {:?}: {text}: {}", fix.title, fix.command));
         }
     }
 }

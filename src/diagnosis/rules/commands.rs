@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::actions::Intent;
+use crate::actions::{Intent, Patch};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
@@ -18,6 +18,13 @@ pub fn fix(title: impl Into<String>, command: impl Into<String>, risk: Risk, why
 pub fn with_action(mut fix: Fix, action: Intent) -> Fix {
     fix.action = Some(action);
     fix
+}
+
+/// One field or a few of an object set by a merge patch: the command, and one key for the same. `patch` holds maps only (a
+/// merge patch replaces lists whole) and no secret.
+pub fn patched(title: impl Into<String>, object: &ObjectRef, patch: &str, risk: Risk, why: impl Into<String>) -> Fix {
+    let command = kubectl(&object.namespace, format!("patch {} --type=merge -p {}", target(object), quoted(patch)));
+    with_action(fix(title, command, risk, why), Intent::Edit { object: object.clone(), patch: Patch(patch.to_owned()) })
 }
 
 /// `text` as one shell word: unchanged when harmless, else in single quotes.

@@ -311,7 +311,7 @@ fn similar(facts: &Facts<'_>, namespace: &str, kind: &str, name: &str) -> Option
 }
 
 /// Edit distance of two short names.
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

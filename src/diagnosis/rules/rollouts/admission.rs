@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Evidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, patched, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
@@ -227,8 +227,14 @@ fn quota_fixes(finding: &Finding, namespace: &str, name: &str) -> Vec<Fix> {
     if let (Some(resource), Some(hard)) = (finding.facts.get("resource"), hard) {
         let more = if hard < 1024.0 { format!("{}", (hard * 2.0).ceil()) } else { text::bytes(hard * 2.0) };
         let patch = format!(r#"{{"spec":{{"hard":{{"{resource}":"{more}"}}}}}}"#);
-        let command = kubectl(namespace, format!("patch resourcequota {} -p {}", quoted(name), quoted(&patch)));
-        fixes.push(fix(format!("Raise {resource} to {more}"), command, Risk::Safe, "when the namespace may have more"));
+        let quota = ObjectRef::new("ResourceQuota", namespace, name);
+        fixes.push(patched(
+            format!("Raise {resource} to {more}"),
+            &quota,
+            &patch,
+            Risk::Safe,
+            "when the namespace may have more",
+        ));
     }
     fixes
 }

@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::{Intent, Patch};
+use crate::changes;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
@@ -101,17 +103,33 @@ fn paused(facts: &Facts<'_>, d: &Deployment, progressing: &Condition, out: &mut 
     );
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let namespace = &workload.namespace;
     if finding.cause.0 == "rollout-paused" {
         let command = kubectl(namespace, format!("rollout resume {}", target(workload)));
-        return vec![fix("Resume the rollout", command, Risk::Disruptive, "the waiting change then rolls out")];
+        let resume = fix("Resume the rollout", command, Risk::Disruptive, "the waiting change then rolls out");
+        let patch = Patch(r#"{"spec":{"paused":null}}"#.to_owned());
+        return vec![with_action(resume, Intent::Edit { object: workload.clone(), patch })];
     }
-    let command = kubectl(namespace, format!("rollout undo {}", target(workload)));
-    let undo = fix("Undo the rollout", command, Risk::Safe, "back to the revision before");
-    vec![
-        with_action(undo, crate::actions::Intent::Undo { workload: workload.clone(), to_revision: None }),
-        describe(workload, "shows the ReplicaSets and what their pods wait for"),
-    ]
+    let mut fixes: Vec<Fix> = undo(facts, workload).into_iter().collect();
+    fixes.push(describe(workload, "shows the ReplicaSets and what their pods wait for"));
+    fixes
+}
+
+/// Back to the newest earlier revision known to have worked. Where none is known to, to the one before, and it says so; where
+/// there is none before (or it cannot be seen), nothing is offered.
+fn undo(facts: &Facts<'_>, workload: &ObjectRef) -> Option<Fix> {
+    let known = changes::revisions(facts.snapshot, workload);
+    let current = known.iter().find(|revision| revision.is_current)?.number;
+    let mut earlier = known.iter().filter(|revision| revision.number < current);
+    let proven = earlier.clone().find(|revision| revision.proof.is_some());
+    let to = proven.or_else(|| earlier.next())?;
+    let (risk, why) = match &to.proof {
+        Some(proof) => (Risk::Safe, format!("revision {} worked: {proof}", to.number)),
+        None => (Risk::Disruptive, format!("whether revision {} ever worked is not known", to.number)),
+    };
+    let command = kubectl(&workload.namespace, format!("rollout undo {} --to-revision={}", target(workload), to.number));
+    let undo = fix(format!("Undo the rollout (back to revision {})", to.number), command, risk, why);
+    Some(with_action(undo, Intent::Undo { workload: workload.clone(), to_revision: Some(to.number) }))
 }

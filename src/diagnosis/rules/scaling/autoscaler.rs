@@ -6,7 +6,7 @@ use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, patched, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::autoscaling::HorizontalPodAutoscaler;
@@ -112,10 +112,10 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     if let Some(max) = finding.facts.get("max").and_then(|m| m.parse::<i32>().ok()) {
         let more = max.saturating_mul(2);
         let patch = format!(r#"{{"spec":{{"maxReplicas":{more}}}}}"#);
-        let command = kubectl(&hpa.namespace, format!("patch hpa {} -p {}", quoted(&hpa.name), quoted(&patch)));
-        fixes.push(fix(
+        fixes.push(patched(
             format!("Raise the maximum to {more}"),
-            command,
+            hpa,
+            &patch,
             Risk::Disruptive,
             "check quota, node capacity and the database's connections first",
         ));

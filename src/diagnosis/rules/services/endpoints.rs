@@ -1,12 +1,15 @@
 //! `service-no-endpoints`, `load-balancer-pending`: nobody answers behind the Service.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::TimeDelta;
 
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, patched, quoted};
+use crate::diagnosis::rules::config::refs::distance;
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::network::Service;
 use crate::kinds::pods::Pod;
@@ -89,22 +92,42 @@ fn nothing_selected(facts: &Facts<'_>, service: &Service, out: &mut Output) {
         let labels = near.meta.labels.iter().filter(|(k, _)| service.spec.selector.contains_key(*k));
         let text = labels.map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
         if !text.is_empty() {
-            draft = draft.fact("near", &text).because(draft::quote(
-                draft::pod_ref(near),
-                EvidenceSource::Spec,
-                "metadata.labels",
-                text,
-                None,
-            ));
+            draft = draft.because(draft::quote(draft::pod_ref(near), EvidenceSource::Spec, "metadata.labels", text, None));
         }
     }
-    out.findings.push(draft.done());
+    out.findings.push(draft.maybe("meant", meant(facts, service).as_deref()).done());
+}
+
+/// The labels the selector was surely meant to have (only those that differ, as JSON of a map): what pods carry that is the
+/// selector's value but for a slip of the pen, or the Service's own name. `None` when nothing is that close, or two are:
+/// a wrong guess would send the traffic to another application's pods.
+fn meant(facts: &Facts<'_>, service: &Service) -> Option<String> {
+    let pods = facts.snapshot.pods.in_namespace(&service.meta.namespace).filter(|p| !p.is_finished());
+    let all: BTreeSet<BTreeMap<&str, &str>> = pods.filter_map(|pod| corrected(service, pod)).collect();
+    let [only] = all.into_iter().collect::<Vec<_>>().try_into().ok()?;
+    serde_json::to_string::<BTreeMap<&str, &str>>(&only).ok()
+}
+
+fn corrected<'a>(service: &'a Service, pod: &'a Pod) -> Option<BTreeMap<&'a str, &'a str>> {
+    let mut changes = BTreeMap::new();
+    for (key, wanted) in &service.spec.selector {
+        let has = pod.meta.labels.get(key)?;
+        if has == wanted {
+            continue;
+        }
+        let slips = distance(wanted, has);
+        if **has != *service.meta.name && (slips > 2 || slips * 2 >= has.len()) {
+            return None;
+        }
+        changes.insert(&**key, &**has);
+    }
+    Some(changes)
 }
 
 /// True when a workload whose pods the Service would select wants no pods, or its pods could not be created.
 fn scaled_to_zero(facts: &Facts<'_>, service: &Service) -> bool {
     let namespace = &service.meta.namespace;
-    let fits = |labels: &std::collections::BTreeMap<crate::text::Text, crate::text::Text>| {
+    let fits = |labels: &BTreeMap<crate::text::Text, crate::text::Text>| {
         service.spec.selector.iter().all(|(k, v)| labels.get(k) == Some(v))
     };
     facts.snapshot.deployments.in_namespace(namespace).any(|d| fits(&d.spec.template.metadata.labels))
@@ -171,10 +194,15 @@ fn load_balancer(facts: &Facts<'_>, service: &Service, out: &mut Output) {
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let service = &finding.subject;
     let mut fixes = Vec::new();
-    if let Some((key, value)) = finding.facts.get("near").and_then(|n| n.split(',').next()).and_then(|n| n.split_once('=')) {
-        let patch = format!(r#"{{"spec":{{"selector":{{"{key}":"{value}"}}}}}}"#);
-        let command = kubectl(&service.namespace, format!("patch service {} -p {}", quoted(&service.name), quoted(&patch)));
-        fixes.push(fix(format!("Select {key}={value}"), command, Risk::Safe, "pods with this label exist in the namespace"));
+    let meant = fact(finding, "meant");
+    if !meant.is_empty() {
+        fixes.push(patched(
+            format!("Select {}", meant.trim_matches(['{', '}']).replace('"', "").replace(':', "=")),
+            service,
+            &format!(r#"{{"spec":{{"selector":{meant}}}}}"#),
+            Risk::Safe,
+            "only these pods' labels are so close to the selector",
+        ));
     }
     let selector = fact(finding, "selector");
     if !selector.is_empty() {
