@@ -43,10 +43,7 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Tick(now) => on_tick(state, now),
-        Msg::Heard(at) => {
-            state.heard = Some(at);
-            Vec::new()
-        }
+        Msg::Heard(at) => on_heard(state, at),
         Msg::Deltas(deltas) => {
             on_facts(state, deltas);
             on_diagnose(state, usize::MAX)
@@ -97,6 +94,11 @@ fn on_tick(state: &mut State, now: Time) -> Vec<Effect> {
         state.notice = None;
     }
     if state.engine.next_recheck().is_some_and(|at| at <= now) { diagnose(state, &[], SLICE) } else { Vec::new() }
+}
+
+fn on_heard(state: &mut State, at: Time) -> Vec<Effect> {
+    state.heard = Some(at);
+    Vec::new()
 }
 
 fn on_facts(state: &mut State, deltas: Vec<Delta>) {

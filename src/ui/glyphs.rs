@@ -15,8 +15,10 @@ pub struct Glyphs {
     pub working: &'static str,
     /// The selected line.
     pub cursor: &'static str,
-    /// A marked line, and a marked line that is selected.
-    pub marks: [&'static str; 2],
+    /// A marked line.
+    pub marked: &'static str,
+    /// A marked line with the cursor on it.
+    pub marked_cursor: &'static str,
     /// Between parts of a line.
     pub dot: &'static str,
     /// From old to new.
@@ -37,7 +39,8 @@ pub static UNICODE: Glyphs = Glyphs {
     ok: "✔",
     working: "↻",
     cursor: "▌",
-    marks: ["●", "◆"],
+    marked: "●",
+    marked_cursor: "◆",
     dot: "·",
     arrow: "→",
     into: "▸",
@@ -53,7 +56,8 @@ pub static ASCII: Glyphs = Glyphs {
     ok: "+",
     working: "~",
     cursor: ">",
-    marks: ["*", "#"],
+    marked: "*",
+    marked_cursor: "#",
     dot: "-",
     arrow: "->",
     into: ">",

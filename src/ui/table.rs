@@ -144,7 +144,8 @@ impl Grid {
             Health::Broken => Role::Critical,
         };
         let cursor = match (row.marked, selected) {
-            (true, _) => paint.glyphs.marks[usize::from(selected)],
+            (true, false) => paint.glyphs.marked,
+            (true, true) => paint.glyphs.marked_cursor,
             (false, true) => paint.glyphs.cursor,
             (false, false) => " ",
         };

@@ -319,8 +319,11 @@ fn wrong_with(fix: &Fix) -> Option<&'static str> {
         return Some("has something to fill in, and is called safe or has a key");
     }
     let of_namespace = match fix.action.as_ref()? {
-        Intent::Undo { workload, .. } | Intent::Scale { workload, .. } | Intent::Restart { workload } => &workload.namespace,
-        Intent::SetImage { workload, .. } | Intent::SetMemoryLimit { workload, .. } => &workload.namespace,
+        Intent::Undo { workload, .. }
+        | Intent::Scale { workload, .. }
+        | Intent::Restart { workload }
+        | Intent::SetImage { workload, .. }
+        | Intent::SetMemoryLimit { workload, .. } => &workload.namespace,
         Intent::Edit { object, .. } | Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => &object.namespace,
         _ => return None,
     };

@@ -168,13 +168,11 @@ fn shell(state: &mut State, object: &ObjectRef) -> Vec<Effect> {
     let default = pod.meta.annotation("kubectl.kubernetes.io/default-container").unwrap_or_default();
     let running = || pod.status.container_statuses.iter().filter(|status| status.state.running.is_some());
     let container = running().find(|status| &*status.name == default).or_else(|| running().next());
-    match container.map(|status| status.name.to_string()) {
-        Some(container) => vec![Effect::Shell { pod: object.clone(), container }],
-        None => {
-            state.notify("none of its containers runs: there is nowhere to open a shell");
-            Vec::new()
-        }
+    if let Some(container) = container.map(|status| status.name.to_string()) {
+        return vec![Effect::Shell { pod: object.clone(), container }];
     }
+    state.notify("none of its containers runs: there is nowhere to open a shell");
+    Vec::new()
 }
 
 fn undo(state: &mut State, object: &ObjectRef) -> Vec<Effect> {

@@ -41,13 +41,11 @@ impl Kubelets {
     fn make_room(&mut self, pod: &Value, node: &Value, mut others: Vec<Arc<Value>>) -> bool {
         let mut victims = Vec::new();
         while let Some(lack) = lack(pod, node, &others) {
-            match others.pop().filter(|last| priority(last) < CRITICAL) {
-                Some(victim) => victims.push(victim),
-                None => {
-                    self.refuse(pod, node, &lack);
-                    return false;
-                }
-            }
+            let Some(victim) = others.pop().filter(|last| priority(last) < CRITICAL) else {
+                self.refuse(pod, node, &lack);
+                return false;
+            };
+            victims.push(victim);
         }
         for victim in victims {
             let key = (object::namespace(&victim).to_owned(), object::name(&victim).to_owned());
