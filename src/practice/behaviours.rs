@@ -57,6 +57,11 @@ impl Start<'_> {
         self.quantity("CPU_DEMAND").map(|cores| (cores, cores))
     }
 
+    /// Cores of work its owner's pods share (`CPU_QUEUE`), so that more pods mean less for each.
+    pub fn queue(&self) -> f64 {
+        self.quantity("CPU_QUEUE").unwrap_or(0.0)
+    }
+
     /// How often, and for how many seconds, it is too busy to be ready (`BUSY=60/25`), when it is told.
     pub fn busy(&self) -> Option<(Duration, Duration)> {
         let (every, lasts) = self.variable("BUSY").split_once('/')?;

@@ -138,6 +138,7 @@ impl Kubelets {
     fn measure(&mut self) {
         let now = self.clock.now();
         let mut uses = Vec::new();
+        let sharers = self.sharers();
         for (key, worker) in &mut self.workers {
             if self.dead.contains(&worker.node) {
                 for container in &worker.main {
@@ -148,10 +149,12 @@ impl Kubelets {
             if !worker.is_running() {
                 continue;
             }
-            let in_service = self.store.get(&PODS, &key.0, &key.1).is_some_and(|pod| services::has_service(&self.store, &pod));
+            let Some(pod) = self.store.get(&PODS, &key.0, &key.1) else { continue };
+            let in_service = services::has_service(&self.store, &pod);
+            let sharers = sharers.get(object::controller_uid(&pod)).copied().unwrap_or(1);
             let mut containers = Vec::new();
             for container in &mut worker.main {
-                if let Some(measured) = container.usage(now, in_service) {
+                if let Some(measured) = container.usage(now, in_service, sharers) {
                     note_use(&self.runtime, &worker.uid, &container.name, &measured, now);
                     containers.push((container.name.clone(), measured));
                 }
@@ -161,6 +164,18 @@ impl Kubelets {
         for eviction in pressure::round(&self.store, &self.recorder, &uses, now) {
             self.evict(&eviction);
         }
+    }
+
+    /// How many pods run, by the uid of their controller: those of one owner share its queue.
+    fn sharers(&self) -> HashMap<String, usize> {
+        let mut sharers = HashMap::new();
+        for (key, worker) in &self.workers {
+            let running = worker.is_running() && !self.dead.contains(&worker.node);
+            if let Some(pod) = self.store.get(&PODS, &key.0, &key.1).filter(|_| running) {
+                *sharers.entry(object::controller_uid(&pod).to_owned()).or_default() += 1;
+            }
+        }
+        sharers
     }
 
     /// Evicts a pod that uses too much, or whose node has too little.

@@ -134,5 +134,7 @@ async fn secrets_read_masked_unless_asked() {
     );
     assert!(!masked.contains("aHVudGVyMg"));
     assert!(!connection.describe(&db, chrono::Utc::now()).await.unwrap().contains("aHVudGVyMg"));
-    assert!(connection.yaml(&db, SecretValues::Revealed).await.unwrap().contains("aHVudGVyMg"));
+    assert!(!masked.contains("hunter2"));
+    let revealed = connection.yaml(&db, SecretValues::Revealed).await.unwrap();
+    assert!(revealed.contains("password: hunter2"), "{revealed}");
 }

@@ -33,6 +33,7 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
             leak: start.quantity("LEAK_PER_MINUTE").unwrap_or(0.0) / 60.0,
         },
         cpu: start.demand().unwrap_or((0.18, 0.12)),
+        queue: start.queue(),
         disk: start.scratch(),
         on_stop: Some(Stop {
             after: Duration::from_millis(900),

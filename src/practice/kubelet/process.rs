@@ -28,6 +28,8 @@ pub struct Program {
     pub disk: Curve,
     /// Cores it uses when it serves, and when idle.
     pub cpu: (f64, f64),
+    /// Cores of work in a queue that all running pods of its owner share, beside its own.
+    pub queue: f64,
     /// What it does at SIGTERM; a process without an answer is killed when the grace period ends.
     pub on_stop: Option<Stop>,
     /// Lines that come with work while it is ready.
@@ -110,6 +112,7 @@ impl Program {
             memory: Curve::steady(6.0),
             disk: Curve::steady(0.1),
             cpu: (0.002, 0.001),
+            queue: 0.0,
             on_stop: Some(Stop { after: Duration::from_millis(300), code: 0, lines: Vec::new() }),
             traffic: None,
             works_alone: false,

@@ -201,14 +201,14 @@ impl Container {
         self.state = if host.stopping { State::Done(exit) } else { State::Ended { exit, seen } };
     }
 
-    /// What is in use now.
-    pub fn usage(&mut self, now: DateTime<Utc>, in_service: bool) -> Option<Measured> {
+    /// What is in use now; `sharers` pods of its owner, itself included, work off one queue.
+    pub fn usage(&mut self, now: DateTime<Utc>, in_service: bool, sharers: usize) -> Option<Measured> {
         let limit = quantity::parse(object::at(&self.spec, "/resources/limits/memory"));
         let State::Running(run) = &self.state else { return None };
         let elapsed = (now - run.since).to_std().unwrap_or_default();
         let (busy, idle) = run.program.cpu;
-        let cpu =
-            (if self.ready && (in_service || run.program.works_alone) { busy } else { idle }) * self.random.between(0.75, 1.3);
+        let own = if self.ready && (in_service || run.program.works_alone) { busy } else { idle };
+        let cpu = (own + run.program.queue / sharers.max(1) as f64) * self.random.between(0.75, 1.3);
         let memory = run.program.memory.at(elapsed) * self.random.between(0.985, 1.015);
         let allowed = quantity::parse(object::at(&self.spec, "/resources/limits/cpu"));
         Some(Measured {
