@@ -112,7 +112,7 @@ fn from_kubeconfig(found: &Kubeconfig, options: &ConnectOptions) -> Result<(Conf
     if !found.contexts.iter().any(|named| named.name == context) {
         return Err(Error::UnknownContext { name: context, known: known() });
     }
-    let entries = kubeconfig::entries::of(&found, &context)?;
+    let entries = kubeconfig::entries::of(found, &context)?;
     let config = configured(entries).map_err(|why| Error::BadContext { context: context.clone(), why })?;
     Ok((config, context))
 }

@@ -31,7 +31,7 @@ pub(super) fn config(variable: impl Fn(&str) -> Option<String>, account: &Path) 
     config.root_cert_file = Some(authority);
     config.auth_info.token_file = Some(token.display().to_string());
     if let Ok(namespace) = std::fs::read_to_string(account.join("namespace")) {
-        config.default_namespace = namespace.trim().to_owned();
+        namespace.trim().clone_into(&mut config.default_namespace);
     }
     Ok(Some(config))
 }

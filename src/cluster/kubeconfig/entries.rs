@@ -115,7 +115,8 @@ fn server(server: Option<&str>, has_tls: bool) -> Result<http::Uri, String> {
 }
 
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
-    let Some(pem) = pem("certificate-authority", cluster.certificate_authority_data.as_deref(), &cluster.certificate_authority)?
+    let Some(pem) =
+        pem("certificate-authority", cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_ref())?
     else {
         return Ok(None);
     };
@@ -132,7 +133,7 @@ pub(in crate::cluster) fn certificates(what: &str, pem: &[u8]) -> Result<Vec<Vec
 }
 
 /// The content of a `-data` value, or else of the file.
-fn pem(what: &str, data: Option<&str>, file: &Option<String>) -> Result<Option<Vec<u8>>, String> {
+fn pem(what: &str, data: Option<&str>, file: Option<&String>) -> Result<Option<Vec<u8>>, String> {
     if let Some(data) = data {
         let whole: String = data.split_whitespace().collect();
         let decoded = base64::engine::general_purpose::STANDARD.decode(whole);
@@ -147,9 +148,9 @@ fn has_certificate(user: &AuthInfo) -> bool {
 }
 
 fn check_certificate(user: &mut AuthInfo) -> Result<(), String> {
-    let certificate = pem("client-certificate", user.client_certificate_data.as_deref(), &user.client_certificate)?;
+    let certificate = pem("client-certificate", user.client_certificate_data.as_deref(), user.client_certificate.as_ref())?;
     let key_data = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
-    let key = pem("client-key", key_data, &user.client_key)?;
+    let key = pem("client-key", key_data, user.client_key.as_ref())?;
     match (&certificate, &key) {
         (None, None) => return Ok(()),
         (Some(_), None) => return Err("its user has a client-certificate and no client-key".to_owned()),
