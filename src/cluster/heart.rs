@@ -163,6 +163,11 @@ impl Connection {
                 {
                     error
                 }
+                // Nobody was asked: there are no credentials to ask with. Says nothing about the server.
+                Err(Error::AuthPlugin { .. } | Error::NoAuthPlugin { .. } | Error::Credentials(_) | Error::BadContext { .. }) => {
+                    sleep(QUIET).await;
+                    continue;
+                }
                 _ => {
                     heart.heard();
                     heart.silent.send_if_modified(|silent| silent.take().is_some());

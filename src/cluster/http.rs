@@ -59,7 +59,9 @@ impl Connection {
         let asked = Utc::now();
         // Never headers or bodies: they hold tokens and secrets. The query of a list says nothing but its page.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
+        let client = self.login.client().await?;
+        let sent = tokio::time::Instant::now();
+        let response = client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
         self.heart.heard();
         if let Some(date) = response.headers().get(header::DATE).and_then(|date| date.to_str().ok()) {
             self.heart.set_clock(date, asked, Utc::now());
@@ -67,6 +69,11 @@ impl Connection {
         let code = response.status().as_u16();
         let ms = (Utc::now() - asked).num_milliseconds();
         tracing::debug!(%method, path, code, ms, "asked");
+        if code == 401 {
+            self.login.rejected(sent);
+        } else {
+            self.login.accepted();
+        }
         if response.status().is_success() {
             return Ok(response);
         }

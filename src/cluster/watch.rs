@@ -163,6 +163,7 @@ where
             tokio::select! {
                 () = sleep(wait) => {}
                 () = heart.comes_back() => {}
+                () = self.connection.login.renewed() => self.backoff.reset(),
             }
         }
         if heart.silent_since().is_some() {

@@ -16,7 +16,7 @@ use super::demo::{self, Practice};
 use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
 use crate::changes::redact;
-use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
+use crate::cluster::{ConnectOptions, Connection, Door, Error, connect_hearing, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
@@ -239,6 +239,10 @@ impl Session {
                 self.connecting = None;
                 Some(self.go_live(*link))
             }
+            Err(error) if self.link.is_some() || self.bundle.is_some() => {
+                self.connecting = None;
+                Some(Msg::Notice(format!("still here, the switch failed: {error}")))
+            }
             Err(Error::NoKubeconfig { .. }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig))),
             Err(error) => Some(Msg::Connected(Err(ConnectFailure::Other(error.to_string())))),
         }
@@ -359,7 +363,7 @@ fn restamp(delta: &mut Delta, now: Time) {
 async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sender<Report>) {
     let last = RETRY.last().copied().unwrap_or_default();
     for wait in RETRY.into_iter().chain(std::iter::repeat(last)) {
-        let result = link(&target).await;
+        let result = link(&target, &reports).await;
         let ends = matches!(result, Ok(_) | Err(Error::NoKubeconfig { .. }));
         if reports.send(Report::Linked { attempt, result: result.map(Box::new) }).await.is_err() || ends {
             return;
@@ -368,7 +372,7 @@ async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sen
     }
 }
 
-async fn link(target: &Target) -> Result<Link, Error> {
+async fn link(target: &Target, reports: &mpsc::Sender<Report>) -> Result<Link, Error> {
     let (options, practice) = match target {
         Target::Bundle(path) => {
             let why = format!("{} is a bundle", path.display());
@@ -380,9 +384,20 @@ async fn link(target: &Target) -> Result<Link, Error> {
             (practice.connect_options(), Some(practice))
         }
     };
-    let connection = connect(&options).await?;
+    let (says, said) = mpsc::unbounded_channel();
+    tokio::spawn(forward_words(said, reports.clone()));
+    let connection = connect_hearing(&options, Some(says)).await?;
     let identity = connection.identify().await?;
     Ok(Link { connection, identity, practice })
+}
+
+/// Ends with the connection whose plugin speaks.
+async fn forward_words(mut said: mpsc::UnboundedReceiver<String>, reports: mpsc::Sender<Report>) {
+    while let Some(line) = said.recv().await {
+        if reports.send(Msg::PluginSays(line).into()).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn start_practice(options: practice::Options) -> Result<Practice, Error> {

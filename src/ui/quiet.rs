@@ -46,14 +46,30 @@ pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
 fn sentences(paint: &Paint<'_>) -> Vec<(Role, String)> {
     let state = paint.state;
     match &state.connection {
-        ConnectionState::Connecting { to } => vec![(Role::Text, format!("Connecting to {to} ..."))],
+        ConnectionState::Connecting { to } => {
+            let mut lines = vec![(Role::Text, format!("Connecting to {to} ..."))];
+            lines.extend(plugin_says(state));
+            lines
+        }
         ConnectionState::Failed(ConnectFailure::NoKubeconfig) => no_kubeconfig(state),
         ConnectionState::Failed(ConnectFailure::Other(why)) => {
-            vec![(Role::Critical, format!("{} {why}", paint.glyphs.critical)), (Role::Dim, "Trying again.".to_owned())]
+            let mut lines =
+                vec![(Role::Critical, format!("{} {why}", paint.glyphs.critical)), (Role::Dim, "Trying again.".to_owned())];
+            lines.extend(plugin_says(state));
+            lines
         }
         ConnectionState::Connected(_) if !state.snapshot.coverage.is_listed(KindId::Pod) => not_listed(paint),
         ConnectionState::Connected(_) => quiet(paint),
     }
+}
+
+/// A login may ask for something: a page to open, a code to type in there.
+fn plugin_says(state: &State) -> Vec<(Role, String)> {
+    if state.plugin_says.is_empty() {
+        return Vec::new();
+    }
+    let head = [(Role::Text, String::new()), (Role::Strong, "The credential plugin says:".to_owned())];
+    head.into_iter().chain(state.plugin_says.iter().map(|line| (Role::Accent, line.clone()))).collect()
 }
 
 fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
