@@ -164,7 +164,9 @@ fn parts(level: Level, text: &str, room: usize, logs: &Logs) -> Vec<String> {
         rows.push(row.trim_end().to_owned());
         rest = more.trim_start();
     }
-    rows.push(ellipsis(rest, room));
+    if !rest.is_empty() || rows.is_empty() {
+        rows.push(ellipsis(rest, room));
+    }
     rows
 }
 
