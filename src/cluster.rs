@@ -10,10 +10,12 @@ pub mod door;
 pub mod error;
 mod heart;
 mod http;
+mod in_cluster;
 pub mod kubeconfig;
 pub mod logs;
 pub mod metrics;
 pub mod objects;
+mod proxy;
 pub mod watch;
 
 pub use connect::{ConnectOptions, Connection, connect};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{ColorChoice, DemoArgs, Global};
-use crate::cluster::{ConnectOptions, Error, connect};
+use crate::cluster::{ConnectOptions, connect};
 use crate::commands::Outcome;
 use crate::config::{Config, Flags, Problem, Sources};
 use crate::practice::scenario::Scenario;
@@ -46,7 +46,8 @@ pub fn cockpit(global: &Global, from: Option<&std::path::Path>) -> ExitCode {
         return open(global, Target::Bundle(path.to_owned()));
     }
     let options = connect_options(global);
-    if let Err(error) = looks_usable(&options) {
+    // Without any kubeconfig the screen offers the practice cluster instead.
+    if let Err(error) = connect::check(&options) {
         return Outcome::refused(error.to_string()).print();
     }
     open(global, Target::Cluster(options))
@@ -69,21 +70,6 @@ fn connect_options(global: &Global) -> ConnectOptions {
         context: global.context.clone(),
         impersonate: global.as_user.clone(),
         namespaces: global.namespaces.clone(),
-    }
-}
-
-/// What can be known wrong before the screen opens. Without any kubeconfig the screen offers the practice cluster instead.
-fn looks_usable(options: &ConnectOptions) -> Result<(), Error> {
-    let contexts = connect::contexts(options)?;
-    let known = || contexts.iter().map(|context| context.name.clone()).collect();
-    match &options.context {
-        Some(name) if !contexts.iter().any(|context| context.name == *name) => {
-            Err(Error::UnknownContext { name: name.clone(), known: known() })
-        }
-        None if !contexts.is_empty() && !contexts.iter().any(|context| context.current) => {
-            Err(Error::NoCurrentContext { known: known() })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,15 +1,16 @@
 //! From a kubeconfig (or a pod's service account) to a [`Connection`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, ExecAuthCluster, Kubeconfig};
 use tokio::sync::OnceCell;
 
 use super::discovery::Resource;
 use super::heart::Heart;
-use super::{Error, kubeconfig};
+use super::kubeconfig::entries::Entries;
+use super::{Error, in_cluster, kubeconfig, proxy};
 use crate::snapshot::Identity;
 
 /// How long a credential plugin may take: people confirm logins in a browser.
@@ -61,7 +62,7 @@ impl std::fmt::Debug for Connection {
 pub async fn connect(options: &ConnectOptions) -> Result<Connection, Error> {
     let (found, looked) = find_kubeconfig(options)?;
     let (config, context) = match found {
-        Some(found) => from_kubeconfig(found, options).await?,
+        Some(found) => from_kubeconfig(&found, options)?,
         None => (in_cluster(options, looked)?, "in-cluster".to_owned()),
     };
     build(config, context, options).await
@@ -82,6 +83,20 @@ pub fn contexts(options: &ConnectOptions) -> Result<Vec<kubeconfig::ContextEntry
     Ok(entries)
 }
 
+/// What can be known wrong without asking anybody: the files, the context, and what it leads to.
+///
+/// # Errors
+/// As [`connect`], except that no kubeconfig at all is none.
+pub fn check(options: &ConnectOptions) -> Result<(), Error> {
+    match find_kubeconfig(options)? {
+        (Some(found), _) => from_kubeconfig(&found, options).map(|_| ()),
+        (None, looked) => match in_cluster(options, looked) {
+            Err(error @ Error::UnknownContext { .. }) => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
+
 fn find_kubeconfig(options: &ConnectOptions) -> Result<(Option<Kubeconfig>, String), Error> {
     let home = etcetera::home_dir().ok();
     let paths = kubeconfig::paths(options.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG").as_deref(), home.as_deref());
@@ -89,28 +104,53 @@ fn find_kubeconfig(options: &ConnectOptions) -> Result<(Option<Kubeconfig>, Stri
     Ok((kubeconfig::read(&paths, options.kubeconfig.is_some())?, looked))
 }
 
-async fn from_kubeconfig(found: Kubeconfig, options: &ConnectOptions) -> Result<(Config, String), Error> {
-    let known = || kubeconfig::contexts(&found).into_iter().map(|c| c.name).collect::<Vec<_>>();
+fn from_kubeconfig(found: &Kubeconfig, options: &ConnectOptions) -> Result<(Config, String), Error> {
+    let known = || kubeconfig::contexts(found).into_iter().map(|c| c.name).collect::<Vec<_>>();
     let Some(context) = options.context.clone().or_else(|| found.current_context.clone()).filter(|c| !c.is_empty()) else {
         return Err(Error::NoCurrentContext { known: known() });
     };
     if !found.contexts.iter().any(|named| named.name == context) {
         return Err(Error::UnknownContext { name: context, known: known() });
     }
-    kubeconfig::check(&found, &context)?;
-    let chosen = KubeConfigOptions { context: Some(context.clone()), cluster: None, user: None };
-    let config = Config::from_custom_kubeconfig(found, &chosen)
-        .await
-        .map_err(|error| Error::BadContext { context: context.clone(), why: error.to_string() })?;
+    let entries = kubeconfig::entries::of(found, &context)?;
+    let config = configured(entries).map_err(|why| Error::BadContext { context: context.clone(), why })?;
     Ok((config, context))
 }
 
-fn in_cluster(options: &ConnectOptions, looked: String) -> Result<Config, Error> {
-    if let Some(name) = &options.context {
-        return Err(Error::UnknownContext { name: name.clone(), known: Vec::new() });
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The library's settings for the entries. Not made by the library itself, whose way to a proxy is wrong (see `proxy`).
+fn configured(entries: Entries) -> Result<Config, String> {
+    let Entries { server, cluster, authorities, mut user, namespace } = entries;
+    let proxy = proxy::of(&server, cluster.proxy_url.as_deref(), variable)?;
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        let info = ExecAuthCluster::try_from(&cluster);
+        exec.cluster = Some(info.map_err(|_| "its certificate-authority cannot be given to the plugin".to_owned())?);
     }
+    let mut config = Config::new(server);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    // Where no certificate is looked at, the system's authorities need not be read, nor be there.
+    let needs_none = config.accept_invalid_certs || config.cluster_url.scheme_str() == Some("http");
+    config.root_cert = authorities.or_else(|| needs_none.then(Vec::new));
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name = cluster.tls_server_name;
+    config.default_namespace = namespace.unwrap_or(config.default_namespace);
+    config.proxy_url = proxy;
+    config.auth_info = user;
+    Ok(config)
+}
+
+fn in_cluster(options: &ConnectOptions, looked: String) -> Result<Config, Error> {
+    let found = in_cluster::config(variable, Path::new(in_cluster::SERVICE_ACCOUNT));
     let looked = if looked.is_empty() { "~/.kube/config".to_owned() } else { looked };
-    Config::incluster().map_err(|_| Error::NoKubeconfig { looked })
+    match (found, &options.context) {
+        (Ok(None), None) => Err(Error::NoKubeconfig { looked }),
+        (_, Some(name)) => Err(Error::UnknownContext { name: name.clone(), known: Vec::new() }),
+        (Ok(Some(config)), None) => Ok(config),
+        (Err(why), None) => Err(Error::NoServiceAccount { looked, why }),
+    }
 }
 
 async fn build(mut config: Config, context: String, options: &ConnectOptions) -> Result<Connection, Error> {
@@ -119,7 +159,10 @@ async fn build(mut config: Config, context: String, options: &ConnectOptions) ->
     if let Some(user) = &options.impersonate {
         config.auth_info.impersonate = Some(user.clone());
     }
-    let host = host_of(&config.cluster_url);
+    let mut host = host_of(&config.cluster_url);
+    if let Some(through) = &config.proxy_url {
+        host = format!("{host} through the proxy {}", host_of(through));
+    }
     if is_loopback(config.cluster_url.host().unwrap_or_default()) {
         config.disable_compression = true;
     }

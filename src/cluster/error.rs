@@ -15,11 +15,22 @@ use crate::text::clean;
 pub enum Error {
     /// There is no kubeconfig and we do not run inside a cluster.
     #[error(
-        "no kubeconfig: looked at {looked}, and this is not a pod. Point KUBECONFIG or --kubeconfig at one, or run `k3am demo`"
+        "no kubeconfig with a context: looked at {looked}, and this is not a pod. Point KUBECONFIG or --kubeconfig at one, or run `k3am demo`"
     )]
     NoKubeconfig {
         /// Which paths were tried.
         looked: String,
+    },
+    /// We run in a pod, whose service account cannot be used.
+    #[error(
+        "no kubeconfig with a context (looked at {looked}), and this pod's service account cannot be used: {why}. Does the pod set \
+         automountServiceAccountToken: false?"
+    )]
+    NoServiceAccount {
+        /// Which paths were tried.
+        looked: String,
+        /// Which file, and what is wrong with it.
+        why: String,
     },
     /// A kubeconfig cannot be read.
     #[error("cannot read the kubeconfig {}: {why}", path.display())]
@@ -305,8 +316,27 @@ fn in_few_words(innermost: &str) -> String {
         ("lookup address", "its name cannot be resolved (is the VPN up, is the name right?)"),
         ("No route to host", "no route to it (is the VPN up?)"),
         ("Network is unreachable", "the network is unreachable (is the VPN up?)"),
-        ("UnknownIssuer", "its certificate is signed by an authority this context does not trust"),
+        (
+            "UnknownIssuer",
+            "its certificate is signed by an authority this context does not trust (is certificate-authority-data old?)",
+        ),
+        (
+            "certificate expired",
+            "its certificate has expired (or this machine's clock is wrong): the cluster's admin must renew it",
+        ),
+        ("certificate not valid yet", "its certificate is not valid yet: is this machine's clock right?"),
+        ("not valid for name", "its certificate is for another name: set tls-server-name, or use a name the certificate has"),
         ("invalid peer certificate", "its certificate is not valid for this context"),
+        ("corrupt message", "it does not speak TLS: is it http, or another port?"),
+        ("InvalidContentType", "it does not speak TLS: is it http, or another port?"),
+        ("CertificateExpired", "it says that our client certificate has expired: fetch a new kubeconfig"),
+        ("CertificateRequired", "it wants a client certificate, and this context has none"),
+        ("received fatal alert", "it does not accept our client certificate: fetch a new kubeconfig"),
+        ("keys may not be consistent", "its client-key does not belong to its client-certificate"),
+        ("invalid HTTP version", "it does not speak HTTP: is it https, or another port?"),
+        ("tunnel error: unsuccessful", "the proxy does not let us through (must the server be in NO_PROXY?)"),
+        ("proxy authorization required", "the proxy wants a user and a password"),
+        ("SOCKS error", "the proxy cannot be reached, or does not let us through"),
         ("connection closed", "it closed the connection"),
         ("Connection reset", "it closed the connection"),
         ("unexpected end of file", "it closed the connection"),

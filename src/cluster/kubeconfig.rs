@@ -10,6 +10,8 @@ use kube::config::{ExecInteractiveMode, Kubeconfig, KubeconfigError};
 
 use super::Error;
 
+pub mod entries;
+
 /// A context of the kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextEntry {
@@ -46,7 +48,13 @@ pub fn read(paths: &[PathBuf], explicit: bool) -> Result<Option<Kubeconfig>, Err
         if !explicit && !path.exists() {
             continue;
         }
-        let config = Kubeconfig::read_from(path).map_err(|error| from_kube(path, error))?;
+        let mut config = Kubeconfig::read_from(path).map_err(|error| from_kube(path, error))?;
+        if let Some(kind) = config.kind.as_deref().filter(|kind| *kind != "Config") {
+            let why = format!("it is a {}, not a kubeconfig (kind: Config)", crate::text::clean(kind));
+            return Err(Error::Invalid { path: path.clone(), line: None, why });
+        }
+        // An empty value is not set: the next file may set it.
+        config.current_context = config.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             None => config,
             Some(before) => before.merge(config).map_err(|error| from_kube(path, error))?,
@@ -88,43 +96,13 @@ pub fn contexts(config: &Kubeconfig) -> Vec<ContextEntry> {
     entries
 }
 
-/// Checks that what `context` refers to is there: its cluster and user entries, and the files those name.
-///
-/// # Errors
-/// [`Error::BadContext`], naming the entry or file.
-pub fn check(config: &Kubeconfig, context: &str) -> Result<(), Error> {
-    let bad = |why: String| Error::BadContext { context: context.to_owned(), why };
-    let Some(chosen) = config.contexts.iter().find(|c| c.name == context).and_then(|c| c.context.as_ref()) else {
-        return Err(bad("its entry in the kubeconfig is empty".to_owned()));
-    };
-    let Some(cluster) = config.clusters.iter().find(|c| c.name == chosen.cluster).and_then(|c| c.cluster.as_ref()) else {
-        return Err(bad(format!("the kubeconfig has no cluster {:?}, which it names", chosen.cluster)));
-    };
-    let mut files = vec![(
-        "certificate-authority",
-        cluster.certificate_authority.as_ref().filter(|_| cluster.certificate_authority_data.is_none()),
-    )];
-    if let Some(name) = chosen.user.as_ref().filter(|name| !name.is_empty()) {
-        let Some(user) = config.auth_infos.iter().find(|u| u.name == *name).and_then(|u| u.auth_info.as_ref()) else {
-            return Err(bad(format!("the kubeconfig has no user {name:?}, which it names")));
-        };
-        files.extend([
-            ("client-certificate", user.client_certificate.as_ref().filter(|_| user.client_certificate_data.is_none())),
-            ("client-key", user.client_key.as_ref().filter(|_| user.client_key_data.is_none())),
-        ]);
-    }
-    for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.filter(|p| !p.is_empty())?))) {
-        if let Err(error) = std::fs::File::open(path) {
-            return Err(bad(format!("its {what} {path} cannot be read: {error}")));
-        }
-    }
-    Ok(())
-}
-
 /// A parse error is told by line and kind only: its own text may quote the file, which holds credentials.
 fn from_kube(path: &Path, error: KubeconfigError) -> Error {
     let path = path.to_owned();
     match error {
+        KubeconfigError::ReadConfig(source, path) if source.kind() == std::io::ErrorKind::InvalidData => {
+            Error::Invalid { path, line: None, why: "it is not text".to_owned() }
+        }
         KubeconfigError::ReadConfig(source, path) => Error::Unreadable { path, why: source.to_string() },
         KubeconfigError::Parse(error) => {
             let line = error.location().map(|at| at.line()).filter(|line| *line > 0);

@@ -62,6 +62,79 @@ fn a_kubeconfig_that_cannot_be_read_is_named_and_never_quoted() {
     assert!(said.contains(&*file.to_string_lossy()) && !said.contains("s3cr3t"), "{said}");
 }
 
+/// What may be wrong in a kubeconfig (cluster's and user's lines), and what must be said about it.
+const BROKEN: &[(&str, &str, &str)] = &[
+    ("server: ''", "", "names no server"),
+    ("server: 'https://a b'", "", "no address like https://HOST:PORT"),
+    ("server: 'ftp://a'", "", "no address like https://HOST:PORT"),
+    ("server: 'https://a', proxy-url: 'ftp://me:s3cr3t@p:1'", "", "proxy-url is of a kind k3am cannot use (ftp)"),
+    ("server: 'https://a', certificate-authority: none.crt", "", "certificate-authority HOME/none.crt cannot be read"),
+    ("server: 'https://a', certificate-authority-data: '!s3cr3t'", "", "certificate-authority-data is not base64"),
+    ("server: 'https://a', certificate-authority-data: aGVsbG8K", "", "holds no certificate (PEM"),
+    ("server: 'https://a'", "client-certificate: none.crt, client-key: none.key", "HOME/none.crt cannot be read"),
+    (
+        "server: 'https://a'",
+        "client-certificate-data: 's3cr3t!', client-key-data: 's3cr3t!'",
+        "client-certificate-data is not base64",
+    ),
+    ("server: 'https://a'", "client-key-data: czNjcjN0", "client-key and no client-certificate"),
+    ("server: 'https://a'", "token: \"s3cr3t\\nX\"", "token holds characters that cannot be sent"),
+    ("server: 'https://a'", "tokenFile: none", "tokenFile HOME/none cannot be read"),
+    ("server: 'https://a'", "exec: {apiVersion: v1, args: [s3cr3t]}", "names no command"),
+    (
+        "server: 'https://a'",
+        "auth-provider: {name: azure, config: {access-token: s3cr3t}}",
+        "auth-provider \"azure\" is no longer",
+    ),
+];
+
+#[test]
+fn what_is_wrong_in_a_kubeconfig_is_one_sentence_before_any_screen_and_quotes_no_secret() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    for (cluster, user, expected) in BROKEN {
+        let text = KUBECONFIG.replace("server: 'http://127.0.0.1:9'", cluster).replace("user: {}", &format!("user: {{{user}}}"));
+        std::fs::write(&file, text).unwrap();
+        for command in [["diagnose"].as_slice(), &[]] {
+            let said = refusal(k3am(home.path()).args(command).arg("--kubeconfig").arg(&file));
+            let expected = expected.replace("HOME", &home.path().to_string_lossy());
+            assert!(said.contains(&expected) && said.contains("the context \"one\" cannot be used"), "{cluster} {user}: {said}");
+            assert!(!said.contains("s3cr3t") && !said.contains("panicked"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_kubeconfig_is_named_for_what_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    let cases: [(&[u8], &str); 4] = [
+        (b"apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n", "it is a Pod, not a kubeconfig"),
+        (b"\x89\xff\x00\x01", "it is not text"),
+        (b"just words", "it is not YAML of a kubeconfig"),
+        (b"", "holds no context"),
+    ];
+    for (content, expected) in cases {
+        std::fs::write(&file, content).unwrap();
+        let said = refusal(k3am(home.path()).arg("diagnose").arg("--kubeconfig").arg(&file));
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = refusal(k3am(home.path()).arg("diagnose").arg("--kubeconfig").arg(home.path()));
+    assert!(said.contains("Is a directory"), "{said}");
+    std::fs::write(&file, KUBECONFIG.replace("current-context: one", "")).unwrap();
+    let said = refusal(k3am(home.path()).arg("--kubeconfig").arg(&file));
+    assert!(said.contains("no current-context; pick one with --context: one, two"), "{said}");
+}
+
+#[test]
+fn a_pod_without_its_service_account_is_told_which_file_is_missing() {
+    let home = tempfile::tempdir().unwrap();
+    let said = refusal(
+        k3am(home.path()).arg("diagnose").env("KUBERNETES_SERVICE_HOST", "10.0.0.1").env("KUBERNETES_SERVICE_PORT", "443"),
+    );
+    assert!(said.contains("service account cannot be used") && said.contains("serviceaccount/token"), "{said}");
+}
+
 #[test]
 fn an_unknown_scenario_is_refused_with_those_there_are() {
     let home = tempfile::tempdir().unwrap();

@@ -41,5 +41,6 @@ mod snapshot;
 mod tables;
 mod tidy;
 mod timeline;
+mod tls;
 mod trace;
 mod wild;
