@@ -56,6 +56,9 @@ fn plain(message: &str) -> String {
     text
 }
 
+/// What a controller appends to the name of a Deployment: of a ReplicaSet, of a pod.
+static SUFFIX: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(-[a-z0-9]{6,10}(-[a-z0-9]{5})?)?$").unwrap());
+
 /// Everything a deployment, its pods and their events say, as lines.
 fn facts(name: &str, deployment: &Value, pods: &[Value], events: &[Value]) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
@@ -66,7 +69,6 @@ fn facts(name: &str, deployment: &Value, pods: &[Value], events: &[Value]) -> BT
         }
     };
     conditions(deployment, "deployment", &mut facts);
-    static SUFFIX: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(-[a-z0-9]{6,10}(-[a-z0-9]{5})?)?$").unwrap());
     let mine = |object: &str| object.strip_prefix(name).is_some_and(|rest| SUFFIX.is_match(rest));
     for pod in pods.iter().filter(|pod| mine(pod["metadata"]["name"].as_str().unwrap_or_default())) {
         conditions(pod, "pod", &mut facts);
