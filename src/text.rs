@@ -84,6 +84,13 @@ pub fn age(then: Time, now: Time) -> String {
     duration(now - then)
 }
 
+/// A moment for a sentence that is read later than it was made, where an age would be wrong by then: `02:46:54 UTC` within a day
+/// of `now`, else `2026-11-14 02:46 UTC`.
+pub fn moment(at: Time, now: Time) -> String {
+    let near = (now - at).abs() < chrono::TimeDelta::hours(20);
+    at.format(if near { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M UTC" }).to_string()
+}
+
 /// Cuts `text` to `width` terminal columns, marking the cut with `…`.
 pub fn ellipsis(text: &str, width: usize) -> String {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -165,6 +172,15 @@ pub fn cores(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_names_its_day_when_that_is_not_this_one() {
+        let at = |text: &str| text.parse::<Time>().unwrap();
+        let now = at("2026-01-02T03:04:05Z");
+        assert_eq!(moment(at("2026-01-02T03:00:00Z"), now), "03:00:00 UTC");
+        assert_eq!(moment(at("2026-01-02T03:05:00Z"), now), "03:05:00 UTC", "what is still to come");
+        assert_eq!(moment(at("2025-12-24T03:00:00Z"), now), "2025-12-24 03:00 UTC");
+    }
 
     #[test]
     fn clean_drops_escapes_controls_and_bidi() {

@@ -6,6 +6,8 @@ pub enum Level {
     /// It does not say.
     #[default]
     Plain,
+    /// A call in a traceback: where it happened, not what.
+    Frame,
     /// For developers.
     Debug,
     /// As it should be.
@@ -37,7 +39,7 @@ const WORDS: &[(&str, Level)] = &[
 /// A level stands near the start of a line; what follows is the message, which may use any word.
 const LOOK_AT: usize = 96;
 
-/// Reads levels line by line: a traceback is one error over many lines.
+/// Reads levels line by line: of a traceback the exception is the error, the calls that led there are not.
 #[derive(Debug, Clone, Default)]
 pub struct Levels {
     traceback: Traceback,
@@ -63,19 +65,38 @@ impl Levels {
         let inside = line.is_empty() || line.starts_with([' ', '\t']);
         let goes_on = inside || GOES_ON.iter().any(|words| line.starts_with(words));
         self.traceback = match self.traceback {
-            _ if line.contains("Traceback (most recent call last)") => Traceback::Frames,
+            _ if line.contains("Traceback (most recent call last)") || is_python_frame(line) => Traceback::Frames,
             Traceback::Frames if inside => Traceback::Frames,
             Traceback::Frames => Traceback::Message,
             Traceback::Message if goes_on => Traceback::Message,
             Traceback::Message | Traceback::None => Traceback::None,
         };
-        if self.traceback == Traceback::None { of(line) } else { Level::Error }
+        match self.traceback {
+            Traceback::Frames => Level::Frame,
+            Traceback::Message => Level::Error,
+            Traceback::None => of(line),
+        }
     }
+}
+
+/// `  File "/app/main.py", line 3, in <module>`: what was read of a log may begin in the middle of a traceback.
+fn is_python_frame(line: &str) -> bool {
+    line.trim_start().strip_prefix("File \"").is_some_and(|rest| rest.contains("\", line "))
+}
+
+/// `\tat com.example.Main.run(Main.java:42)`, `\t... 12 more`, `    at Object.<anonymous> (/app/server.js:3:9)`.
+fn is_stack_line(line: &str) -> bool {
+    let call = line.trim_start();
+    let more = call.strip_prefix("... ").is_some_and(|rest| rest.ends_with(" more"));
+    call.len() < line.len() && (more || call.strip_prefix("at ").is_some_and(|rest| rest.contains(['(', '/', ':'])))
 }
 
 /// The level of a line by itself.
 pub fn of(line: &str) -> Level {
     let head = head(line);
+    if is_stack_line(line) {
+        return Level::Frame;
+    }
     if let Some(level) = klog(head) {
         return level;
     }
@@ -139,18 +160,39 @@ mod tests {
     }
 
     #[test]
-    fn a_traceback_is_an_error_to_its_last_line() {
+    fn of_a_traceback_the_exception_is_the_error() {
         let mut levels = Levels::default();
-        let lines = [
-            "Traceback (most recent call last):",
-            "  File \"x.py\", line 1",
+        let frames =
+            ["Traceback (most recent call last):", "  File \"x.py\", line 1, in connect", "    raise error", "    ^^^^^^^^^^^"];
+        assert!(frames.iter().all(|line| levels.next(line) == Level::Frame));
+        let message = [
             "OperationalError: connection refused",
             "\tIs the server running?",
             "",
             "(Background on this error at: https://sqlalche.me/e/20/e3q8)",
         ];
-        assert!(lines.iter().all(|line| levels.next(line) == Level::Error));
+        assert!(message.iter().all(|line| levels.next(line) == Level::Error));
         assert_eq!(levels.next("INFO: next"), Level::Info);
         assert_eq!(levels.next("plain"), Level::Plain);
+    }
+
+    #[test]
+    fn a_log_may_begin_inside_a_traceback() {
+        let mut levels = Levels::default();
+        let lines =
+            ["  File \"pool.py\", line 143, in _do_get", "    return self._create_connection()", "OperationalError: refused"];
+        assert_eq!(lines.map(|line| levels.next(line)), [Level::Frame, Level::Frame, Level::Error]);
+    }
+
+    #[test]
+    fn calls_of_a_java_or_node_stack_are_no_errors() {
+        assert_eq!(
+            of("\tat com.zaxxer.hikari.pool.HikariPool.throwPoolInitializationException(HikariPool.java:596)"),
+            Level::Frame
+        );
+        assert_eq!(of("\t... 12 common frames omitted more"), Level::Frame);
+        assert_eq!(of("    at Server.setupListenHandle [as _listen2] (node:net:1817:16)"), Level::Frame);
+        assert_eq!(of("Caused by: java.net.UnknownHostException: postgres"), Level::Error);
+        assert_eq!(of("  at noon"), Level::Plain);
     }
 }

@@ -83,8 +83,13 @@ fn read_but_unseen(snapshot: &Snapshot, object: &ObjectRef) -> String {
     }
 }
 
-/// Everything that is known to have changed about a workload, in no order.
+/// Everything that is known to have changed about a workload (or a node, a ConfigMap, a Secret), in no order.
 pub fn changes_of(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
+    match KindId::from_name(&workload.kind) {
+        Some(KindId::Node) => return node_changes(snapshot, &workload.name),
+        Some(KindId::ConfigMap | KindId::Secret) => return config_write(snapshot, workload).into_iter().collect(),
+        _ => {}
+    }
     let mut found = rollouts(snapshot, workload);
     found.extend(scaling::changes(snapshot, workload));
     let Some(row) = snapshot.find(workload) else { return found };

@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::blocks::pane;
 use super::paint::Paint;
-use super::words::{clock, shifted, short_name, wrap};
+use super::words::{clock, shifted, short_name};
 use crate::app::level::Level;
 use crate::app::logs::{Entry, Logs};
 use crate::changes::redact;
@@ -19,6 +19,8 @@ use crate::text::{clean_keeping_indent, ellipsis};
 const CONTAINER: usize = 16;
 /// Their colours, in the order of the pod.
 const CONTAINERS: [Role; 5] = [Role::Accent, Role::Info, Role::Chart, Role::Title, Role::Key];
+/// Rows an error may take where lines are not wrapped.
+const ERROR_ROWS: usize = 3;
 /// How a log that has an end ends.
 const END: &str = "end of the log";
 
@@ -123,12 +125,12 @@ fn empty(paint: &Paint<'_>) -> String {
 fn format(paint: &Paint<'_>, line: &Entry, before: Option<Level>, width: usize) -> Vec<Line<'static>> {
     let logs = &paint.state.logs;
     let (mark, role) = match line.level {
-        // One mark a traceback: where it begins.
+        // One mark for an error that goes on over several lines: where it begins.
         Level::Error if before == Some(Level::Error) => (" ", Role::Critical),
         Level::Error => (paint.glyphs.critical, Role::Critical),
         Level::Warning => (paint.glyphs.warning, Role::Warning),
         Level::Info | Level::Plain => (" ", Role::Text),
-        Level::Debug => (" ", Role::Dim),
+        Level::Debug | Level::Frame => (" ", Role::Dim),
     };
     let stamp = match line.at {
         Some(at) if logs.timestamps || width >= 100 => format!("{} ", clock(at)),
@@ -137,7 +139,7 @@ fn format(paint: &Paint<'_>, line: &Entry, before: Option<Level>, width: usize) 
     let from = container(paint, line);
     let room = width.saturating_sub(stamp.len() + from.content.width() + 2);
     let text = shifted(&redact::text(&clean_keeping_indent(&line.text)), if logs.wrap { 0 } else { logs.left });
-    let parts = if logs.wrap { wrap(&text, room) } else { vec![ellipsis(&text, room)] };
+    let parts = parts(line.level, &text, room, logs);
     let mut lines = Vec::new();
     for (at, part) in parts.into_iter().enumerate() {
         let lead = if at == 0 { (stamp.clone(), mark) } else { (" ".repeat(stamp.len()), " ") };
@@ -146,6 +148,39 @@ fn format(paint: &Paint<'_>, line: &Entry, before: Option<Level>, width: usize) 
         lines.push(Line::from(spans));
     }
     lines
+}
+
+/// A line as rows. What an error says is what was looked for, so it is not cut after one row even where lines are not wrapped.
+fn parts(level: Level, text: &str, room: usize, logs: &Logs) -> Vec<String> {
+    let most = match level {
+        _ if logs.wrap => usize::MAX,
+        Level::Error if logs.left == 0 => ERROR_ROWS,
+        _ => 1,
+    };
+    let mut rows = Vec::new();
+    let mut rest = text;
+    while rows.len() + 1 < most && rest.width() > room.max(1) {
+        let (row, more) = rest.split_at(row_end(rest, room.max(1)));
+        rows.push(row.trim_end().to_owned());
+        rest = more.trim_start();
+    }
+    if !rest.is_empty() || rows.is_empty() {
+        rows.push(ellipsis(rest, room));
+    }
+    rows
+}
+
+/// Where to break a line that is too wide: after the last space that is not its indent, else where the row is full.
+fn row_end(text: &str, width: usize) -> usize {
+    let mut columns = 0;
+    let full = text.char_indices().find(|(_, c)| {
+        columns += c.width().unwrap_or(0);
+        columns > width
+    });
+    let full = full.map_or(text.len(), |(at, _)| at).max(text.chars().next().map_or(0, char::len_utf8));
+    let row = text.get(..full).unwrap_or(text);
+    let indent = row.len() - row.trim_start().len();
+    row.rfind(' ').filter(|at| *at > indent && at * 2 > full).map_or(full, |at| at + 1)
 }
 
 /// Which container wrote a line, where several are merged: a column of its own, each in its colour.
@@ -173,4 +208,33 @@ fn highlighted(paint: &Paint<'_>, text: &str, role: Role) -> Vec<Span<'static>> 
     }
     spans.push(paint.span(role, text.get(rest..).unwrap_or_default()));
     spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_takes_up_to_three_rows_and_other_lines_one_unless_wrapped() {
+        let text =
+            "  OperationalError: could not translate host name \"postgres\" to address: Name or service not known, and so on";
+        let mut logs = Logs::default();
+        let rows = parts(Level::Error, text, 30, &logs);
+        assert_eq!(rows.len(), 3);
+        assert!(rows[0].starts_with("  OperationalError: could") && rows[2].ends_with('…'), "{rows:?}");
+        assert!(rows.iter().all(|row| row.width() <= 30), "{rows:?}");
+        assert_eq!(parts(Level::Info, text, 30, &logs).len(), 1);
+        logs.wrap = true;
+        let rows = parts(Level::Info, text, 30, &logs);
+        assert_eq!(rows.join(" ").split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_word_wider_than_the_row_is_broken_where_the_row_is_full() {
+        let mut logs = Logs::default();
+        logs.wrap = true;
+        assert_eq!(parts(Level::Plain, &"x".repeat(25), 10, &logs), ["x".repeat(10), "x".repeat(10), "x".repeat(5)]);
+        assert_eq!(parts(Level::Plain, "日本語日本語", 4, &logs), ["日本", "語日", "本語"]);
+        assert_eq!(parts(Level::Plain, "日本", 1, &logs).len(), 2, "never a row without an end");
+    }
 }

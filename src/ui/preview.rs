@@ -1,5 +1,7 @@
 //! The preview of an action, over the dimmed cockpit.
 
+mod revisions;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -9,19 +11,15 @@ use ratatui::widgets::{Clear, Paragraph};
 use super::blocks::pane;
 use super::paint::Paint;
 use super::why::push_diff;
-use super::words::{short_name, spread, wrap};
+use super::words::{spread, wrap};
 use crate::actions::Intent;
 use crate::app::preview::{Preview, target};
-use crate::changes::revisions::Revision;
 use crate::config::Role;
 use crate::diagnosis::Risk;
-use crate::text::{age, clean, ellipsis};
+use crate::text::{clean, ellipsis};
 
 /// Widest the dialog gets.
 const WIDTH: u16 = 100;
-/// Columns before the image in the table of revisions, and columns for the pods after it.
-const IMAGE_FROM: usize = 35;
-const PODS: usize = 15;
 
 /// Draws the dialog in the middle of `area`.
 pub fn draw(paint: &Paint<'_>, preview: &Preview, area: Rect, frame: &mut Frame<'_>) {
@@ -90,7 +88,7 @@ fn heading(intent: &Intent) -> String {
 
 fn lines(paint: &Paint<'_>, preview: &Preview, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    revisions(paint, preview, width, &mut lines);
+    revisions::push(paint, preview, width, &mut lines);
     match &preview.plan {
         None => lines.push(Line::from(paint.span(Role::Dim, "planning ..."))),
         Some(Err(refusal)) => {
@@ -150,37 +148,6 @@ fn server(paint: &Paint<'_>, preview: &Preview, width: usize, lines: &mut Vec<Li
             lines.push(Line::from(paint.span(role, part)));
         }
     }
-}
-
-fn revisions(paint: &Paint<'_>, preview: &Preview, width: usize, lines: &mut Vec<Line<'static>>) {
-    if preview.revisions.is_empty() {
-        return;
-    }
-    let image = width.saturating_sub(IMAGE_FROM + PODS).max(8);
-    let head = format!("  {:<9} {:<6} {:<14} {:<image$} pods", "revision", "age", "by", "image");
-    lines.push(Line::from(paint.span(Role::Column, ellipsis(&head, width))));
-    let first = preview.chosen.saturating_sub(3);
-    for (at, revision) in preview.revisions.iter().enumerate().skip(first).take(6) {
-        lines.push(revision_line(paint, revision, at == preview.chosen, width));
-    }
-    lines.push(Line::default());
-}
-
-fn revision_line(paint: &Paint<'_>, revision: &Revision, chosen: bool, width: usize) -> Line<'static> {
-    let cursor = if chosen { paint.glyphs.cursor } else { " " };
-    let when = revision.at.map(|at| age(at, paint.state.now)).unwrap_or_default();
-    let by = ellipsis(&clean(revision.by.as_deref().unwrap_or("-")), 14);
-    let room = width.saturating_sub(IMAGE_FROM + PODS).max(8);
-    // Images differ at their end, in the tag.
-    let image = short_name(revision.images.first().map_or("", |i| i), room);
-    let pods = match (revision.wanted, revision.ready) {
-        (0, 0) => revision.proof.as_deref().unwrap_or("-").to_owned(),
-        (wanted, ready) => format!("{ready} of {wanted} ready"),
-    };
-    let now = if revision.is_current { " now" } else { "" };
-    let text = format!("{cursor} {:<9} {when:<6} {by:<14} {image:<room$} {pods}", format!("{}{now}", revision.number));
-    let role = if chosen { Role::Selection } else { Role::Text };
-    Line::from(paint.span(role, ellipsis(&text, width)))
 }
 
 /// Cancel has the focus: `Enter` leaves it, another key goes to the one that destroys.

@@ -30,7 +30,13 @@ pub fn draw(paint: &Paint<'_>, view: &TimelineView, area: Rect, frame: &mut Fram
         _ => "the cluster".to_owned(),
     };
     let filter = view.filter.as_ref().map(|filter| format!("  /{}", filter.text)).unwrap_or_default();
-    let title = format!("{of}  {} of {}{filter}", (view.selected + 1).min(view.entries.len()), view.entries.len());
+    let turn = match view.selection.as_slice() {
+        [] => String::new(),
+        _ if view.of_selection => "  T  the cluster".to_owned(),
+        [one] => format!("  T  only {one}"),
+        [_, ..] => "  T  only the selection".to_owned(),
+    };
+    let title = format!("{of}  {} of {}{filter}{turn}", (view.selected + 1).min(view.entries.len()), view.entries.len());
     let block = pane(paint, "Timeline", &title, true, top);
     let inner = block.inner(top);
     frame.render_widget(block, top);

@@ -277,6 +277,12 @@ fn a_config_write_scaling_and_a_dead_node_are_changes_of_the_workload() {
     let node = at("2026-01-02T03:00:00Z");
     assert_eq!((node.kind, node.object.name.as_ref()), (ChangeKind::Node, "node-1"));
     assert_eq!(shown(&node.diff), [("Ready", Some("True"), Some("Unknown (NodeStatusUnknown)"))]);
+    for (kind, namespace, name) in [("Node", "", "node-1"), ("ConfigMap", "n", "settings")] {
+        let own = TimelineFilter { workloads: vec![ObjectRef::new(kind, namespace, name)], ..TimelineFilter::default() };
+        let entries = changes::timeline(&snapshot, &own, time("2026-01-03T00:00:00Z"));
+        let objects: Vec<&str> = entries.iter().map(|entry| &*entry.object.name).collect();
+        assert_eq!(objects, [name], "the timeline of a {kind} alone");
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn check_certificate(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let status = &certificate.status;
     let not_ready = Condition::find(&status.conditions, "Ready").filter(|c| !c.is_true());
     if let Some(end) = status.not_after.filter(|end| *end <= facts.now) {
-        let says = format!("the certificate is expired since {}", text::age(end, facts.now));
+        let says = format!("the certificate is expired since {}", text::moment(end, facts.now));
         out.findings.push(of_certificate(facts, certificate, says, Some(end), Severity::Critical));
         return;
     }
@@ -134,7 +134,7 @@ fn check_secret(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
     let expired = end <= facts.now;
     let says = if expired {
-        format!("its certificate is expired since {}", text::age(end, facts.now))
+        format!("its certificate is expired since {}", text::moment(end, facts.now))
     } else {
         format!("its certificate ends {}", text::timestamp(end))
     };

@@ -81,7 +81,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         out.findings.push(
             Draft::pod(facts, "init-container-failed", pod)
                 .container(name)
-                .says(format!("init container {name} has run for {} and does not end", text::age(started, facts.now)))
+                .says(format!("init container {name} runs since {} and does not end", text::moment(started, facts.now)))
                 .sure(Confidence::Likely)
                 .because(runs)
                 .because_all(last)

@@ -122,8 +122,8 @@ fn silent(facts: &Facts<'_>, pod: &Pod, events: &[&Event], out: &mut Output) {
     out.findings.push(
         Draft::pod(facts, cause, pod)
             .says(format!(
-                "it has waited on node {node} for its sandbox for {}: {what}, and the events that say why have expired",
-                crate::text::age(scheduled.unwrap_or(facts.now), facts.now)
+                "it waits on node {node} for its sandbox since {}: {what}, and the events that say why have expired",
+                crate::text::moment(scheduled.unwrap_or(facts.now), facts.now)
             ))
             .fact("node", node)
             .sure(Confidence::Possible)

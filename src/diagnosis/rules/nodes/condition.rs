@@ -108,14 +108,14 @@ fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
     };
     let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
     let cause = if network { "node-network-not-ready" } else { "node-not-ready" };
-    let age = ready.last_transition_time.map(|t| format!(" for {}", text::age(t, facts.now))).unwrap_or_default();
+    let since = ready.last_transition_time.map(|t| format!(" since {}", text::moment(t, facts.now))).unwrap_or_default();
     let why = if &*ready.status == "Unknown" {
         "its kubelet stopped reporting".to_owned()
     } else {
         ready.message().trim_end_matches('.').to_owned()
     };
     let mut draft = base(facts, cause, node, ready)
-        .says(format!("node {} is not ready{age}: {why}{pods}", node.meta.name))
+        .says(format!("node {} is not ready{since}: {why}{pods}", node.meta.name))
         .severity(Severity::Critical);
     for taint in node
         .spec

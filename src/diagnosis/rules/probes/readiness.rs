@@ -100,8 +100,11 @@ fn find(facts: &Facts<'_>, pod: &Pod, view: ContainerView<'_>, started: text::Ti
     }
     let event = failure::newest(facts, pod, name, kind, Some(started));
     let failure = event.map(|e| Failure::parse(e.text()));
-    let mut says =
-        format!("container {name} has run for {} and is not ready: {}", text::age(started, facts.now), failure::describe(probe));
+    let mut says = format!(
+        "container {name} runs since {} and is not ready: {}",
+        text::moment(started, facts.now),
+        failure::describe(probe)
+    );
     match &failure {
         Some(failure) => {
             let _ = write!(says, ", {}", failure.words());

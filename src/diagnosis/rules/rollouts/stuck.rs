@@ -88,11 +88,11 @@ fn paused(facts: &Facts<'_>, d: &Deployment, progressing: &Condition, out: &mut 
         return;
     }
     let object = ObjectRef::new("Deployment", &d.meta.namespace, &d.meta.name);
-    let age = since.map(|s| format!(", for {}", text::age(s, facts.now))).unwrap_or_default();
+    let since_when = since.map(|s| format!(", since {}", text::moment(s, facts.now))).unwrap_or_default();
     out.findings.push(
         Draft::new(facts, "rollout-paused", "Deployment", &d.meta)
             .says(format!(
-                "paused with a change pending: {} of {wanted} pods are of the newest template{age}",
+                "paused with a change pending: {} of {wanted} pods are of the newest template{since_when}",
                 d.status.updated_replicas
             ))
             .sure(Confidence::Likely)

@@ -70,11 +70,13 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let group = GROUP.captures(discovery).and_then(|c| Some(format!("{}.{}", c.get(2)?.as_str(), c.get(1)?.as_str())));
     let finalizer = FINALIZER.first_group(message("NamespaceFinalizersRemaining"));
     let resource = RESOURCE.first_group(message("NamespaceContentRemaining")).map(|r| r.trim_end_matches('.'));
-    let age = text::age(deleted, facts.now);
+    let since = text::moment(deleted, facts.now);
     let summary = match (&group, found.first()) {
-        (Some(group), _) => format!("terminating for {age}: the API {group} does not answer, so its content cannot be listed"),
-        (None, Some(first)) => format!("terminating for {age}: {}", first.message().trim_end_matches('.')),
-        (None, None) => format!("terminating for {age}, and the namespace controller has not said why"),
+        (Some(group), _) => {
+            format!("terminating since {since}: the API {group} does not answer, so its content cannot be listed")
+        }
+        (None, Some(first)) => format!("terminating since {since}: {}", first.message().trim_end_matches('.')),
+        (None, None) => format!("terminating since {since}, and the namespace controller has not said why"),
     };
     out.findings.push(
         Draft::new(facts, "namespace-terminating", "Namespace", &namespace.meta)

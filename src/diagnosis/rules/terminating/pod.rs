@@ -85,7 +85,6 @@ fn base(facts: &Facts<'_>, cause: &'static str, pod: &Pod, asked: Time) -> Draft
     Draft::pod(facts, cause, pod)
         .because(draft::pod_status(pod, "metadata.deletionTimestamp", due.map(text::timestamp).unwrap_or_default(), due))
         .because(draft::pod_spec(pod, "metadata.deletionGracePeriodSeconds", grace.to_string()))
-        .fact("age", &text::age(asked, facts.now))
         .since(Some(asked))
 }
 
@@ -169,8 +168,8 @@ fn stopped(facts: &Facts<'_>, pod: &Pod, due: Time, asked: Time, out: &mut Outpu
             .because(draft::pod_spec(pod, "spec.volumes[*].persistentVolumeClaim.claimName", claims.join(", ")))
     } else {
         base(facts, "terminating-slow", pod, asked).says(format!(
-            "all containers have stopped and nothing holds the pod, but the kubelet has not removed it for {}",
-            text::age(due, facts.now)
+            "all containers have stopped and nothing holds the pod, but the kubelet has not removed it, which was due at {}",
+            text::moment(due, facts.now)
         ))
     };
     out.findings.push(draft.sure(Confidence::Possible).not("a finalizer: there is none").done());
@@ -205,7 +204,7 @@ fn still_running(facts: &Facts<'_>, pod: &Pod, running: &[ContainerView<'_>], (a
         let names = names(running);
         out.findings.push(
             base(facts, "terminating-slow", pod, asked)
-                .says(format!("container {names} still runs {} after the end of its grace period: the kubelet or the runtime does not kill it", text::age(due, facts.now)))
+                .says(format!("container {names} still runs, though its grace period ended at {}: the kubelet or the runtime does not kill it", text::moment(due, facts.now)))
                 .maybe("node", pod.node_name.as_deref())
                 .sure(Confidence::Likely)
                 .because(running_since(pod, running))
@@ -242,20 +241,20 @@ fn unanswered(facts: &Facts<'_>, pod: &Pod, running: &[ContainerView<'_>], event
         // A plain sleep that has ended cannot be what it waits for.
         hook.is_some_and(|h| h.sleep.as_ref().is_none_or(|s| asked + TimeDelta::seconds(s.seconds) > facts.now))
     });
-    let left = text::duration(due - facts.now);
+    let kill = text::moment(due, facts.now);
     let name = hooked.map_or_else(|| names(running), |c| c.status.name.to_string());
     let mut draft = if hooked.is_some() || hook_failed.is_some() {
         base(facts, "terminating-prestop-hook", pod, asked)
             .says(format!(
-                "the preStop hook of container {name} runs for {} already; SIGKILL follows in {left}",
-                text::age(asked, facts.now)
+                "the preStop hook of container {name} runs since {}; SIGKILL follows at {kill}",
+                text::moment(asked, facts.now)
             ))
             .because(draft::pod_spec(pod, format!("{}.lifecycle.preStop", pod.spec.container_path(&name)), hook_text(pod, &name)))
     } else {
         base(facts, "terminating-ignores-sigterm", pod, asked)
             .says(format!(
-                "container {name} was sent SIGTERM {} ago and still runs; SIGKILL follows in {left}",
-                text::age(asked, facts.now)
+                "container {name} was sent SIGTERM at {} and still runs; SIGKILL follows at {kill}",
+                text::moment(asked, facts.now)
             ))
             .not("a preStop hook: the container has none that still runs")
     };
