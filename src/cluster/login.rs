@@ -217,7 +217,7 @@ impl Login {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn standing(&self) -> Standing {

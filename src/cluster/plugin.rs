@@ -88,12 +88,11 @@ fn command(exec: &ExecConfig, program: &str) -> Command {
     command.args(exec.args.iter().flatten());
     let pairs = exec.env.iter().flatten().filter_map(|pair| Some((pair.get("name")?, pair.get("value")?)));
     command.envs(pairs);
-    let mut spec = serde_json::json!({ "interactive": false });
-    if let (true, Some(cluster)) = (exec.provide_cluster_info, &exec.cluster)
-        && let Ok(cluster) = serde_json::to_value(cluster)
-    {
-        spec["cluster"] = cluster;
-    }
+    let cluster = exec.cluster.as_ref().filter(|_| exec.provide_cluster_info);
+    let spec = cluster.map_or_else(
+        || serde_json::json!({ "interactive": false }),
+        |cluster| serde_json::json!({ "interactive": false, "cluster": cluster }),
+    );
     let version = exec.api_version.as_deref().unwrap_or("client.authentication.k8s.io/v1");
     let info = serde_json::json!({ "apiVersion": version, "kind": "ExecCredential", "spec": spec });
     command.env("KUBERNETES_EXEC_INFO", info.to_string());
