@@ -121,7 +121,10 @@ pub struct ConnectedInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectFailure {
     /// There is no kubeconfig and we are not in a cluster: offer the practice cluster.
-    NoKubeconfig,
+    NoKubeconfig {
+        /// The paths that were tried.
+        looked: String,
+    },
     /// Anything else, as a sentence that says what to do.
     Other(String),
 }

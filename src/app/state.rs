@@ -129,6 +129,11 @@ impl State {
         }
     }
 
+    /// True when there is nothing of a cluster to show: not connected, and nothing known from before.
+    pub fn is_without_cluster(&self) -> bool {
+        !matches!(self.connection, ConnectionState::Connected(_)) && self.snapshot.pods.is_empty()
+    }
+
     /// True while a first list is under way.
     pub fn is_listing(&self) -> bool {
         self.snapshot.coverage.iter().any(|(_, _, state)| matches!(state, CoverageState::Syncing { .. }))

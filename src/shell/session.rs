@@ -243,7 +243,7 @@ impl Session {
                 self.connecting = None;
                 Some(Msg::Notice(format!("still here, the switch failed: {error}")))
             }
-            Err(Error::NoKubeconfig { .. }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig))),
+            Err(Error::NoKubeconfig { looked }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig { looked }))),
             Err(error) => Some(Msg::Connected(Err(ConnectFailure::Other(error.to_string())))),
         }
     }

@@ -69,7 +69,7 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
 
 fn failure_words(failure: &ConnectFailure) -> String {
     match failure {
-        ConnectFailure::NoKubeconfig => "no cluster".to_owned(),
+        ConnectFailure::NoKubeconfig { .. } => "no cluster".to_owned(),
         ConnectFailure::Other(_) => "not connected".to_owned(),
     }
 }
