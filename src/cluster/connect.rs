@@ -12,7 +12,7 @@ use super::login::{self, Login};
 use super::plugin::Says;
 use crate::snapshot::Identity;
 
-pub use super::settings::{check, contexts};
+pub use super::settings::{check, contexts, destination};
 
 /// What to connect to, as the command line says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

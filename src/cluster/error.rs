@@ -103,7 +103,7 @@ pub enum Error {
         why: String,
     },
     /// No answer in time.
-    #[error("no answer from {host} within {}s", after.as_secs())]
+    #[error("no answer from {host} within {}s: is the VPN up, is the server overloaded?", after.as_secs())]
     TimedOut {
         /// Host and port of the API server.
         host: String,

@@ -57,6 +57,14 @@ pub fn check(options: &ConnectOptions) -> Result<(), Error> {
     }
 }
 
+/// What `options` lead to, for a person who waits: the context and its server.
+pub fn destination(options: &ConnectOptions) -> String {
+    match of(options) {
+        Ok((config, context)) => format!("{context} at {}", host_of(&config.cluster_url)),
+        Err(_) => options.context.clone().unwrap_or_else(|| "the current context".to_owned()),
+    }
+}
+
 /// Host and port of an address, for messages.
 pub(super) fn host_of(url: &http::Uri) -> String {
     let host = url.host().unwrap_or("the server");

@@ -16,7 +16,7 @@ use super::demo::{self, Practice};
 use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
 use crate::changes::redact;
-use crate::cluster::{ConnectOptions, Connection, Door, Error, connect_hearing, logs};
+use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, connect_hearing, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
@@ -48,7 +48,7 @@ impl Target {
     /// What to call it before it has answered.
     pub fn name(&self) -> String {
         match self {
-            Self::Cluster(options) => options.context.clone().unwrap_or_else(|| "the current context".to_owned()),
+            Self::Cluster(options) => connect::destination(options),
             Self::Practice(_) => "the practice cluster".to_owned(),
             Self::Bundle(path) => path.display().to_string(),
         }
