@@ -332,6 +332,13 @@ impl Session {
         }
     }
 
+    /// Says which nodes are measured first, where not all can be.
+    pub fn prefer_nodes(&self, nodes: Vec<Text>) {
+        if let Some(live) = &self.live {
+            live.prefer_nodes(nodes);
+        }
+    }
+
     /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
     pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
