@@ -237,6 +237,37 @@ fn sigterm_and_sighup_give_the_terminal_back() {
 }
 
 #[test]
+fn a_dumb_terminal_gets_a_sentence_and_no_control_sequence() {
+    let mut run = Run::start(&[], &[("TERM", "dumb")], (80, 24));
+    assert_eq!(run.ended().exit_code(), 2);
+    assert!(run.text().contains("TERM=dumb") && run.text().contains("k3am diagnose"), "{}", run.text());
+    assert!(!run.screen.lock().unwrap().raw.contains(&0x1b));
+}
+
+#[test]
+fn without_a_cluster_q_leaves_at_once() {
+    let mut run = without_a_cluster(&[]);
+    run.press("q");
+    assert!(run.ended().success());
+    run.assert_restored();
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_until_fg() {
+    let shell = ["bash", "--norc", "-ic", "\"$0\"; echo IT-IS-STOPPED; read -r _; fg; echo ENDED-WITH-$?"];
+    let mut run = Run::start_under(Some(&shell), &[], &[], (80, 24));
+    run.open();
+    run.press("\x1a");
+    run.wait_for("the shell", Duration::from_secs(10), |text| text.contains("IT-IS-STOPPED"));
+    assert_cooked(&**run.master.as_ref().unwrap());
+    assert!(!run.screen.lock().unwrap().parser.screen().alternate_screen());
+    run.press("\n");
+    run.open();
+    run.press("q");
+    run.wait_for("its end", Duration::from_secs(10), |text| text.contains("ENDED-WITH-0"));
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
     let mut run = without_a_cluster(&[("K3AM_TEST_PANIC", "1")]);
     run.press("\x1b[24~");
