@@ -335,6 +335,11 @@ fn the_pickers_choose_a_context_and_a_namespace() {
     press(&mut state, ":ns<enter>");
     assert!(text(&mut state, (80, 24)).contains("billing"));
     assert_eq!(press(&mut state, "<down><enter>"), [Effect::SwitchNamespaces(vec!["billing".to_owned()])]);
+    press(&mut state, ":pods<enter>:ns<enter>zzz");
+    assert!(press(&mut state, "<enter>").is_empty() && state.picker.is_some(), "where nothing matches, Enter opens nothing");
+    state.snapshot.namespaces = k3am::snapshot::Table::default();
+    assert!(text(&mut state, (80, 24)).contains("taken as typed"));
+    assert_eq!(press(&mut state, "<enter>"), [Effect::SwitchNamespaces(vec!["zzz".to_owned()])]);
 }
 
 #[test]
