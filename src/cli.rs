@@ -45,6 +45,9 @@ pub struct Global {
     /// User to act as
     #[arg(long = "as", global = true, value_name = "USER")]
     pub as_user: Option<String>,
+    /// Group to act as, with --as (may be given several times)
+    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "as_user")]
+    pub as_groups: Vec<String>,
     /// Refuse every change to the cluster
     #[arg(long, global = true)]
     pub readonly: bool,

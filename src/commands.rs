@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::{DiagnoseArgs, Global, ReportFormat};
-use crate::cluster::connect::{ConnectOptions, connect};
+use crate::cluster::{ConnectOptions, Connection, connect_hearing};
 use crate::diagnosis::engine;
 use crate::kinds::KindId;
 use crate::report::{Report, SourceKind, json, markdown, text};
-use crate::snapshot::{CoverageState, Delta, Snapshot};
+use crate::snapshot::{CoverageState, Delta, Identity, Snapshot};
 use crate::source::bundle;
 use crate::source::live::collect;
 
@@ -58,23 +59,17 @@ pub fn diagnose(global: &Global, args: &DiagnoseArgs) -> Outcome {
 
 /// `k3am diagnose` on a live cluster: one look, then the report on it.
 pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
-    let look = async {
-        let connection = connect(&ConnectOptions {
-            kubeconfig: global.kubeconfig.clone(),
-            context: global.context.clone(),
-            impersonate: global.as_user.clone(),
-            namespaces: global.namespaces.clone(),
-        })
-        .await
-        .map_err(|error| error.to_string())?;
-        let identity = connection.identify().await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((connection, identity))
+    let options = ConnectOptions {
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        impersonate: global.as_user.clone(),
+        impersonate_groups: global.as_groups.clone(),
+        namespaces: global.namespaces.clone(),
     };
     let started = std::time::Instant::now();
-    let (connection, identity) = match tokio::time::timeout(args.timeout, look).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Outcome::refused(error),
-        Err(_) => return Outcome::refused(format!("the cluster did not answer within {:?} (see --timeout)", args.timeout)),
+    let (connection, identity) = match reached(&options, args.timeout).await {
+        Ok(found) => found,
+        Err(refused) => return Outcome::refused(refused),
     };
     let mut collected = collect(&connection, args.timeout.saturating_sub(started.elapsed())).await;
     collected.snapshot.apply(Delta::Identity(identity));
@@ -89,6 +84,24 @@ pub async fn diagnose_cluster(global: &Global, args: &DiagnoseArgs) -> Outcome {
     let now = args.at.unwrap_or_else(|| connection.now());
     let diagnosis = engine::diagnose(&collected.snapshot, now);
     finish(&Report::new(SourceKind::Cluster, &collected.snapshot, diagnosis, now), args)
+}
+
+/// A connection to a cluster that answers, in time.
+async fn reached(options: &ConnectOptions, limit: Duration) -> Result<(Connection, Identity), String> {
+    let deadline = tokio::time::Instant::now() + limit;
+    let (says, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let Ok(connected) = tokio::time::timeout_at(deadline, connect_hearing(options, Some(says))).await else {
+        // Only a credential plugin takes time before the server is asked; it was ended with this.
+        let words: Vec<String> = std::iter::from_fn(|| said.try_recv().ok()).collect();
+        let words = if words.is_empty() { String::new() } else { format!("; it said: {}", words.join(" ")) };
+        return Err(format!("the credential plugin of this context did not end within {limit:?} (see --timeout){words}"));
+    };
+    let connection = connected.map_err(|error| error.to_string())?;
+    let Ok(identity) = tokio::time::timeout_at(deadline, connection.identify()).await else {
+        return Err(format!("no answer from {} within {limit:?} (see --timeout)", connection.host()));
+    };
+    let identity = identity.map_err(|error| error.to_string())?;
+    Ok((connection, identity))
 }
 
 /// `k3am diagnose --from PATH`.

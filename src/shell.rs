@@ -69,6 +69,7 @@ fn connect_options(global: &Global) -> ConnectOptions {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         impersonate: global.as_user.clone(),
+        impersonate_groups: global.as_groups.clone(),
         namespaces: global.namespaces.clone(),
     }
 }

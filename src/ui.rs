@@ -25,6 +25,7 @@ pub mod words;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::Modifier;
+use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use crate::app::{State, View};
@@ -33,6 +34,8 @@ use crate::kinds::KindId;
 use crate::snapshot::CoverageState;
 use paint::Paint;
 
+/// Most rows for what does not work just now.
+const MOST_TROUBLE: usize = 2;
 /// Smallest screen that is drawn; below it only a sentence is.
 const SMALLEST: (u16, u16) = (30, 8);
 
@@ -57,8 +60,14 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         }
         return;
     }
-    let [top, body, bottom] = area.layout(&Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]));
+    let trouble = header::sentence(&paint).map_or_else(Vec::new, |said| words::wrap(&said, usize::from(area.width) - 2));
+    let said = trouble.len().min(MOST_TROUBLE) as u16;
+    let rows = [Constraint::Length(1), Constraint::Length(said), Constraint::Fill(1), Constraint::Length(1)];
+    let [top, banner, body, bottom] = area.layout(&Layout::vertical(rows));
     header::draw(&paint, top, frame);
+    let lines: Vec<Line<'_>> =
+        trouble.into_iter().map(|line| Line::from(paint.span(Role::Critical, format!(" {line}")))).collect();
+    frame.render_widget(Paragraph::new(lines), banner);
     match state.views.last() {
         None => cockpit::draw(&paint, body, frame),
         Some(View::Logs) => logs::draw_view(&paint, body, frame),

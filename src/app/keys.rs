@@ -71,7 +71,7 @@ pub fn on_paste(state: &mut State, text: &str) {
 }
 
 fn is_without_cluster(state: &State) -> bool {
-    matches!(&state.connection, ConnectionState::Failed(super::msg::ConnectFailure::NoKubeconfig))
+    matches!(&state.connection, ConnectionState::Failed(super::msg::ConnectFailure::NoKubeconfig { .. }))
 }
 
 fn on_quit_question(state: &mut State, key: &KeyEvent) -> Vec<Effect> {

@@ -94,6 +94,8 @@ pub enum Msg {
     Contexts(Vec<ContextInfo>),
     /// The connection to another context is up (a fresh snapshot follows), or failed with a sentence; or there is no kubeconfig.
     Connected(Result<ConnectedInfo, ConnectFailure>),
+    /// A line a credential plugin said to the person.
+    PluginSays(String),
     /// A line for the status bar: copied, saved, refused.
     Notice(String),
     /// The terminal was redrawn from scratch by someone else: draw everything.
@@ -119,7 +121,10 @@ pub struct ConnectedInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectFailure {
     /// There is no kubeconfig and we are not in a cluster: offer the practice cluster.
-    NoKubeconfig,
+    NoKubeconfig {
+        /// The paths that were tried.
+        looked: String,
+    },
     /// Anything else, as a sentence that says what to do.
     Other(String),
 }

@@ -60,6 +60,8 @@ pub struct State {
     pub size: (u16, u16),
     /// Where the facts come from.
     pub connection: ConnectionState,
+    /// What a credential plugin has said while there is no connection, newest last: a code to type in, a page to open.
+    pub plugin_says: Vec<String>,
     /// Where usage comes from, or why there is none.
     pub metrics_source: Option<Result<String, String>>,
     /// The incidents as shown, with the recovered ones.
@@ -107,6 +109,7 @@ impl State {
             now,
             size: (80, 24),
             connection: ConnectionState::Connecting { to: options.connecting_to },
+            plugin_says: Vec::new(),
             metrics_source: None,
             incidents: Incidents::default(),
             follow: Follow::default(),
@@ -124,6 +127,11 @@ impl State {
             contexts: Vec::new(),
             dirty: true,
         }
+    }
+
+    /// True when there is nothing of a cluster to show: not connected, and nothing known from before.
+    pub fn is_without_cluster(&self) -> bool {
+        !matches!(self.connection, ConnectionState::Connected(_)) && self.snapshot.pods.is_empty()
     }
 
     /// True while a first list is under way.

@@ -76,6 +76,7 @@ fn fold(state: &mut State, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Connected(result) => on_connected(state, result),
+        Msg::PluginSays(line) => on_plugin_says(state, line),
         Msg::Notice(line) => {
             state.notify(line);
             Vec::new()
@@ -158,6 +159,22 @@ fn start_over(state: &mut State, same_cluster: bool) {
         state.views.clear();
         state.forward.clear();
     }
+}
+
+/// The last words of a plugin that are kept.
+const PLUGIN_LINES: usize = 6;
+
+/// While connecting they have the screen; later, when the plugin runs again, the status line.
+fn on_plugin_says(state: &mut State, line: String) -> Vec<Effect> {
+    if matches!(state.connection, ConnectionState::Connected(_)) {
+        state.notify(format!("the credential plugin says: {line}"));
+    } else {
+        state.plugin_says.push(line);
+        let over = state.plugin_says.len().saturating_sub(PLUGIN_LINES);
+        state.plugin_says.drain(..over);
+        state.dirty = true;
+    }
+    Vec::new()
 }
 
 fn on_connected(state: &mut State, result: Result<ConnectedInfo, ConnectFailure>) -> Vec<Effect> {

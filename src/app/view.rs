@@ -52,8 +52,11 @@ pub fn forward(state: &mut State) -> Vec<Effect> {
 
 /// Which keys count where we are, narrowest place first.
 pub fn places(state: &State) -> Vec<Place> {
-    if state.views.is_empty() && matches!(state.connection, ConnectionState::Failed(ConnectFailure::NoKubeconfig)) {
-        return vec![Place::NoCluster, Place::Everywhere];
+    if state.views.is_empty() && matches!(state.connection, ConnectionState::Failed(ConnectFailure::NoKubeconfig { .. })) {
+        return vec![Place::NoCluster, Place::NotConnected, Place::Everywhere];
+    }
+    if state.views.is_empty() && state.is_without_cluster() {
+        return vec![Place::NotConnected, Place::Everywhere];
     }
     let mut places = match state.views.last() {
         None => cockpit::places(state),

@@ -81,16 +81,18 @@ pub enum Error {
         said: String,
     },
     /// The exec credential plugin is not there.
-    #[error("the credential plugin `{command}` is not installed, or not on PATH; install it, then try again")]
+    #[error("the credential plugin `{command}` is not installed, or not on PATH; install it, then try again{}", hinted(hint))]
     NoAuthPlugin {
         /// The plugin's command.
         command: String,
+        /// How to install it, in the kubeconfig's words; may be empty.
+        hint: String,
     },
     /// Credentials could not be loaded or refreshed, other than by a plugin.
     #[error("cannot use the credentials of this context: {0}")]
     Credentials(String),
     /// 401: the server does not accept the credentials.
-    #[error("the server does not accept the credentials (401): they may have expired. Log in again, then try again")]
+    #[error("the server does not accept the credentials (401): they may have expired. Log in again")]
     Unauthorized,
     /// The server cannot be reached.
     #[error("cannot reach {host}: {why}")]
@@ -101,7 +103,7 @@ pub enum Error {
         why: String,
     },
     /// No answer in time.
-    #[error("no answer from {host} within {}s", after.as_secs())]
+    #[error("no answer from {host} within {}s: is the VPN up, is the server overloaded?", after.as_secs())]
     TimedOut {
         /// Host and port of the API server.
         host: String,
@@ -150,6 +152,10 @@ pub enum Error {
     /// Writes are off.
     #[error("read-only: {0}")]
     ReadOnly(String),
+}
+
+fn hinted(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!(": {hint}") }
 }
 
 fn at_line(line: Option<u64>) -> String {
@@ -241,10 +247,6 @@ impl Error {
                     said => said,
                 },
             },
-            AuthError::AuthExecStart(error) => Self::AuthPlugin { command: "exec".to_owned(), said: error.to_string() },
-            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
-                Self::AuthPlugin { command: "exec".to_owned(), said: "it did not print an ExecCredential".to_owned() }
-            }
             AuthError::ReadTokenFile(error, path) => {
                 Self::Credentials(format!("cannot read the token file {}: {error}", path.display()))
             }

@@ -35,13 +35,15 @@ pub(crate) struct Heart {
     /// The server's clock minus ours, in ms.
     skew_ms: AtomicI64,
     doubt: Notify,
+    /// Counts feeds that failed and work again.
+    well: watch::Sender<u64>,
 }
 
 impl Default for Heart {
     fn default() -> Self {
         let silent = watch::Sender::new(None);
         let (heard_ms, skew_ms) = (AtomicU64::new(0), AtomicI64::new(0));
-        Self { silent, started: Instant::now(), heard_ms, skew_ms, doubt: Notify::new() }
+        Self { silent, started: Instant::now(), heard_ms, skew_ms, doubt: Notify::new(), well: watch::Sender::new(0) }
     }
 }
 
@@ -73,6 +75,16 @@ impl Heart {
     /// Ends when the server answers.
     pub(super) async fn answers(&self) {
         let _ = self.silent.subscribe().wait_for(Option::is_none).await;
+    }
+
+    /// A feed that failed works again: the others need not wait to find out.
+    pub(super) fn is_well(&self) {
+        self.well.send_modify(|well| *well += 1);
+    }
+
+    /// Ends when a feed that failed works again.
+    pub(super) async fn gets_well(&self) {
+        let _ = self.well.subscribe().changed().await;
     }
 
     /// Ends when a server that did not answer answers again.
@@ -162,6 +174,11 @@ impl Connection {
                     if heart.heard_ms.load(Ordering::Relaxed) == before =>
                 {
                     error
+                }
+                // Nobody was asked: there are no credentials to ask with. Says nothing about the server.
+                Err(Error::AuthPlugin { .. } | Error::NoAuthPlugin { .. } | Error::Credentials(_) | Error::BadContext { .. }) => {
+                    sleep(QUIET).await;
+                    continue;
                 }
                 _ => {
                     heart.heard();

@@ -25,6 +25,8 @@ const LARGEST_ERROR: usize = 64 << 10;
 
 /// `Accept` for plain JSON.
 pub(super) const JSON: &str = "application/json";
+/// `Accept` for a list of which only the metadata is wanted; a server that cannot answers with the objects.
+pub(super) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json";
 
 /// A body as it arrives.
 pub(super) type BodyStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -59,7 +61,9 @@ impl Connection {
         let asked = Utc::now();
         // Never headers or bodies: they hold tokens and secrets. The query of a list says nothing but its page.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
+        let client = self.login.client().await?;
+        let sent = tokio::time::Instant::now();
+        let response = client.send(request).await.map_err(|error| self.doubted(Error::from_client(&self.host, &error)))?;
         self.heart.heard();
         if let Some(date) = response.headers().get(header::DATE).and_then(|date| date.to_str().ok()) {
             self.heart.set_clock(date, asked, Utc::now());
@@ -67,6 +71,11 @@ impl Connection {
         let code = response.status().as_u16();
         let ms = (Utc::now() - asked).num_milliseconds();
         tracing::debug!(%method, path, code, ms, "asked");
+        if code == 401 {
+            self.login.rejected(sent);
+        } else {
+            self.login.accepted();
+        }
         if response.status().is_success() {
             return Ok(response);
         }
@@ -129,6 +138,15 @@ impl Connection {
 
     /// The names of the objects a list holds.
     pub(super) async fn names(&self, path: &str) -> Result<Vec<Text>, Error> {
+        self.names_in(Call::get(path)).await
+    }
+
+    /// As [`Self::names`], without the objects.
+    pub(super) async fn metadata_names(&self, path: &str) -> Result<Vec<Text>, Error> {
+        self.names_in(Call { accept: METADATA_LIST, ..Call::get(path) }).await
+    }
+
+    async fn names_in(&self, call: Call<'_>) -> Result<Vec<Text>, Error> {
         #[derive(Deserialize)]
         struct List {
             items: Vec<Item>,
@@ -141,7 +159,7 @@ impl Connection {
         struct Name {
             name: Text,
         }
-        let list: List = self.get_json(path).await?;
+        let list: List = self.call_json(call).await?;
         Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
     }
 

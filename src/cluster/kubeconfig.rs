@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use kube::config::{ExecInteractiveMode, Kubeconfig, KubeconfigError};
+use kube::config::{Kubeconfig, KubeconfigError};
 
 use super::Error;
 
@@ -60,20 +60,7 @@ pub fn read(paths: &[PathBuf], explicit: bool) -> Result<Option<Kubeconfig>, Err
             Some(before) => before.merge(config).map_err(|error| from_kube(path, error))?,
         });
     }
-    let mut merged = merged.filter(|config| explicit || !config.contexts.is_empty() || !config.clusters.is_empty());
-    if let Some(config) = &mut merged {
-        keep_plugins_off_the_terminal(config);
-    }
-    Ok(merged)
-}
-
-/// Exec plugins otherwise inherit our stdin and stderr: they would eat keys and draw over the screen.
-fn keep_plugins_off_the_terminal(config: &mut Kubeconfig) {
-    for user in config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
-        if let Some(exec) = &mut user.exec {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
-        }
-    }
+    Ok(merged.filter(|config| explicit || !config.contexts.is_empty() || !config.clusters.is_empty()))
 }
 
 /// The contexts of a kubeconfig, by name.

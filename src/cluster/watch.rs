@@ -160,9 +160,13 @@ where
         let heart = &self.connection.heart;
         if heart.silent_since().is_none() {
             let wait = self.backoff.next(asked);
+            let wanted = Duration::from_secs(asked.unwrap_or(0));
             tokio::select! {
                 () = sleep(wait) => {}
                 () = heart.comes_back() => {}
+                // What the server asked for is kept to all the same, and not all return in the same moment.
+                () = async { tokio::join!(sleep(wanted), heart.gets_well()); } => sleep(PROOF.mul_f64(jitter())).await,
+                () = self.connection.login.renewed() => self.backoff.reset(),
             }
         }
         if heart.silent_since().is_some() {
@@ -198,7 +202,9 @@ where
         self.undecodable += done.undecodable;
         Pool::lock(self.pool).forget_texts();
         self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
-        self.failing = None;
+        if self.failing.take().is_some() {
+            self.connection.heart.is_well();
+        }
         self.backoff.reset();
         self.heard = Some(Instant::now());
         self.flush().await?;
@@ -285,6 +291,9 @@ where
     /// The server answered: passes a sign of life on, at most once a second, at once after a failure.
     async fn alive(&mut self) -> Result<(), Stop> {
         let recovered = self.failing.take().is_some();
+        if recovered {
+            self.connection.heart.is_well();
+        }
         if recovered || self.heard.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
             self.heard = Some(Instant::now());
             self.batch.push(Delta::Heard { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });

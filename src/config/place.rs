@@ -41,7 +41,8 @@ places! {
     Preview = "preview", "The preview of an action (undo, fix, ...).";
     Confirm = "confirm", "A question with choices.";
     Prompt = "prompt", "A line being typed: what is bound here is not typed.";
-    NoCluster = "no-cluster", "The screen without a cluster.";
+    NoCluster = "no-cluster", "The screen without a kubeconfig.";
+    NotConnected = "not-connected", "The screen while there is nothing of a cluster to show.";
 }
 
 impl Place {

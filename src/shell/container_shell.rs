@@ -26,6 +26,7 @@ pub fn arguments(session: &Session, pod: &ObjectRef, container: &str) -> Option<
     }
     if let Some(user) = &options.impersonate {
         arguments.push(format!("--as={user}"));
+        arguments.extend(options.impersonate_groups.iter().map(|group| format!("--as-group={group}")));
     }
     arguments.extend(exec(pod, container));
     Some(arguments)

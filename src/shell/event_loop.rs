@@ -194,6 +194,10 @@ impl Desk {
             self.tell(session, Msg::Heard(at));
         }
         self.tell(session, Msg::Tick(now));
+        if self.state.metrics_source.as_ref().is_some_and(|source| source.as_ref().is_ok_and(|from| from.starts_with("kubelet")))
+        {
+            session.prefer_nodes(app::in_view::nodes(&self.state));
+        }
         if self.state.engine.is_behind() {
             self.judge_at = self.judge_at.or(Some(Instant::now()));
         }

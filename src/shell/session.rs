@@ -16,7 +16,7 @@ use super::demo::{self, Practice};
 use crate::app::Msg;
 use crate::app::msg::{ConnectFailure, ConnectedInfo};
 use crate::changes::redact;
-use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, logs};
+use crate::cluster::{ConnectOptions, Connection, Door, Error, connect, connect_hearing, logs};
 use crate::diagnosis::EvidenceRequest;
 use crate::practice;
 use crate::snapshot::{Delta, Identity, LogBatch, LogSpec};
@@ -48,7 +48,7 @@ impl Target {
     /// What to call it before it has answered.
     pub fn name(&self) -> String {
         match self {
-            Self::Cluster(options) => options.context.clone().unwrap_or_else(|| "the current context".to_owned()),
+            Self::Cluster(options) => connect::destination(options),
             Self::Practice(_) => "the practice cluster".to_owned(),
             Self::Bundle(path) => path.display().to_string(),
         }
@@ -239,7 +239,11 @@ impl Session {
                 self.connecting = None;
                 Some(self.go_live(*link))
             }
-            Err(Error::NoKubeconfig { .. }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig))),
+            Err(error) if self.link.is_some() || self.bundle.is_some() => {
+                self.connecting = None;
+                Some(Msg::Notice(format!("still here, the switch failed: {error}")))
+            }
+            Err(Error::NoKubeconfig { looked }) => Some(Msg::Connected(Err(ConnectFailure::NoKubeconfig { looked }))),
             Err(error) => Some(Msg::Connected(Err(ConnectFailure::Other(error.to_string())))),
         }
     }
@@ -328,6 +332,13 @@ impl Session {
         }
     }
 
+    /// Says which nodes are measured first, where not all can be.
+    pub fn prefer_nodes(&self, nodes: Vec<Text>) {
+        if let Some(live) = &self.live {
+            live.prefer_nodes(nodes);
+        }
+    }
+
     /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
     pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
@@ -359,7 +370,7 @@ fn restamp(delta: &mut Delta, now: Time) {
 async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sender<Report>) {
     let last = RETRY.last().copied().unwrap_or_default();
     for wait in RETRY.into_iter().chain(std::iter::repeat(last)) {
-        let result = link(&target).await;
+        let result = link(&target, &reports).await;
         let ends = matches!(result, Ok(_) | Err(Error::NoKubeconfig { .. }));
         if reports.send(Report::Linked { attempt, result: result.map(Box::new) }).await.is_err() || ends {
             return;
@@ -368,7 +379,7 @@ async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sen
     }
 }
 
-async fn link(target: &Target) -> Result<Link, Error> {
+async fn link(target: &Target, reports: &mpsc::Sender<Report>) -> Result<Link, Error> {
     let (options, practice) = match target {
         Target::Bundle(path) => {
             let why = format!("{} is a bundle", path.display());
@@ -380,9 +391,20 @@ async fn link(target: &Target) -> Result<Link, Error> {
             (practice.connect_options(), Some(practice))
         }
     };
-    let connection = connect(&options).await?;
+    let (says, said) = mpsc::unbounded_channel();
+    tokio::spawn(forward_words(said, reports.clone()));
+    let connection = connect_hearing(&options, Some(says)).await?;
     let identity = connection.identify().await?;
     Ok(Link { connection, identity, practice })
+}
+
+/// Ends with the connection whose plugin speaks.
+async fn forward_words(mut said: mpsc::UnboundedReceiver<String>, reports: mpsc::Sender<Report>) {
+    while let Some(line) = said.recv().await {
+        if reports.send(Msg::PluginSays(line).into()).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn start_practice(options: practice::Options) -> Result<Practice, Error> {

@@ -11,7 +11,7 @@ use crate::app::{ConnectFailure, ConnectionState, State};
 use crate::config::Role;
 use crate::kinds::KindId;
 use crate::snapshot::{CoverageState, Scope};
-use crate::text::{age, clean, ellipsis};
+use crate::text::{Time, age, clean, ellipsis};
 
 /// Feeds older than this many seconds are said to be stale.
 const STALE_SECONDS: i64 = 90;
@@ -75,7 +75,7 @@ fn left_side(state: &State) -> Vec<(Role, String)> {
 
 fn failure_words(failure: &ConnectFailure) -> String {
     match failure {
-        ConnectFailure::NoKubeconfig => "no cluster".to_owned(),
+        ConnectFailure::NoKubeconfig { .. } => "no cluster".to_owned(),
         ConnectFailure::Other(_) => "not connected".to_owned(),
     }
 }
@@ -140,26 +140,70 @@ fn nodes(state: &State) -> String {
     format!("nodes {}/{}", nodes.iter().filter(|n| n.is_ready()).count(), nodes.len())
 }
 
+/// What does not work just now, although it did or should.
+struct Failing<'a> {
+    error: &'a str,
+    since: Time,
+    /// The kinds it is about; empty: all that matters.
+    kinds: Vec<&'static str>,
+}
+
+impl<'a> Failing<'a> {
+    /// Of pods first: without them everything is old.
+    fn of(state: &'a State) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        for (kind, _, coverage) in state.snapshot.coverage.iter() {
+            let CoverageState::Failing { error, since, .. } = coverage else { continue };
+            if kind == KindId::Pod {
+                return Some(Self { error, since: *since, kinds: Vec::new() });
+            }
+            let failing = found.get_or_insert_with(|| Self { error, since: *since, kinds: Vec::new() });
+            failing.since = failing.since.min(*since);
+            failing.kinds.push(kind.info().plural);
+        }
+        if let Some(failing) = &mut found {
+            failing.kinds.dedup();
+        }
+        found
+    }
+
+    /// For the header: `no answer for 12s`, or that what it answers is of no use.
+    fn in_short(&self, state: &State) -> String {
+        let silent = self.error.starts_with("cannot reach ") || self.error.starts_with("no answer from ");
+        let what = if silent { "no answer" } else { "no news" };
+        let whom = match self.kinds.as_slice() {
+            [] => String::new(),
+            [one] => format!(" about {one}"),
+            many => format!(" about {} kinds", many.len()),
+        };
+        format!("{what}{whom} for {}", age(self.since, state.now))
+    }
+}
+
+/// The whole sentence on what does not work, for a line of its own; `None` while all works, or where the body says it.
+pub fn sentence(paint: &Paint<'_>) -> Option<String> {
+    let state = paint.state;
+    let body_says_it = state.views.is_empty() && !state.snapshot.coverage.is_listed(KindId::Pod);
+    if body_says_it || !matches!(state.connection, ConnectionState::Connected(_)) {
+        return None;
+    }
+    let failing = Failing::of(state)?;
+    let whom = if failing.kinds.is_empty() { String::new() } else { format!("{}: ", failing.kinds.join(", ")) };
+    Some(format!("{} {whom}{}", paint.glyphs.critical, clean(failing.error)))
+}
+
 /// What is failing or hidden, in few words; the quiet screen and `X` say it in full.
 fn trouble(state: &State) -> Vec<(Role, String)> {
     let mut denied = Vec::new();
-    let mut failing = None;
     for (kind, _, coverage) in state.snapshot.coverage.iter() {
         match coverage {
             CoverageState::Denied { .. } if !state.snapshot.coverage.is_listed(kind) => denied.push(kind.info().plural),
-            CoverageState::Failing { error, since, .. } => failing = Some((error, *since)),
             _ => {}
         }
     }
     let mut parts = Vec::new();
-    if let Some((error, since)) = failing {
-        // The most of a sentence that fits: who does not answer is said to the left.
-        let error = match error.split_once(": ") {
-            Some((cannot_reach, why)) if cannot_reach.starts_with("cannot reach ") => why,
-            _ => error,
-        };
-        let why = if error.starts_with("no answer from ") { String::new() } else { format!(": {error}") };
-        parts.push((Role::Warning, format!("no answer for {}{why}", age(since, state.now))));
+    if let Some(failing) = Failing::of(state) {
+        parts.push((Role::Warning, failing.in_short(state)));
     }
     denied.dedup();
     if !denied.is_empty() {

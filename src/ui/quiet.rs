@@ -18,7 +18,7 @@ use crate::text::age;
 
 /// True when there is nothing but this to show.
 pub fn owns_the_screen(state: &State) -> bool {
-    !matches!(state.connection, ConnectionState::Connected(_)) && state.snapshot.pods.is_empty()
+    state.is_without_cluster()
 }
 
 /// Draws it as the whole body.
@@ -46,20 +46,41 @@ pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
 fn sentences(paint: &Paint<'_>) -> Vec<(Role, String)> {
     let state = paint.state;
     match &state.connection {
-        ConnectionState::Connecting { to } => vec![(Role::Text, format!("Connecting to {to} ..."))],
-        ConnectionState::Failed(ConnectFailure::NoKubeconfig) => no_kubeconfig(state),
+        ConnectionState::Connecting { to } => {
+            let mut lines = vec![(Role::Text, format!("Connecting to {to} ..."))];
+            lines.extend(plugin_says(state));
+            lines
+        }
+        ConnectionState::Failed(ConnectFailure::NoKubeconfig { looked }) => no_kubeconfig(state, looked),
         ConnectionState::Failed(ConnectFailure::Other(why)) => {
-            vec![(Role::Critical, format!("{} {why}", paint.glyphs.critical)), (Role::Dim, "Trying again.".to_owned())]
+            let mut lines = vec![(Role::Critical, format!("{} {why}", paint.glyphs.critical)), (Role::Dim, again(state))];
+            lines.extend(plugin_says(state));
+            lines
         }
         ConnectionState::Connected(_) if !state.snapshot.coverage.is_listed(KindId::Pod) => not_listed(paint),
         ConnectionState::Connected(_) => quiet(paint),
     }
 }
 
-fn no_kubeconfig(state: &State) -> Vec<(Role, String)> {
+/// That it is tried again, and what a person can do meanwhile.
+fn again(state: &State) -> String {
+    let command = state.config.keymap.label(&[Place::Everywhere], Action::Command).unwrap_or_default();
+    format!("Trying again every few seconds, with the kubeconfig as it is then. {command}ctx NAME connects to another context.")
+}
+
+/// A login may ask for something: a page to open, a code to type in there.
+fn plugin_says(state: &State) -> Vec<(Role, String)> {
+    if state.plugin_says.is_empty() {
+        return Vec::new();
+    }
+    let head = [(Role::Text, String::new()), (Role::Strong, "The credential plugin says:".to_owned())];
+    head.into_iter().chain(state.plugin_says.iter().map(|line| (Role::Accent, line.clone()))).collect()
+}
+
+fn no_kubeconfig(state: &State, looked: &str) -> Vec<(Role, String)> {
     let key = state.config.keymap.label(&[Place::NoCluster], Action::StartPractice).unwrap_or_default();
     vec![
-        (Role::Strong, "There is no kubeconfig.".to_owned()),
+        (Role::Strong, format!("There is no kubeconfig with a context. Looked at {looked}")),
         (Role::Text, "Set KUBECONFIG, pass --kubeconfig FILE, or put one at ~/.kube/config.".to_owned()),
         (Role::Text, String::new()),
         (

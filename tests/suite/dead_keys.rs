@@ -109,9 +109,9 @@ fn at(place: Place) -> State {
         Place::Prompt => {
             press(&mut state, ":po");
         }
-        Place::NoCluster => {
+        Place::NoCluster | Place::NotConnected => {
             state = fresh(capture_time());
-            update(&mut state, Msg::Connected(Err(ConnectFailure::NoKubeconfig)));
+            update(&mut state, Msg::Connected(Err(ConnectFailure::NoKubeconfig { looked: "/home/me/.kube/config".to_owned() })));
         }
         other => {
             let way = WAYS.iter().find(|(place, _)| *place == other).unwrap_or_else(|| panic!("no way to {}", other.name()));

@@ -106,6 +106,12 @@ impl Watched {
         self.screen().lines().next().unwrap().to_owned()
     }
 
+    /// The header says that what is seen is old.
+    fn says_old(&mut self) -> bool {
+        let header = self.header();
+        header.contains("no answer for ") || header.contains("no news for ")
+    }
+
     fn everything_is_fresh(&self) -> bool {
         KindId::ALL.iter().all(|kind| self.state.snapshot.coverage.of_kind(*kind).next().is_some())
             && self.state.snapshot.coverage.iter().all(|(_, _, state)| matches!(state, CoverageState::Synced { .. }))
@@ -119,10 +125,10 @@ impl Watched {
         self.state.snapshot.config_maps.named("default", name).is_some()
     }
 
-    /// Words of the body (not the lines of keys and of the header) that are drawn dim.
+    /// Words of the body (not the lines of keys, of the header and of what is wrong) that are drawn dim.
     fn is_dimmed(&mut self) -> bool {
         let buffer = buffer(&mut self.state, SIZE);
-        (1..SIZE.1 - 1)
+        (3..SIZE.1 - 1)
             .flat_map(|y| (0..SIZE.0).map(move |x| (x, y)))
             .filter(|at| buffer[*at].symbol().chars().all(char::is_alphanumeric))
             .all(|at| buffer[at].modifier.contains(Modifier::DIM))
@@ -162,7 +168,7 @@ async fn a_hung_server_is_said_within_seconds_with_the_old_data_dimmed_and_is_ba
     seen.until("recovery", SOON, |s| s.everything_is_fresh()).await;
     seen.make("after").await;
     seen.until("news", SOON, |s| s.has("after")).await;
-    assert!(!seen.is_dimmed() && !seen.header().contains("no answer"));
+    assert!(!seen.is_dimmed() && !seen.says_old());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,11 +179,11 @@ async fn a_restart_loses_nothing_invents_nothing_and_is_over_within_seconds() {
     let pods = seen.state.snapshot.pods.len();
     seen.order("restart 6");
     // Which of the two words it is depends on whether a request was under way when the server went.
-    let words = |header: &str| header.contains("connection refused") || header.contains("closed the conn");
-    let said = |s: &mut Watched| s.header().contains("no answer for ") && words(&s.header());
+    let words = |screen: &str| screen.contains("connection refused") || screen.contains("it closed the connection");
+    let said = |s: &mut Watched| s.header().contains("no answer for ") && words(&s.screen());
     seen.until("the outage", SOON, |s| said(s) && s.is_failing()).await;
     assert!(seen.has("doomed") && seen.state.snapshot.pods.len() == pods && seen.is_dimmed());
-    let took = seen.until("the server", LONG, |s| s.everything_is_fresh() && !s.header().contains("no answer")).await;
+    let took = seen.until("the server", LONG, |s| s.everything_is_fresh() && !s.says_old()).await;
     assert!(took < Duration::from_secs(14), "back within seconds of the server: {took:?}");
     assert_eq!(raw(&seen.cluster.kubeconfig(), "DELETE", &format!("{CONFIG_MAPS}/doomed"), None).await.0, 200);
     seen.make("fresh").await;
@@ -194,7 +200,7 @@ async fn dropped_watches_and_expired_versions_are_not_worth_a_word() {
         let started = Instant::now();
         while !(seen.has(name) && seen.everything_is_fresh()) {
             assert!(started.elapsed() < LONG, "{order}: {}", seen.screen());
-            assert!(!seen.header().contains("no answer"), "{order} is no outage: {}", seen.header());
+            assert!(!seen.says_old(), "{order} is no outage: {}", seen.header());
             if let Ok(Some(batch)) = timeout(Duration::from_millis(100), seen.rx.recv()).await {
                 seen.fold(batch);
             }
@@ -222,11 +228,26 @@ async fn wrong_answers_are_named_and_survived() {
             })
         })
         .await;
-        assert!(seen.header().contains("no answer for ") && seen.is_dimmed(), "{order}: {}", seen.header());
+        let (header, sentence) = (seen.header(), seen.screen().lines().nth(1).unwrap().to_lowercase());
+        assert!(header.contains("no news for ") && seen.is_dimmed(), "{order}: {header}");
+        assert!(sentence.contains(&words.to_lowercase()), "the whole sentence has a line of its own: {order}: {sentence}");
         assert_eq!(seen.state.snapshot.pods.len(), pods, "{order} loses nothing and invents nothing");
-        seen.until("recovery", LONG, |s| s.everything_is_fresh()).await;
+        let took = seen.until("recovery", LONG, |s| s.everything_is_fresh()).await;
+        assert!(took < Duration::from_secs(10), "{order}: over within seconds of the fault's end: {took:?}");
         assert_eq!(seen.state.snapshot.pods.len(), pods);
+        assert!(!seen.says_old(), "{}", seen.header());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_taken_away_in_between_hides_its_kind_and_nothing_else() {
+    let mut seen = watched().await;
+    let pods = seen.state.snapshot.pods.len();
+    seen.order("refuse * nodes");
+    seen.order("drop-watches");
+    seen.until("the refusal", LONG, |s| s.screen().contains("not visible: nodes")).await;
+    assert_eq!(seen.state.snapshot.pods.len(), pods);
+    assert!(!seen.is_dimmed(), "the rest is as fresh as before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +259,7 @@ async fn a_slow_server_is_slow_and_nothing_else() {
     while started.elapsed() < Duration::from_secs(8) {
         seen.until("a moment", SOON, |_| started.elapsed().as_millis() % 500 < 250).await;
         sleep(Duration::from_millis(250)).await;
-        assert!(!seen.header().contains("no answer"), "{}", seen.header());
+        assert!(!seen.says_old(), "{}", seen.header());
     }
     seen.order("clear");
     seen.make("late").await;

@@ -27,6 +27,7 @@ mod fake_api;
 mod flows;
 mod live;
 mod live_faults;
+mod login;
 mod practice_api;
 mod practice_capture;
 mod practice_conformance;

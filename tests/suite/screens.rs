@@ -145,7 +145,7 @@ fn the_cockpit_of_a_bad_rollout() {
 #[test]
 fn the_screen_without_a_kubeconfig_offers_the_practice_cluster() {
     let mut state = fresh(Utc.with_ymd_and_hms(2026, 7, 21, 2, 47, 13).unwrap());
-    update(&mut state, Msg::Connected(Err(ConnectFailure::NoKubeconfig)));
+    update(&mut state, Msg::Connected(Err(ConnectFailure::NoKubeconfig { looked: "/home/me/.kube/config".to_owned() })));
     snapshot("no-kubeconfig", &mut state, (80, 24));
     assert_eq!(press(&mut state, "p"), [k3am::app::Effect::StartPractice]);
 }
