@@ -22,7 +22,8 @@ pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let width = usize::from(area.width);
     let wide = |spans: &[Span<'_>]| -> usize { spans.iter().map(|span| span.content.width()).sum() };
     // The long words to the right give way before how many pods are not ready does.
-    let needed: usize = left_side(state).iter().take_while(|(role, _)| *role != Role::Dim).map(|(_, text)| text.width() + 2).sum();
+    let needed: usize =
+        left_side(state).iter().take_while(|(role, _)| *role != Role::Dim).map(|(_, text)| text.width() + 2).sum();
     let mut right = right_side(paint, true);
     if 6 + needed + wide(&right) > width {
         right = right_side(paint, false);
