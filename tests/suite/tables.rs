@@ -233,7 +233,7 @@ fn actions_open_their_previews_on_the_right_object() {
 #[test]
 fn scale_asks_for_the_number_and_previews_it() {
     let mut state = at(":deploy<enter>s");
-    assert!(text(&mut state, (80, 24)).contains("scale deployment/web, now 3, to: "));
+    assert!(state.prompt.as_ref().unwrap().label().ends_with(", now 3, to: "));
     press(&mut state, "x<enter>");
     assert!(state.prompt.as_ref().unwrap().error.is_some(), "x is no number");
     let effects = press(&mut state, "<backspace>5<enter>");
