@@ -41,7 +41,8 @@ async fn proxy(kind: Kind, target: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>)
                         }
                     }
                     Kind::Socks => {
-                        stream.read(&mut asked).await.unwrap();
+                        let read = stream.read(&mut asked).await.unwrap();
+                        assert!(read >= 3 && asked[0] == 5);
                         stream.write_all(&[5, 0]).await.unwrap();
                         let read = stream.read(&mut asked).await.unwrap();
                         // Version 5, connect, by name: the proxy resolves it.
