@@ -20,7 +20,7 @@ pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
     };
     let name = name(lead);
     // A summary that already begins with the name is not told it twice: `node node3 is not ready`.
-    match strongest.summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ') && more.is_empty()) {
+    match strongest.summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ')) {
         Some(_) => strongest.summary.clone(),
         None => format!("{name}{more}: {}", strongest.summary),
     }

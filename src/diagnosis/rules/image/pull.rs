@@ -64,11 +64,18 @@ const REASONS: &[&str] = &[
 ];
 
 /// Classes in the order they must be tried: earlier wordings contain words of later ones.
-pub static CLASSES: [(&str, Pattern); 11] = [
+pub static CLASSES: [(&str, Pattern); 12] = [
     (
         "image-pull-failed",
         Pattern::new(
             r"because the signature validation failed|Source image rejected|A signature was required, but no signature exists",
+        ),
+    ),
+    // The node's own runtime or its store, whatever the text says about connections; and what is no image at all.
+    (
+        "image-pull-failed",
+        Pattern::new(
+            r"dial unix \S+|unexpected media type|unsupported media type|unexpected commit digest|failed to (?:prepare|create prepare|stat) (?:extraction )?snapshot",
         ),
     ),
     ("image-name-invalid", Pattern::new(r"couldn't parse image name|invalid reference format|Failed to apply default image tag")),
@@ -94,13 +101,13 @@ pub static CLASSES: [(&str, Pattern); 11] = [
     (
         "image-tls-untrusted",
         Pattern::new(
-            r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake",
+            r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake|tls: handshake failure|tls: \w+ certificate",
         ),
     ),
     (
         "image-registry-unreachable",
         Pattern::new(
-            r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request to)? \S*:? ?5\d\d|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$",
+            r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request)?(?: to)?(?: \S+?)?:? 5\d\d\b|unexpected HTTP status: 5\d\d|failed to do request: \w+ \S+: (?:Forbidden|Proxy Authentication Required)|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$",
         ),
     ),
     (

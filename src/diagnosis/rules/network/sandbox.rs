@@ -47,11 +47,11 @@ Fixes
 pub static EXHAUSTED: [Pattern; 9] = [
     Pattern::new(r"failed to assign an IP address to container"),
     Pattern::new(
-        r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded",
+        r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded|IpNotEnough|eni ip exhausted",
     ),
-    Pattern::new(r"not enough IPs available|No available addresses"),
+    Pattern::new(r"not enough IPs available|No available addresses|NoAvailableAddress|SubnetFull|Could not allocate IP in range"),
     Pattern::new(
-        r"failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|no configured Calico pools|.*qualified ippool)",
+        r"no more free affine blocks|no configured Calico pools|failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|.*qualified ippool)",
     ),
     Pattern::new(
         r#"postIpamFailure\s+"?(?:range is full|.*exhausted|.*[Nn]o more IPs)|(?i)no more IPs available|IPAM allocation exhausted"#,

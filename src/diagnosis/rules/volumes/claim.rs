@@ -42,6 +42,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(
         Draft::new(facts, "volume-lost", "PersistentVolumeClaim", &claim.meta)
             .says(format!("its volume {volume} is gone"))
+            .rooted_in("PersistentVolumeClaim", &claim.meta.namespace, &claim.meta.name)
             .fact("volume", volume)
             .because(draft::quote(object, EvidenceSource::Status, "status.phase", "Lost", None))
             .because_all(event.map(|e| draft::event(e)))

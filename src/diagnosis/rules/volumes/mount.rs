@@ -46,7 +46,9 @@ pub static MOUNTS: Pattern = Pattern::new(
 static REFERENCE: Pattern = Pattern::new(
     r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent|not registered|failed to sync (?:secret|configmap) cache"#,
 );
-static CAUSE: Pattern = Pattern::new(r#"failed for volume "([^"]+)" : (.*)$"#);
+static CAUSE: Pattern = Pattern::new(r#"(?s)failed for volume "([^"]+)" ?: (.*)$"#);
+/// The last words of what was run for it: `mount.nfs: access denied by server`.
+static OUTPUT: Pattern = Pattern::new(r"(?s)Output: (.+)$");
 static MULTI: Pattern = Pattern::new(r#"Multi-Attach error for volume "([^"]+)" Volume is already (.*)$"#);
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
@@ -86,6 +88,7 @@ fn find(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod, event: &Event) -> Find
         let c = CAUSE.captures(text);
         let volume = c.as_ref().and_then(|c| c.get(1)).map_or("", |m| m.as_str());
         let why = c.as_ref().and_then(|c| c.get(2)).map_or(text, |m| m.as_str());
+        let why = OUTPUT.first_group(why).unwrap_or(why).trim();
         let attach = ATTACH.is_match(text);
         let verb = if attach { "attached" } else { "mounted" };
         let name = if volume.is_empty() { "a volume".to_owned() } else { format!("volume {volume}") };
