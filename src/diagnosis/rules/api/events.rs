@@ -107,12 +107,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(find(facts, event, cause, (&kind, &meta)));
 }
 
-/// True for a step of a pod's start: image, sandbox and volume errors carry texts of other systems and are told by their own rules.
+/// True for a step of a pod's start: image, sandbox, volume and webhook errors carry texts of other systems and are told by their own rules.
 fn is_of_a_pod_start(event: &Event) -> bool {
     match &*event.reason {
         "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" | "FailedCreatePodSandBox" | "Unhealthy" => true,
         "Failed" => event.text().starts_with("Failed to pull image"),
-        _ => false,
+        _ => event.text().contains("failed calling webhook"),
     }
 }
 

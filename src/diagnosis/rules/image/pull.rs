@@ -235,8 +235,22 @@ fn sentence(cause: &str, image: &str, parts: &ImageReference<'_>, text: &str) ->
         "image-platform-mismatch" => format!("{image} has no build for the node's platform"),
         "node-pressure" => format!("the node's disk is full: {image} cannot be unpacked"),
         _ if text.is_empty() => format!("{image} cannot be pulled, and the kubelet's reason is gone"),
-        _ => format!("{image} cannot be pulled: {}", crate::text::ellipsis(text, 120)),
+        _ => format!("{image} cannot be pulled: {}", crate::text::ellipsis(unwrapped(text, image), 160)),
     }
+}
+
+/// The error without what repeats the image's name in front of it.
+fn unwrapped<'t>(text: &'t str, image: &str) -> &'t str {
+    let mut text = text;
+    for verb in ["pull and unpack image", "resolve reference", "resolve image"] {
+        let rest = text.strip_prefix("failed to ").and_then(|rest| rest.strip_prefix(verb));
+        let Some((named, rest)) = rest.and_then(|rest| rest.split_once(": ")) else { continue };
+        // A colon and a blank stand in no reference: what was cut off is the quoted name, or nothing.
+        if named.is_empty() || named.contains(reference::parse(image).repository.rsplit('/').next().unwrap_or(image)) {
+            text = rest;
+        }
+    }
+    text
 }
 
 fn look_alikes(cause: &str, ambiguous: bool) -> Vec<&'static str> {

@@ -66,6 +66,9 @@ pub static EXHAUSTED: [Pattern; 9] = [
     ),
 ];
 
+/// Plugins that take addresses from the cloud's subnet, not from a range of the node.
+static CLOUD: Pattern = Pattern::new(r#"type="(?:aws-cni|azure-vnet|terway)|Subnet|InsufficientCidr|IpNotEnough|Azure CNS"#);
+
 /// The plugin is there but not ready.
 static NOT_READY: Pattern = Pattern::new(
     r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized|[Nn]o CNI configuration file|network is not ready",
@@ -182,6 +185,7 @@ fn exhausted(facts: &Facts<'_>, pod: &Pod, event: &Event, node: &str) -> Finding
     let zone = facts.snapshot.nodes.named("", node).and_then(|n| n.meta.label("topology.kubernetes.io/zone").map(str::to_owned));
     let root = match (&range, per_node, &zone) {
         (Some(range), false, _) => Root::Outside { what: "subnet", name: range.as_str().into() },
+        (None, false, None) if CLOUD.is_match(text) => Root::Outside { what: "subnet", name: "cluster".into() },
         (None, false, Some(zone)) => Root::Outside { what: "subnet", name: zone.as_str().into() },
         _ => Root::Object(ObjectRef::new("Node", "", node)),
     };
