@@ -13,11 +13,11 @@ use crate::kinds::pods::Pod;
 /// Refused before anything else is looked at: whether a node is a candidate at all.
 const CANDIDACY: &[&str] = &["taint-not-tolerated", "node-selector-unmatched"];
 
-/// A message that does not begin with "0/N nodes", when its words are known.
+/// A message that does not begin with "0/N nodes": of a failed pre-filter or of binding, which volumes alone are known for.
 pub fn unheaded(text: &str) -> Option<Message> {
     let own = text.split(" preemption: ").next().unwrap_or(text).split(" (repeated ").next().unwrap_or(text).trim();
-    classify(own)?;
-    Some(Message { nodes: 0, reasons: vec![Reason { count: 0, text: own.trim_end_matches('.').to_owned() }] })
+    let reasons = vec![Reason { count: 0, text: own.trim_end_matches('.').to_owned() }];
+    (classify(own)? == "volume-unbound").then_some(Message { nodes: 0, reasons })
 }
 
 /// The reason that rules out the most nodes among those the pod could use; earlier in [`REASONS`] wins a tie.
