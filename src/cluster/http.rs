@@ -79,6 +79,9 @@ impl Connection {
         if response.status().is_success() {
             return Ok(response);
         }
+        if code == 401 {
+            return Err(self.login.why_rejected());
+        }
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
         let body = self.read(response, LARGEST_ERROR).await.unwrap_or_default();
         Err(Error::from_response(&self.host, code, retry_after, &body))
