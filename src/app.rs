@@ -11,6 +11,7 @@ pub mod edit;
 pub mod effect;
 pub mod filter;
 pub mod follow;
+pub mod in_view;
 pub mod incidents;
 pub mod keys;
 pub mod level;

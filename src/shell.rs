@@ -37,6 +37,11 @@ pub use session::Target;
 /// How long tasks may take to end after the screen is closed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// A terminal that says it cannot draw (an editor's shell, a CI job) would be filled with control sequences. One that says
+/// nothing (`TERM` unset, as in `kubectl exec` and some containers) most often can.
+const DUMB: &str =
+    "this terminal says that it cannot draw (TERM=dumb): use `k3am diagnose`, or set TERM=xterm-256color if it can";
+
 /// `k3am`: the cockpit on the cluster of the kubeconfig, or on a bundle. Returns when the person leaves.
 pub fn cockpit(global: &Global, from: Option<&std::path::Path>) -> ExitCode {
     if let Some(path) = from {
@@ -87,6 +92,9 @@ fn settings(global: &Global) -> (Config, Vec<Problem>) {
 fn open(global: &Global, target: Target) -> ExitCode {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Outcome::refused(no_terminal(&target)).print();
+    }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Outcome::refused(DUMB.to_owned()).print();
     }
     let (config, problems) = settings(global);
     let log = logging::start(global.log_level);

@@ -99,6 +99,11 @@ fn namespaces(state: &State) -> Vec<Line> {
     std::iter::once(all).chain(names.into_iter().map(line)).collect()
 }
 
+/// Who may not list namespaces can still say which one to look at.
+pub fn may_be_typed(state: &State, what: What) -> bool {
+    what == What::Namespace && state.snapshot.namespaces.is_empty()
+}
+
 /// Keys while a list is open; `None` when none is.
 pub fn on_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
     let hit = state.config.keymap.find(&[Place::Prompt], key).map(|h| h.action);
@@ -111,7 +116,11 @@ pub fn on_key(state: &mut State, key: &KeyEvent) -> Option<Vec<Effect>> {
         Some(Action::PreviousSuggestion) => picker.at = if picker.at == 0 { last } else { picker.at - 1 },
         Some(Action::Accept) => {
             let what = picker.what;
-            let name = found.get(picker.at.min(last)).map(|line| line.name.clone())?;
+            let typed = picker.input.value().trim().to_owned();
+            let named = found.get(picker.at.min(last)).map(|line| line.name.clone());
+            let Some(name) = named.or_else(|| may_be_typed(state, what).then_some(typed).filter(|name| !name.is_empty())) else {
+                return Some(Vec::new());
+            };
             state.picker = None;
             return Some(match what {
                 What::Context => vec![Effect::SwitchContext(name)],

@@ -32,7 +32,12 @@ pub enum Ask {
     /// A command.
     Command,
     /// How many replicas the workload shall have.
-    Replicas(ObjectRef),
+    Replicas {
+        /// Of what.
+        workload: ObjectRef,
+        /// How many it is asked for now.
+        now: i32,
+    },
     /// Which image a container of the workload shall have.
     Image(ObjectRef),
 }
@@ -103,8 +108,9 @@ impl Prompt {
     /// Asks for the number of replicas of a workload that has `now`.
     pub fn replicas(workload: ObjectRef, now: i32) -> Self {
         Self {
-            ask: Ask::Replicas(workload),
-            input: Input::from(now.to_string()),
+            ask: Ask::Replicas { workload, now },
+            // Empty: what is typed behind a number that stands there already makes 2 pods 23.
+            input: Input::default(),
             suggestions: Vec::new(),
             chosen: None,
             error: None,
@@ -142,7 +148,7 @@ impl Prompt {
     pub fn label(&self) -> String {
         match &self.ask {
             Ask::Command => ":".to_owned(),
-            Ask::Replicas(workload) => format!("scale {workload} to: "),
+            Ask::Replicas { workload, now } => format!("scale {workload}, now {now}, to: "),
             Ask::Image(workload) => format!("image of {workload}: "),
         }
     }
@@ -239,7 +245,10 @@ enum Meant {
 
 fn meaning(state: &State, prompt: &Prompt) -> Result<Meant, String> {
     let typed = prompt.input.value().trim();
-    if let Ask::Replicas(workload) = &prompt.ask {
+    if let Ask::Replicas { workload, .. } = &prompt.ask {
+        if typed.is_empty() {
+            return Ok(Meant::Nothing);
+        }
         let replicas: i32 = typed.parse().map_err(|_| format!("`{typed}` is not a number of pods"))?;
         if !(0..=MOST_REPLICAS).contains(&replicas) {
             return Err(format!("write a number from 0 to {MOST_REPLICAS}"));

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Change, ChangeKind, DiffLine, config, references, revisions, scaling, template};
+use super::revisions::history;
+use super::{Change, ChangeKind, DiffLine, config, references, scaling, template};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 use crate::snapshot::{Key, Snapshot};
 use crate::text::Time;
@@ -56,7 +57,7 @@ pub fn sureness(snapshot: &Snapshot, change: &Change) -> Sureness {
             }
             None => (true, "it has not worked since its first revision".to_owned()),
             Some(previous) => {
-                let known = revisions(snapshot, &change.object);
+                let known = history(snapshot, &change.object);
                 let proof = known.iter().find(|r| r.number == previous).and_then(|r| r.proof.clone());
                 match proof {
                     Some(proof) => (true, format!("revision {previous} worked, {proof}")),
@@ -103,7 +104,7 @@ pub fn changes_of(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
 
 /// The rollouts of a workload that the cluster still knows, newest first, each with its template diff.
 pub fn rollouts(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Change> {
-    let known = revisions(snapshot, workload);
+    let known = history(snapshot, workload);
     let older = known.iter().skip(1).map(Some).chain(std::iter::once(None));
     known
         .iter()

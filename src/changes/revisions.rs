@@ -14,6 +14,8 @@ use crate::kinds::{Condition, Meta, ObjectRef};
 use crate::snapshot::Snapshot;
 use crate::text::{Text, Time};
 
+/// Where a ReplicaSet keeps the revisions it was before an undo brought it back: `1,3`.
+const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 /// A writer counts as the author of a revision when it wrote at most this long before or after the revision appeared.
 const AUTHOR_WINDOW: TimeDelta = TimeDelta::seconds(10);
 /// Managers that can change a workload's main resource but not its template.
@@ -44,6 +46,8 @@ pub struct Revision {
     pub is_current: bool,
     /// Why it is known to have worked (`3 pods ready now`, `current for 3d before revision 5`); `None` when nothing shows it.
     pub proof: Option<String>,
+    /// True for a number it had before an undo brought it back under a new one.
+    pub is_past: bool,
     /// The template.
     pub template: Arc<PodTemplate>,
 }
@@ -58,6 +62,14 @@ impl Revision {
 /// The revisions of a Deployment, StatefulSet or DaemonSet, newest first. Empty for other kinds, or when the objects that
 /// hold them are not known (see coverage of ReplicaSets and ControllerRevisions).
 pub fn revisions(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Revision> {
+    let mut found = history(snapshot, workload);
+    found.retain(|revision| !revision.is_past);
+    found
+}
+
+/// Like [`revisions`], and each revision that an undo brought back also under the numbers it had before: what was rolled out
+/// when. Only the first of those has a time, the creation of its ReplicaSet.
+pub fn history(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Revision> {
     let (namespace, name) = (&workload.namespace, &workload.name);
     let (mut found, deadline) = match &*workload.kind {
         "Deployment" => {
@@ -74,6 +86,7 @@ pub fn revisions(snapshot: &Snapshot, workload: &ObjectRef) -> Vec<Revision> {
         }
         _ => return Vec::new(),
     };
+    found.extend(found.iter().flat_map(|revision| past(snapshot, workload, revision)).collect::<Vec<_>>());
     found.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.name.cmp(&b.name)));
     prove(&mut found, TimeDelta::seconds(deadline.unwrap_or(600).max(1).into()));
     found
@@ -108,6 +121,7 @@ fn of_deployment(snapshot: &Snapshot, deployment: &Deployment) -> Vec<Revision> 
                 wanted: set.spec.replicas.unwrap_or(1),
                 ready: set.status.ready_replicas,
                 is_current,
+                is_past: false,
                 proof: is_current.then(|| completed(deployment, set)).flatten(),
                 template: Arc::new(set.spec.template.clone()),
             })
@@ -115,10 +129,29 @@ fn of_deployment(snapshot: &Snapshot, deployment: &Deployment) -> Vec<Revision> 
         .collect()
 }
 
+/// The revision under the numbers it had before, which its ReplicaSet keeps (`getRevisionHistory` in
+/// pkg/controller/deployment/util).
+fn past(snapshot: &Snapshot, workload: &ObjectRef, revision: &Revision) -> Vec<Revision> {
+    let set = snapshot.replica_sets.named(&workload.namespace, &revision.name).filter(|_| &*workload.kind == "Deployment");
+    let numbers = set.and_then(|set| set.meta.annotation(HISTORY)).unwrap_or_default();
+    let numbers = numbers.split(',').filter_map(|number| number.trim().parse::<i64>().ok());
+    let of = |(at, number)| Revision {
+        number,
+        at: revision.created.filter(|_| at == 0),
+        by: None,
+        change_cause: None,
+        is_current: false,
+        is_past: true,
+        proof: None,
+        ..revision.clone()
+    };
+    numbers.enumerate().map(of).collect()
+}
+
 /// A ReplicaSet that an undo brought back is older than its rollout; its scaling event, or the Deployment's last writer, knows.
 fn rolled_out_at(snapshot: &Snapshot, deployment: &Deployment, set: &ReplicaSet, is_current: bool) -> Option<Time> {
     let created = set.meta.creation_timestamp;
-    if set.meta.annotation("deployment.kubernetes.io/revision-history").is_none() {
+    if set.meta.annotation(HISTORY).is_none() {
         return created;
     }
     let object = ObjectRef::new("Deployment", &deployment.meta.namespace, &deployment.meta.name);
@@ -165,6 +198,7 @@ fn of_set(snapshot: &Snapshot, set: &Meta, update_revision: Option<&str>) -> Vec
                 wanted: count(own.len()),
                 ready: count(own.iter().filter(|pod| pod.is_ready()).count()),
                 is_current,
+                is_past: false,
                 proof: None,
                 template: Arc::new(template),
             }

@@ -25,6 +25,8 @@ const LARGEST_ERROR: usize = 64 << 10;
 
 /// `Accept` for plain JSON.
 pub(super) const JSON: &str = "application/json";
+/// `Accept` for a list of which only the metadata is wanted; a server that cannot answers with the objects.
+pub(super) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json";
 
 /// A body as it arrives.
 pub(super) type BodyStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -76,6 +78,9 @@ impl Connection {
         }
         if response.status().is_success() {
             return Ok(response);
+        }
+        if code == 401 {
+            return Err(self.login.why_rejected());
         }
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
         let body = self.read(response, LARGEST_ERROR).await.unwrap_or_default();
@@ -136,6 +141,15 @@ impl Connection {
 
     /// The names of the objects a list holds.
     pub(super) async fn names(&self, path: &str) -> Result<Vec<Text>, Error> {
+        self.names_in(Call::get(path)).await
+    }
+
+    /// As [`Self::names`], without the objects.
+    pub(super) async fn metadata_names(&self, path: &str) -> Result<Vec<Text>, Error> {
+        self.names_in(Call { accept: METADATA_LIST, ..Call::get(path) }).await
+    }
+
+    async fn names_in(&self, call: Call<'_>) -> Result<Vec<Text>, Error> {
         #[derive(Deserialize)]
         struct List {
             items: Vec<Item>,
@@ -148,7 +162,7 @@ impl Connection {
         struct Name {
             name: Text,
         }
-        let list: List = self.get_json(path).await?;
+        let list: List = self.call_json(call).await?;
         Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
     }
 

@@ -11,6 +11,7 @@ use kube::config::{Kubeconfig, KubeconfigError};
 use super::Error;
 
 pub mod entries;
+pub(super) mod validity;
 
 /// A context of the kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,10 +15,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::kubeconfig::entries::token_in;
+use super::kubeconfig::entries::{certificate_ends, token_in};
 use super::plugin::{self, Says};
 use super::settings::{self, IN_CLUSTER};
 use super::{ConnectOptions, Error};
+use crate::text::Time;
 
 /// How long a TCP and TLS connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -43,6 +44,8 @@ pub(super) struct Made {
     expires: Option<Instant>,
     token_file: Option<(PathBuf, SecretString)>,
     has_plugin: bool,
+    /// Until when the client certificate is valid.
+    certificate_ends: Option<Time>,
 }
 
 /// Reads the kubeconfig, runs the plugin, makes a client.
@@ -64,6 +67,7 @@ pub(super) async fn make(options: &ConnectOptions, says: Option<&Says>) -> Resul
         user.token = Some(token.clone());
         (expires, token_file) = (Some(Instant::now() + FILE_AGE), Some((path, token)));
     }
+    let certificate_ends = certificate_ends(&config.auth_info);
     let default_namespace = config.default_namespace.clone();
     // Some of the library's old auth-providers run a command while the client is built.
     let runtime = tokio::runtime::Handle::current();
@@ -76,7 +80,7 @@ pub(super) async fn make(options: &ConnectOptions, says: Option<&Says>) -> Resul
         Ok(Err(error)) => return Err(cannot_build(&host, &context, &error)),
         Err(_) => return Err(Error::Credentials("the login could not be run".to_owned())),
     };
-    Ok(Made { client, host, context, default_namespace, expires, token_file, has_plugin })
+    Ok(Made { client, host, context, default_namespace, expires, token_file, has_plugin, certificate_ends })
 }
 
 /// Puts what the plugin printed where the library looks for it; when that expires.
@@ -120,6 +124,7 @@ struct State {
     expires: Option<Instant>,
     token_file: Option<(PathBuf, SecretString)>,
     has_plugin: bool,
+    certificate_ends: Option<Time>,
     made: Instant,
     /// The server did not take the credentials of this client.
     rejected: bool,
@@ -149,6 +154,7 @@ impl Login {
         {
             let mut state = login.lock();
             (state.expires, state.token_file, state.has_plugin) = (made.expires, made.token_file, made.has_plugin);
+            state.certificate_ends = made.certificate_ends;
         }
         login
     }
@@ -160,6 +166,7 @@ impl Login {
             expires: None,
             token_file: None,
             has_plugin: false,
+            certificate_ends: None,
             made: Instant::now(),
             rejected: false,
             under_way: false,
@@ -199,6 +206,18 @@ impl Login {
     pub(super) fn rejected(&self, asked: Instant) {
         let mut state = self.lock();
         state.rejected |= self.again.is_some() && asked >= state.made;
+    }
+
+    /// What is known of why credentials are not accepted: a server that looks at client certificates itself, as the API server
+    /// does, answers 401 to one that has expired.
+    pub(super) fn why_rejected(&self) -> Error {
+        match self.lock().certificate_ends {
+            Some(end) if end <= Utc::now() => Error::Credentials(format!(
+                "its client certificate expired on {}. Fetch a new kubeconfig (kubeadm: `kubeadm certs renew`)",
+                end.format("%Y-%m-%d")
+            )),
+            _ => Error::Unauthorized,
+        }
     }
 
     /// The server took them.
@@ -254,6 +273,7 @@ impl Login {
                     (state.client, state.expires, state.token_file) = (made.client, made.expires, made.token_file);
                     (state.rejected, state.failed) = (false, None);
                     (state.has_plugin, state.made) = (made.has_plugin, Instant::now());
+                    state.certificate_ends = made.certificate_ends;
                     state.rest();
                 }
                 Some(Err(error)) => {

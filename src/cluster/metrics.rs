@@ -2,14 +2,13 @@
 //! proxy, else the reason why there are none.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use futures::stream::{self, StreamExt};
+use futures::stream::StreamExt;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::http::{Call, encode};
@@ -19,36 +18,45 @@ use crate::snapshot::{Delta, UsageKey};
 use crate::text::{self, Text};
 
 pub mod exposition;
+mod kubelets;
 
-use exposition::Sample;
+use kubelets::Kubelets;
 
 /// How often usage is read. metrics-server itself measures every 15 s.
 const EVERY: Duration = Duration::from_secs(15);
+/// Of more containers than this every second measurement is read, of four times as many every fourth: reading and keeping them is
+/// most of what an idle minute costs then.
+const MANY: usize = 5_000;
 /// How soon after an answer without samples: CPU from kubelets needs two, and a fresh metrics-server has none yet.
 const SOON: Duration = Duration::from_secs(5);
 /// Longest silence in an answer.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Kubelets asked at once, and at most.
-const KUBELETS_AT_ONCE: usize = 4;
-const MOST_KUBELETS: usize = 50;
 /// After so many polls without a metrics API it is looked for again.
 const LOOK_AGAIN: u32 = 20;
 
 /// What is measured of containers: two numbers each.
 pub type Samples = Vec<(UsageKey, f64, f64)>;
 
-/// Polls until nobody listens to `tx`. `told` hears where usage comes from (`metrics-server`, `kubelet`), or why there is
-/// none, whenever that changes.
-pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSender<Result<String, String>>) {
-    let mut poller = Poller { connection, counters: HashMap::new(), without_api: 0, scope: None, names: Names::default() };
+/// Which nodes matter most just now, best first: where only some kubelets can be asked, these are.
+pub type Preferred = watch::Receiver<Vec<Text>>;
+
+/// Polls until nobody listens to `tx`. `told` hears where usage comes from (`metrics-server`, `kubelet`, which of the kubelets),
+/// or why there is none, whenever that changes.
+pub async fn poll(
+    connection: Connection,
+    tx: Deltas,
+    told: mpsc::UnboundedSender<Result<String, String>>,
+    mut preferred: Preferred,
+) {
+    let kubelets = Kubelets::default();
+    let mut poller = Poller { connection, kubelets, without_api: 0, scope: None, names: Names::default() };
     let mut last = None;
     while !tx.is_closed() {
         let mut pause = EVERY;
-        let status = match poller.read().await {
+        let first = preferred.borrow_and_update().clone();
+        let status = match poller.read(&first).await {
             Ok((source, samples)) => {
-                if samples.is_empty() {
-                    pause = SOON;
-                }
+                pause = pause_after(samples.len());
                 poller.names.forget_unused();
                 if !samples.is_empty() && tx.send(vec![Delta::Usage { samples, at: poller.connection.now() }]).await.is_err() {
                     return;
@@ -61,7 +69,27 @@ pub async fn poll(connection: Connection, tx: Deltas, told: mpsc::UnboundedSende
             let _ = told.send(status.clone());
             last = Some(status);
         }
-        sleep(pause).await;
+        // Other nodes came into view: two measurements of theirs are needed, so the first is taken soon.
+        let others = async {
+            if preferred.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            sleep(SOON).await;
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = others, if poller.kubelets.leaves_some_out() => {}
+        }
+    }
+}
+
+/// How long to wait after so many samples.
+fn pause_after(samples: usize) -> Duration {
+    match samples {
+        0 => SOON,
+        many if many > 4 * MANY => 4 * EVERY,
+        many if many > MANY => 2 * EVERY,
+        _ => EVERY,
     }
 }
 
@@ -90,8 +118,7 @@ pub async fn throttling(connection: &Connection, node: &str, namespace: &str, po
 
 struct Poller {
     connection: Connection,
-    /// CPU seconds and their time (ms) at the last poll of the kubelets.
-    counters: HashMap<UsageKey, (f64, i64)>,
+    kubelets: Kubelets,
     /// Polls since the metrics API was last found missing.
     without_api: u32,
     /// After a cluster-wide 403: the namespace to ask for.
@@ -100,11 +127,11 @@ struct Poller {
 }
 
 impl Poller {
-    async fn read(&mut self) -> Result<(String, Samples), String> {
+    async fn read(&mut self, preferred: &[Text]) -> Result<(String, Samples), String> {
         if self.without_api > 0 && self.without_api < LOOK_AGAIN {
             self.without_api += 1;
-            if let Ok(samples) = self.kubelets().await {
-                return Ok(("kubelet".to_owned(), samples));
+            if let Ok(samples) = self.kubelets.read(&self.connection, preferred).await {
+                return Ok((self.kubelets.name(), samples));
             }
         }
         let api = match self.metrics_api().await {
@@ -116,8 +143,8 @@ impl Poller {
             Err(error) => format!("metrics-server: {error}"),
         };
         self.without_api = 1;
-        match self.kubelets().await {
-            Ok(samples) => Ok(("kubelet".to_owned(), samples)),
+        match self.kubelets.read(&self.connection, preferred).await {
+            Ok(samples) => Ok((self.kubelets.name(), samples)),
             Err(error) => Err(format!("{api}; kubelets: {error}")),
         }
     }
@@ -145,7 +172,7 @@ impl Poller {
     async fn pod_metrics(&mut self, path: &str) -> Result<Samples, Error> {
         let mut body = self.connection.open(Call::get(path), false).await?;
         let (mut splitter, mut samples) = (Splitter::new(), Vec::new());
-        while let Some(chunk) = self.chunk(body.next()).await? {
+        while let Some(chunk) = chunk(&self.connection, body.next()).await? {
             let fed = splitter.feed(&chunk, &mut |item: &[u8]| {
                 if let Ok(pod) = serde_json::from_slice::<PodMetrics<'_>>(item) {
                     pod.samples(&mut self.names, &mut samples);
@@ -156,84 +183,13 @@ impl Poller {
         splitter.finish().map_err(|not| self.connection.garbage(not.0))?;
         Ok(samples)
     }
+}
 
-    async fn chunk<T>(&self, next: impl Future<Output = Option<Result<T, Error>>>) -> Result<Option<T>, Error> {
-        match timeout(SILENCE, next).await {
-            Ok(next) => next.transpose(),
-            Err(_) => Err(Error::TimedOut { host: self.connection.host.clone(), after: SILENCE }),
-        }
-    }
-
-    /// Usage from the kubelets: memory as it is, CPU as the rate since the last poll (so the first poll yields none).
-    async fn kubelets(&mut self) -> Result<Samples, Error> {
-        let nodes = self.nodes().await?;
-        let this = &*self;
-        let answers: Vec<Result<Vec<Sample>, Error>> = stream::iter(nodes)
-            .map(|node| async move { this.kubelet(&node).await })
-            .buffer_unordered(KUBELETS_AT_ONCE)
-            .collect()
-            .await;
-        let (read, mut failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-        if read.is_empty()
-            && let Some(Err(error)) = failures.pop()
-        {
-            return Err(error);
-        }
-        Ok(self.rates(read.into_iter().flatten().flatten().collect()))
-    }
-
-    /// Names of nodes, the first [`MOST_KUBELETS`] of them.
-    async fn nodes(&self) -> Result<Vec<Text>, Error> {
-        self.connection.names(&format!("/api/v1/nodes?limit={MOST_KUBELETS}")).await
-    }
-
-    async fn kubelet(&self, node: &str) -> Result<Vec<Sample>, Error> {
-        let path = format!("/api/v1/nodes/{}/proxy/metrics/resource", encode(node));
-        let mut body = self.connection.open(Call { accept: "*/*", limit: SILENCE, ..Call::get(&path) }, false).await?;
-        let (mut lines, mut samples) = (Lines::default(), Vec::new());
-        while let Some(chunk) = self.chunk(body.next()).await? {
-            let fed = lines.feed(&chunk, &mut |line: &[u8]| {
-                samples.extend(std::str::from_utf8(line).ok().and_then(exposition::parse));
-            });
-            fed.map_err(|_| self.connection.garbage("a line without end"))?;
-        }
-        Ok(samples)
-    }
-
-    fn rates(&mut self, read: Vec<Sample>) -> Samples {
-        let wanted = &self.connection.namespaces;
-        let mut memory: HashMap<UsageKey, f64> = HashMap::new();
-        let mut counters = HashMap::new();
-        let now = Utc::now().timestamp_millis();
-        for sample in read {
-            match sample {
-                Sample::ActiveFile(..) => {}
-                Sample::Memory(key, bytes) => {
-                    memory.insert(key, bytes);
-                }
-                Sample::Cpu(key, seconds, at) => {
-                    counters.insert(key, (seconds, at.unwrap_or(now)));
-                }
-            }
-        }
-        let mut samples = Vec::new();
-        for (key, (seconds, at)) in &mut counters {
-            let Some((before, then)) = self.counters.get(key).copied() else { continue };
-            // The kubelet measures every ten seconds or so: the same measurement again says nothing new.
-            if *at <= then || *seconds < before {
-                if *seconds >= before {
-                    (*seconds, *at) = (before, then);
-                }
-                continue;
-            }
-            let cores = (*seconds - before) / ((*at - then) as f64 / 1000.0);
-            let seen = wanted.is_empty() || wanted.iter().any(|name| **name == *key.namespace);
-            if let Some(bytes) = memory.get(key).filter(|_| seen) {
-                samples.push((key.clone(), cores, *bytes));
-            }
-        }
-        self.counters = counters;
-        samples
+/// The next piece of a body, unless it is silent for too long.
+async fn chunk<T>(connection: &Connection, next: impl Future<Output = Option<Result<T, Error>>>) -> Result<Option<T>, Error> {
+    match timeout(SILENCE, next).await {
+        Ok(next) => next.transpose(),
+        Err(_) => Err(Error::TimedOut { host: connection.host.clone(), after: SILENCE }),
     }
 }
 

@@ -160,7 +160,8 @@ fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> 
         }
         "/version" => Ok(reply::json_value(200, &discovery::version())),
         "/openapi/v2" if accepts_protobuf(headers) => {
-            let content_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+            // The name asked for has an @ that Go cannot parse in an answer (kube-openapi pkg/handler).
+            let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
             Ok(reply::with_type(200, content_type, discovery::OPENAPI_V2_PROTOBUF))
         }
         other if other.starts_with("/openapi/") => discovery::openapi(&store.served_types(), other)

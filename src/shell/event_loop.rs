@@ -120,7 +120,11 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
         tokio::select! {
             biased;
             end = signals.next() => desk.end = Some(end),
-            input = keys.next() => desk.input(&mut session, input),
+            input = keys.next() => {
+                desk.input(&mut session, input);
+                // What a person does is shown at once, not with the next frame of what the cluster does.
+                next_frame = next_frame.min(Instant::now());
+            }
             () = sleep_until(next_frame), if desk.dirty => {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
@@ -194,6 +198,10 @@ impl Desk {
             self.tell(session, Msg::Heard(at));
         }
         self.tell(session, Msg::Tick(now));
+        if self.state.metrics_source.as_ref().is_some_and(|source| source.as_ref().is_ok_and(|from| from.starts_with("kubelet")))
+        {
+            session.prefer_nodes(app::in_view::nodes(&self.state));
+        }
         if self.state.engine.is_behind() {
             self.judge_at = self.judge_at.or(Some(Instant::now()));
         }

@@ -33,6 +33,9 @@ const LOG_BATCHES: usize = 16;
 /// Waits between attempts to connect, the last one again and again.
 const RETRY: [Duration; 4] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(15)];
 
+/// The longest wait for a server that is not there: asking costs nothing, and a person watches.
+const RETRY_SERVER: Duration = Duration::from_secs(4);
+
 /// What to connect to.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -332,6 +335,13 @@ impl Session {
         }
     }
 
+    /// Says which nodes are measured first, where not all can be.
+    pub fn prefer_nodes(&self, nodes: Vec<Text>) {
+        if let Some(live) = &self.live {
+            live.prefer_nodes(nodes);
+        }
+    }
+
     /// Streams a log, merged with those of other containers of the pod; the stream before it ends.
     pub fn follow_log(&mut self, stream: u64, spec: LogSpec, also: Vec<Text>) {
         self.log = None;
@@ -365,6 +375,8 @@ async fn connect_until_it_works(target: Target, attempt: u64, reports: mpsc::Sen
     for wait in RETRY.into_iter().chain(std::iter::repeat(last)) {
         let result = link(&target, &reports).await;
         let ends = matches!(result, Ok(_) | Err(Error::NoKubeconfig { .. }));
+        let is_away = matches!(result, Err(Error::Unreachable { .. } | Error::TimedOut { .. }));
+        let wait = if is_away { wait.min(RETRY_SERVER) } else { wait };
         if reports.send(Report::Linked { attempt, result: result.map(Box::new) }).await.is_err() || ends {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::cluster::watch::Deltas;
@@ -12,6 +12,7 @@ use crate::cluster::{Connection, logs, metrics};
 use crate::diagnosis::finding::EvidenceRequest;
 use crate::kinds::KindId;
 use crate::snapshot::{Delta, Key};
+use crate::text::Text;
 
 mod collect;
 
@@ -46,6 +47,7 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     tasks: JoinSet<()>,
     requests: mpsc::UnboundedSender<EvidenceRequest>,
+    preferred: watch::Sender<Vec<Text>>,
 }
 
 impl LiveSource {
@@ -53,19 +55,29 @@ impl LiveSource {
     pub fn start(connection: &Connection, options: &LiveOptions, tx: &Deltas) -> Self {
         let mut tasks = JoinSet::new();
         let (requests, wanted) = mpsc::unbounded_channel();
+        let (preferred, nodes) = watch::channel(Vec::new());
         crate::cluster::watch::spawn(connection, options.kinds, tx, &mut tasks);
         tasks.spawn(connection.clone().listen_to_the_heart());
         tasks.spawn(identify(connection.clone(), tx.clone()));
         tasks.spawn(fetch_evidence(connection.clone(), wanted, tx.clone()));
         if let Some(told) = &options.usage {
-            tasks.spawn(metrics::poll(connection.clone(), tx.clone(), told.clone()));
+            tasks.spawn(metrics::poll(connection.clone(), tx.clone(), told.clone(), nodes));
         }
-        Self { tasks, requests }
+        Self { tasks, requests, preferred }
     }
 
     /// Fetches evidence; the answer is a [`Delta::Log`]. Asking again for what is under way does nothing.
     pub fn request(&self, request: EvidenceRequest) {
         let _ = self.requests.send(request);
+    }
+
+    /// Says which nodes matter most just now, best first: of a large cluster without metrics-server only some are measured.
+    pub fn prefer_nodes(&self, nodes: Vec<Text>) {
+        self.preferred.send_if_modified(|known| {
+            let differs = *known != nodes;
+            *known = nodes;
+            differs
+        });
     }
 
     /// How many tasks run, for tests.

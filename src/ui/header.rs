@@ -20,8 +20,15 @@ const STALE_SECONDS: i64 = 90;
 pub fn draw(paint: &Paint<'_>, area: Rect, frame: &mut Frame<'_>) {
     let state = paint.state;
     let width = usize::from(area.width);
-    let right = right_side(paint);
-    let right_width: usize = right.iter().map(|s| s.content.width()).sum();
+    let wide = |spans: &[Span<'_>]| -> usize { spans.iter().map(|span| span.content.width()).sum() };
+    // The long words to the right give way before how many pods are not ready does.
+    let needed: usize =
+        left_side(state).iter().take_while(|(role, _)| *role != Role::Dim).map(|(_, text)| text.width() + 2).sum();
+    let mut right = right_side(paint, true);
+    if 6 + needed + wide(&right) > width {
+        right = right_side(paint, false);
+    }
+    let right_width = wide(&right);
     let mut left = vec![paint.span(Role::Accent, " k3am ")];
     let mut used = 6;
     for (role, text) in left_side(state) {
@@ -211,7 +218,8 @@ fn trouble(state: &State) -> Vec<(Role, String)> {
     parts
 }
 
-fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
+/// How old what is seen is, what may be done, and the time; in few words unless `long`.
+fn right_side(paint: &Paint<'_>, long: bool) -> Vec<Span<'static>> {
     let state = paint.state;
     let mut spans = Vec::new();
     if let ConnectionState::Connected(info) = &state.connection {
@@ -223,15 +231,15 @@ fn right_side(paint: &Paint<'_>) -> Vec<Span<'static>> {
         let text = match feed {
             Some(at) if info.source != "bundle" => match state.size.0 {
                 ..60 => format!("{} ago  ", age(at, state.now)),
-                60..100 => format!("{}, {} ago  ", info.source, age(at, state.now)),
-                100.. => format!("{}, heard {} ago  ", info.source, age(at, state.now)),
+                _ if long => format!("{}, heard {} ago  ", info.source, age(at, state.now)),
+                _ => format!("{}, {} ago  ", info.source, age(at, state.now)),
             },
             Some(at) if state.size.0 >= 60 => format!("bundle of {}  ", at.format("%Y-%m-%d %H:%M")),
             Some(_) | None => format!("{}  ", info.source),
         };
         spans.push(paint.span(if stale { Role::Warning } else { Role::Dim }, text));
         let (role, mode) = if state.is_read_only() { (Role::Ok, "read-only  ") } else { (Role::Text, "read-write  ") };
-        if state.size.0 >= 100 || state.is_read_only() {
+        if long || state.is_read_only() {
             spans.push(paint.span(role, mode));
         }
     }

@@ -8,7 +8,7 @@ use ratatui::widgets::{Clear, Paragraph};
 use super::blocks::pane;
 use super::paint::Paint;
 use super::words::spread;
-use crate::app::picker::{Picker, What, lines};
+use crate::app::picker::{Picker, What, lines, may_be_typed};
 use crate::config::Role;
 use crate::text::clean;
 
@@ -50,7 +50,11 @@ pub fn draw(paint: &Paint<'_>, picker: &Picker, body: Rect, frame: &mut Frame<'_
         shown.push(if chosen { drawn.style(paint.style(Role::Selection)) } else { drawn });
     }
     if found.is_empty() {
-        let words = if picker.input.value().is_empty() { " none known" } else { " none matches" };
+        let words = match picker.input.value().is_empty() {
+            true => " none known",
+            false if may_be_typed(paint.state, picker.what) => " namespaces may not be listed: this one is taken as typed",
+            false => " none matches",
+        };
         shown.push(Line::from(paint.span(Role::Dim, words)));
     }
     shown.push(Line::from(paint.span(Role::Dim, " Enter takes it, Esc leaves")));

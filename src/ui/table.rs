@@ -42,9 +42,13 @@ pub fn draw(paint: &Paint<'_>, table: &TableView, area: Rect, frame: &mut Frame<
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
+/// The kind in the plural, written as Kubernetes writes it: `StatefulSets`, `Ingresses`.
 fn title(table: &TableView) -> String {
-    let name = table.spec.name;
-    let mut title: String = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
+    let kind = table.spec.kind.name();
+    let mut title = match table.spec.name.strip_prefix(&kind.to_lowercase()) {
+        Some(ending) => format!("{kind}{ending}"),
+        None => format!("{}ies", kind.strip_suffix('y').unwrap_or(kind)),
+    };
     if let Some(owner) = &table.of {
         title.push_str(&format!(" of {}", clean(&owner.to_string())));
     }

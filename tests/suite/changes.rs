@@ -169,6 +169,27 @@ fn an_undo_in_progress_counts_the_replica_set_brought_back_by_its_new_number() {
 }
 
 #[test]
+fn after_an_undo_the_revision_brought_back_still_counts_under_its_old_number() {
+    let mut objects =
+        history(&[(1, "2026-01-01T00:00:00Z", 0, 0), (2, "2026-01-02T00:00:00Z", 0, 0), (4, "2026-01-20T00:00:00Z", 0, 0)]);
+    objects[0]["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("5");
+    let brought_back = &mut objects[2];
+    brought_back["metadata"]["annotations"] =
+        json!({"deployment.kubernetes.io/revision": "5", "deployment.kubernetes.io/revision-history": "3"});
+    brought_back["metadata"]["creationTimestamp"] = json!("2026-01-10T00:00:00Z");
+    brought_back["spec"]["replicas"] = json!(3);
+    brought_back["status"] = json!({"replicas": 3, "readyReplicas": 3});
+    let snapshot = snapshot_of(Value::Array(objects));
+    let found = changes::revisions(&snapshot, &app());
+    assert_eq!(found.iter().map(|r| r.number).collect::<Vec<_>>(), [5, 4, 1]);
+    assert_eq!(found[2].proof.as_deref(), Some("current for 9d before revision 3"), "not up to revision 4");
+    let rollouts = changes::before::rollouts(&snapshot, &app());
+    let numbers: Vec<_> = rollouts.iter().map(|change| (change.revision, change.previous_revision)).collect();
+    assert_eq!(numbers, [(Some(5), Some(4)), (Some(4), Some(3)), (Some(3), Some(1)), (Some(1), None)]);
+    assert_eq!(changes::before::sureness(&snapshot, &rollouts[1]).to_string(), "likely: revision 3 worked, 3 pods ready now");
+}
+
+#[test]
 fn sets_keep_their_revisions_in_controller_revisions() {
     let revision = |n: i64, hash: &str, owner: &str| {
         json!({"kind": "ControllerRevision", "metadata": {"name": format!("db-{hash}"), "namespace": "n",

@@ -126,6 +126,59 @@ fn what_is_no_kubeconfig_is_named_for_what_it_is() {
     assert!(said.contains("no current-context; pick one with --context: one, two"), "{said}");
 }
 
+/// A kubeconfig with one context, whose server nobody serves on: which one was taken shows in the refusal.
+fn leading_to(port: u16, context: &str, current: &str) -> String {
+    let named = |name: &str| KUBECONFIG.replace("one", name).replace("127.0.0.1:9", &format!("127.0.0.1:{port}"));
+    named(context).replace(&format!("current-context: {context}"), &format!("current-context: {current:?}"))
+}
+
+#[test]
+fn the_kubeconfig_list_is_merged_as_kubectl_does_and_the_flag_beats_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join(".kube")).unwrap();
+    std::fs::create_dir(home.path().join("deep")).unwrap();
+    let write = |name: &str, text: String| std::fs::write(home.path().join(name), text).unwrap();
+    write(".kube/config", leading_to(4, "home", "home"));
+    write("first", leading_to(1, "one", ""));
+    write("second", leading_to(2, "other", "other"));
+    let ask = |list: &str, more: &[&str]| {
+        refusal(k3am(home.path()).current_dir(home.path()).env("KUBECONFIG", list).arg("diagnose").args(more))
+    };
+    assert!(ask("first:second", &["--context", "one"]).contains("cannot reach 127.0.0.1:1"));
+    // The first file's current-context is empty, so the second's counts; cluster `c` is still the first one's.
+    assert!(ask("missing:first:second", &[]).contains("cannot reach 127.0.0.1:1"));
+    assert!(ask("second:first", &[]).contains("cannot reach 127.0.0.1:2"));
+    assert!(ask("", &[]).contains("cannot reach 127.0.0.1:4"), "an empty list is none");
+    assert!(ask("second", &["--kubeconfig", "first", "--context", "one"]).contains("cannot reach 127.0.0.1:1"));
+    assert!(ask("second", &["--kubeconfig", "missing"]).contains("cannot read the kubeconfig missing"));
+    assert!(ask("missing:gone", &[]).contains("looked at missing, gone"));
+    // Paths are relative to the file that names them.
+    write("deep/config", leading_to(3, "one", "one").replace("user: {}", "user: {tokenFile: token}"));
+    assert!(ask("second:deep/config", &["--context", "one"]).contains("cannot reach 127.0.0.1:2"), "the first user `u` wins");
+    assert!(ask("deep/config", &[]).contains("tokenFile deep/token cannot be read"));
+    write("deep/token", "t".to_owned());
+    assert!(ask("deep/config", &[]).contains("cannot reach 127.0.0.1:3"));
+}
+
+#[test]
+fn acting_as_someone_else_says_who_may_not() {
+    use k3am::practice::access::Role;
+    let home = tempfile::tempdir().unwrap();
+    let (cluster, file) = as_user(home.path(), Role::Reader);
+    let diagnose = |more: &[&str]| {
+        let output = k3am(home.path()).args(["diagnose", "--kubeconfig"]).arg(&file).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = diagnose(&["--as", "bob", "--as-group", "team"]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains("cannot impersonate") && said.contains("ann"), "{said}");
+    std::fs::write(&file, cluster.kubeconfig()).unwrap();
+    assert_eq!(diagnose(&["--as", "bob", "--as-group", "system:masters"]), (Some(0), String::new()));
+    let (status, said) = diagnose(&["--as", "bob"]);
+    assert!(status == Some(2) && said.contains("bob"), "{said}");
+    assert!(diagnose(&["--as-group", "team"]).1.contains("--as <USER>"), "a group needs a user");
+}
+
 #[test]
 fn a_pod_without_its_service_account_is_told_which_file_is_missing() {
     let home = tempfile::tempdir().unwrap();

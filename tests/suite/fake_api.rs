@@ -25,6 +25,8 @@ enum Reply {
     Hang(Vec<Value>),
     /// These events, then the end.
     End(Vec<Value>),
+    /// A body that is not JSON.
+    Plain(String),
 }
 
 /// The requests so far, as `GET /path?query`.
@@ -52,6 +54,7 @@ fn respond(reply: Reply) -> Response<Body> {
     let (code, body) = match reply {
         Reply::Json(code, value) => (code, Body::from(value.to_string())),
         Reply::Hang(events) => (200, Body::from_stream(futures::stream::iter(lines(events)).chain(futures::stream::pending()))),
+        Reply::Plain(text) => (200, Body::from(text)),
         Reply::End(events) => (200, Body::from_stream(futures::stream::iter(lines(events)))),
     };
     Response::builder().status(code).body(body).unwrap()
@@ -316,4 +319,52 @@ async fn discovery_works_without_the_aggregated_form_and_survives_a_dead_group()
     });
     let found: Vec<_> = connection.resources().await.unwrap().iter().map(|r| (&*r.plural, &*r.singular)).collect();
     assert_eq!(found, [("pods", "pod"), ("deployments", "deployment")]);
+}
+
+/// A cluster of 120 nodes without metrics-server: the kubelet of `n7` is dead, those of the others measure one pod each.
+fn kubelets(line: &str, before: usize) -> Reply {
+    if line.starts_with("/api/v1/nodes?") {
+        let nodes: Vec<Value> = (0..120).map(|n| json!({"metadata": {"name": format!("n{n}")}})).collect();
+        return list(1, "", &nodes);
+    }
+    let Some(node) = line.strip_prefix("/api/v1/nodes/").and_then(|rest| rest.strip_suffix("/proxy/metrics/resource")) else {
+        return status(404, "NotFound", "the server could not find the requested resource");
+    };
+    if node == "n7" {
+        return status(503, "ServiceUnavailable", "error trying to reach service: dial tcp: i/o timeout");
+    }
+    let of = format!("{{container=\"web\",namespace=\"shop\",pod=\"on-{node}\"}}");
+    let (seconds, at) = (before as f64, 1_700_000_000_000_u64 + before as u64 * 1000);
+    Reply::Plain(format!(
+        "container_cpu_usage_seconds_total{of} {seconds} {at}\ncontainer_memory_working_set_bytes{of} 1000 {at}\n"
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_kubelets_those_of_what_is_looked_at_are_read_and_the_rest_is_counted_aloud() {
+    let (connection, seen) = server(kubelets);
+    let (tx, mut rx) = mpsc::channel(64);
+    let (told, mut source) = mpsc::unbounded_channel();
+    let (preferred, nodes) = tokio::sync::watch::channel(vec!["n110".into(), "gone".into()]);
+    tokio::spawn(k3am::cluster::metrics::poll(connection, tx, told, nodes));
+    let name = source.recv().await.unwrap().unwrap();
+    assert_eq!(name, "kubelet, 49 of 120 nodes, those of what is shown first");
+    let mut measured = async |pod: &str| {
+        for _ in 0..20 {
+            let Some(batch) = rx.recv().await else { break };
+            let Delta::Usage { samples, .. } = &batch[0] else { continue };
+            if samples.iter().any(|(key, ..)| &*key.pod == pod) {
+                return samples.len();
+            }
+        }
+        panic!("{pod} was never measured");
+    };
+    assert_eq!(measured("on-n110").await, 49);
+    assert_eq!(measured("on-n110").await, 50, "the one that does not answer is left alone, and another is read instead");
+    let (started, known) = (Instant::now(), seen.lock().unwrap().len());
+    preferred.send(vec!["n119".into()]).unwrap();
+    measured("on-n119").await;
+    assert!(started.elapsed() < Duration::from_secs(40), "within two polls: {:?}", started.elapsed());
+    let lists = seen.lock().unwrap().iter().skip(known).filter(|line| line.starts_with("/api/v1/nodes?")).count();
+    assert_eq!(lists, 0, "which nodes there are is not asked for each time");
 }

@@ -33,6 +33,21 @@ pub fn press(state: &mut State, script: &str) -> Vec<Effect> {
 }
 
 #[test]
+fn nodes_in_view_are_the_selections_first_then_those_of_other_incidents_and_of_the_table_that_is_open() {
+    let mut state = capture();
+    let node_of = |state: &State, key: &Key| state.snapshot.pods.get(key).and_then(|pod| pod.node_name.clone());
+    let selected: Vec<_> = state.follow.pods.iter().filter_map(|key| node_of(&state, key)).collect();
+    let nodes = k3am::app::in_view::nodes(&state);
+    assert!(!selected.is_empty() && nodes.first() == selected.first(), "{nodes:?} {selected:?}");
+    let mut once = nodes.clone();
+    once.dedup();
+    assert_eq!(once, nodes);
+    press(&mut state, ":no<enter>G");
+    let last = state.snapshot.nodes.keys().map(|key| key.name.clone()).max().unwrap();
+    assert_eq!(k3am::app::in_view::nodes(&state).first(), Some(&last), "the selected node itself");
+}
+
+#[test]
 fn the_selection_moves_and_the_strip_follows_it() {
     let mut state = capture();
     let first = state.incidents.selected.clone().unwrap();

@@ -287,18 +287,22 @@ async fn evidence_and_log_streams_of_a_failing_service() {
     assert!(lines.recv().await.unwrap().ended.unwrap().contains("not found"));
 }
 
+fn nobody_looks() -> k3am::cluster::metrics::Preferred {
+    tokio::sync::watch::channel(Vec::new()).1
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_arrives_and_says_where_it_is_from() {
     let practice = night_shift();
     let (tx, mut rx) = mpsc::channel(64);
     let (told, mut source) = mpsc::unbounded_channel();
-    tokio::spawn(k3am::cluster::metrics::poll(practice.admin().await, tx, told));
+    tokio::spawn(k3am::cluster::metrics::poll(practice.admin().await, tx, told, nobody_looks()));
     assert_eq!(timeout(Duration::from_secs(10), source.recv()).await.unwrap(), Some(Ok("metrics-server".to_owned())));
     let batch = timeout(Duration::from_secs(30), rx.recv()).await.unwrap().unwrap();
     assert!(matches!(&batch[0], Delta::Usage { samples, .. } if samples.iter().any(|(_, _, memory)| *memory > 0.0)), "{batch:?}");
     let (tx, _rx) = mpsc::channel(64);
     let (told, mut source) = mpsc::unbounded_channel();
-    tokio::spawn(k3am::cluster::metrics::poll(practice.user("nobody", Role::Nothing).await, tx, told));
+    tokio::spawn(k3am::cluster::metrics::poll(practice.user("nobody", Role::Nothing).await, tx, told, nobody_looks()));
     let why = timeout(Duration::from_secs(10), source.recv()).await.unwrap().unwrap().unwrap_err();
     assert!(why.contains("forbidden"), "{why}");
 }

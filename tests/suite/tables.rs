@@ -233,8 +233,8 @@ fn actions_open_their_previews_on_the_right_object() {
 #[test]
 fn scale_asks_for_the_number_and_previews_it() {
     let mut state = at(":deploy<enter>s");
-    assert_eq!(state.prompt.as_ref().unwrap().input.value(), "3");
-    press(&mut state, "<backspace>x<enter>");
+    assert!(state.prompt.as_ref().unwrap().label().ends_with(", now 3, to: "));
+    press(&mut state, "x<enter>");
     assert!(state.prompt.as_ref().unwrap().error.is_some(), "x is no number");
     let effects = press(&mut state, "<backspace>5<enter>");
     assert!(matches!(&effects[..], [Effect::Plan(Intent::Scale { replicas: 5, .. })]), "{effects:?}");
@@ -335,6 +335,11 @@ fn the_pickers_choose_a_context_and_a_namespace() {
     press(&mut state, ":ns<enter>");
     assert!(text(&mut state, (80, 24)).contains("billing"));
     assert_eq!(press(&mut state, "<down><enter>"), [Effect::SwitchNamespaces(vec!["billing".to_owned()])]);
+    press(&mut state, ":pods<enter>:ns<enter>zzz");
+    assert!(press(&mut state, "<enter>").is_empty() && state.picker.is_some(), "where nothing matches, Enter opens nothing");
+    state.snapshot.namespaces = k3am::snapshot::Table::default();
+    assert!(text(&mut state, (80, 24)).contains("taken as typed"));
+    assert_eq!(press(&mut state, "<enter>"), [Effect::SwitchNamespaces(vec!["zzz".to_owned()])]);
 }
 
 #[test]

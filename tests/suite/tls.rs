@@ -61,9 +61,12 @@ fn token(practice: &Practice) -> String {
 
 /// Asks a server for its version; `cluster` and `user` are more lines of their entries.
 async fn asked(practice: &Practice, server: &str, cluster: &str, user: &str) -> Result<bool, Error> {
+    asked_with(&token(practice), server, cluster, user).await
+}
+
+async fn asked_with(token: &str, server: &str, cluster: &str, user: &str) -> Result<bool, Error> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config");
-    let token = token(practice);
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nclusters:\n\
          - name: c\n  cluster:\n    server: {server}\n    {cluster}\nusers:\n- name: u\n  user:\n    token: {token}\n    {user}\n"
@@ -128,6 +131,18 @@ async fn client_certificates_are_sent_and_a_refused_one_is_told() {
     let mixed = as_client("client").replace("client.key", "server.key");
     let mixed = asked(&practice, &server, &trusting("ca.crt"), &mixed).await.unwrap_err().to_string();
     assert!(mixed.contains("client-key does not belong to"), "{mixed}");
+}
+
+/// The API server takes any client certificate in the handshake and judges it afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_that_has_expired_is_the_reason_for_a_401() {
+    let practice = practice(0);
+    let server = format!("https://{}", front("server", false, address(&practice)).await);
+    for (client, words) in [("client-expired", "its client certificate expired on 2021-01-01"), ("client", "(401)")] {
+        let asked = asked_with("stale", &server, &trusting("ca.crt"), &as_client(client)).await;
+        let said = asked.unwrap_err().to_string();
+        assert!(said.contains(words), "{client}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

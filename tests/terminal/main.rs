@@ -237,6 +237,84 @@ fn sigterm_and_sighup_give_the_terminal_back() {
 }
 
 #[test]
+fn a_dumb_terminal_gets_a_sentence_and_no_control_sequence() {
+    let mut run = Run::start(&[], &[("TERM", "dumb")], (80, 24));
+    assert_eq!(run.ended().exit_code(), 2);
+    assert!(run.text().contains("TERM=dumb") && run.text().contains("k3am diagnose"), "{}", run.text());
+    assert!(!run.screen.lock().unwrap().raw.contains(&0x1b));
+}
+
+#[test]
+fn without_a_cluster_q_leaves_at_once() {
+    let mut run = without_a_cluster(&[]);
+    run.press("q");
+    assert!(run.ended().success());
+    run.assert_restored();
+}
+
+/// A kubeconfig whose current context is that of a server that is not there, besides that of `cluster`.
+fn two_contexts(cluster: &k3am::practice::PracticeCluster, current: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let own = cluster.kubeconfig_for("ann", k3am::practice::access::Role::Reader);
+    let token = own.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {current}\nusers: [{{name: u, user: {{token: {token}}}}}]\n\
+         clusters: [{{name: gone, cluster: {{server: 'http://127.0.0.1:1'}}}}, {{name: here, cluster: {{server: 'http://{}'}}}}]\n\
+         contexts: [{{name: gone, context: {{cluster: gone, user: u}}}}, {{name: here, context: {{cluster: here, user: u}}}}]\n",
+        cluster.address()
+    );
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn with_kubeconfig(file: &tempfile::NamedTempFile) -> Run {
+    let run = Run::start(&["--kubeconfig", &file.path().to_string_lossy()], &[], (80, 24));
+    run.open();
+    run
+}
+
+#[test]
+fn a_server_that_is_down_at_the_start_is_tried_until_it_is_there() {
+    let patience = Duration::from_secs(15);
+    let cluster = k3am::practice::PracticeCluster::start(&k3am::practice::Options { pods: 3, ..Default::default() }).unwrap();
+    let file = two_contexts(&cluster, "here");
+    cluster.stop_serving();
+    let run = with_kubeconfig(&file);
+    run.wait_for("the reason", patience, |text| text.contains("connection refused") && text.contains("Trying again"));
+    cluster.resume_serving().unwrap();
+    run.wait_for("the pods", patience, |text| text.contains("here \u{25b8}") && text.contains("pods 3"));
+}
+
+#[test]
+fn another_context_is_reached_when_the_first_one_cannot_be_and_a_switch_that_fails_changes_nothing() {
+    let patience = Duration::from_secs(15);
+    let cluster = k3am::practice::PracticeCluster::start(&k3am::practice::Options { pods: 3, ..Default::default() }).unwrap();
+    let file = two_contexts(&cluster, "gone");
+    let mut run = with_kubeconfig(&file);
+    run.wait_for("the reason", patience, |text| text.contains("connection refused"));
+    run.press(":ctx here\r");
+    run.wait_for("the pods", patience, |text| text.contains("here \u{25b8}") && text.contains("pods 3"));
+    run.press(":ctx gone\r");
+    run.wait_for("the refusal", patience, |text| text.contains("the switch failed: cannot reach 127.0.0.1:1"));
+    assert!(run.text().contains("here \u{25b8}") && run.text().contains("pods 3"), "{}", run.text());
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_until_fg() {
+    let shell = ["bash", "--norc", "-ic", "\"$0\"; echo IT-IS-STOPPED; read -r _; fg; echo ENDED-WITH-$?"];
+    let mut run = Run::start_under(Some(&shell), &[], &[], (80, 24));
+    run.open();
+    run.press("\x1a");
+    run.wait_for("the shell", Duration::from_secs(10), |text| text.contains("IT-IS-STOPPED"));
+    assert_cooked(&**run.master.as_ref().unwrap());
+    assert!(!run.screen.lock().unwrap().parser.screen().alternate_screen());
+    run.press("\n");
+    run.open();
+    run.press("q");
+    run.wait_for("its end", Duration::from_secs(10), |text| text.contains("ENDED-WITH-0"));
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back_and_leaves_a_report() {
     let mut run = without_a_cluster(&[("K3AM_TEST_PANIC", "1")]);
     run.press("\x1b[24~");

@@ -12,7 +12,9 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::validity::not_after;
 use crate::cluster::Error;
+use crate::text::Time;
 
 /// What a context leads to.
 #[derive(Debug)]
@@ -165,6 +167,12 @@ fn check_certificate(user: &mut AuthInfo) -> Result<(), String> {
     user.client_certificate_data = certificate.map(encoded).filter(|_| user.client_certificate_data.is_some());
     user.client_key_data = key.map(|key| SecretString::from(encoded(key))).filter(|_| user.client_key_data.is_some());
     Ok(())
+}
+
+/// Until when the client certificate of a user is valid, if it has one.
+pub(in crate::cluster) fn certificate_ends(user: &AuthInfo) -> Option<Time> {
+    let pem = pem("client-certificate", user.client_certificate_data.as_deref(), user.client_certificate.as_ref()).ok()??;
+    not_after(certificates("client-certificate", &pem).ok()?.first()?)
 }
 
 fn encoded(bytes: Vec<u8>) -> String {

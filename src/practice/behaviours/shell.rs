@@ -41,12 +41,12 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
     let mut code = 0;
     let mut ends = true;
     let mut handled = false;
-    for step in script.replace("&&", ";").replace('\n', ";").split(';').map(str::trim).filter(|step| !step.is_empty()) {
-        let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
+    for step in steps(script) {
+        let (word, rest) = step.split_once(' ').unwrap_or((&step, ""));
         match word {
             "sleep" if rest.trim() == "infinity" => ends = false,
             "sleep" => clock += Duration::from_secs_f64(rest.trim().parse::<f64>().unwrap_or(1.0).clamp(0.0, 1e8)),
-            "echo" => lines.push((clock, rest.trim_matches(['"', '\'']).to_owned())),
+            "echo" | "printf" => lines.extend(unquoted(rest).split('\n').map(|line| (clock, line.to_owned()))),
             "trap" => handled = true,
             "exit" => {
                 code = rest.trim().parse().unwrap_or(0);
@@ -68,6 +68,35 @@ fn run(start: &Start<'_>, _: &mut Random) -> Program {
         on_stop: if handled { quiet.on_stop.clone() } else { None },
         ..quiet
     }
+}
+
+/// The commands of a script, one after the other: what stands in quotes is not taken apart.
+fn steps(script: &str) -> Vec<String> {
+    let mut steps = vec![String::new()];
+    let mut quote = None;
+    let mut rest = script.chars().peekable();
+    while let Some(c) = rest.next() {
+        match quote {
+            Some(open) => quote = (c != open).then_some(open),
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == ';' || c == '\n' || (c == '&' && rest.next_if_eq(&'&').is_some()) => {
+                steps.push(String::new());
+                continue;
+            }
+            None => {}
+        }
+        if let Some(step) = steps.last_mut() {
+            step.push(c);
+        }
+    }
+    steps.iter().map(|step| step.trim().to_owned()).filter(|step| !step.is_empty()).collect()
+}
+
+/// An argument without its quotes, with the escapes that `printf` knows and people use.
+fn unquoted(argument: &str) -> String {
+    let bare = argument.trim().trim_matches(['"', '\'']);
+    let bare = bare.strip_suffix("\\n").unwrap_or(bare);
+    bare.replace("\\n", "\n").replace("\\t", "\t").replace("\\033", "\u{1b}").replace("\\007", "\u{7}")
 }
 
 /// Bytes a second such a `tail` grows by; in the captured cluster 32Mi lasted 15 s.
@@ -95,6 +124,12 @@ fn memory(script: &str) -> Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_quotes_is_one_argument() {
+        assert_eq!(steps("echo 'a; b && c' && sleep 5; exit 1"), ["echo 'a; b && c'", "sleep 5", "exit 1"]);
+        assert_eq!(unquoted(r#""two\nlines\033[31m\n""#), "two\nlines\u{1b}[31m");
+    }
 
     #[test]
     fn what_tail_is_given_of_zeros_it_keeps() {
