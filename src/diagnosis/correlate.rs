@@ -82,7 +82,8 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
             let mut related = blast::related(facts.snapshot, &found.finding.workload);
             related.extend(cron_jobs::owner(facts.snapshot, &found.finding.workload));
             let behind = |group: &Group<'_>, found: &Found<'_>| {
-                (group.takes_things_down() || cron_jobs::says_of_runs(group, found)) && group.workloads().chain(group.clients()).any(|w| related.contains(w))
+                (group.takes_things_down() || cron_jobs::says_of_runs(group, found))
+                    && group.workloads().chain(group.clients()).any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
             let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();

@@ -39,7 +39,9 @@ pub fn decisive(facts: &Facts<'_>, pod: &Pod, message: &Message) -> &'static str
     }
     // Taints of control-plane and broken nodes are the background of every cluster: another reason says more.
     let background = |cause: &str| cause == "taint-not-tolerated" && reserved_nodes(facts, pod);
-    most(&mut known.iter().filter(|(_, _, c)| !background(c))).or_else(|| known.first().map(|k| k.2)).unwrap_or("scheduling-failed")
+    most(&mut known.iter().filter(|(_, _, c)| !background(c)))
+        .or_else(|| known.first().map(|k| k.2))
+        .unwrap_or("scheduling-failed")
 }
 
 /// When no node that tolerates the pod could ever hold it, and one that repels it could: the taint or the cordon, not the size.
@@ -59,8 +61,11 @@ fn repelled_by_the_only_fit(facts: &Facts<'_>, pod: &Pod, message: &Message, cau
     }
     let fit = repelling.into_iter().find(|n| holds(n))?;
     let cordoned = fit.spec.unschedulable == Some(true);
-    (cordoned || untolerated(fit, pod).is_some_and(|t| !is_background(t)))
-        .then_some(if cordoned { "nodes-unschedulable" } else { "taint-not-tolerated" })
+    (cordoned || untolerated(fit, pod).is_some_and(|t| !is_background(t))).then_some(if cordoned {
+        "nodes-unschedulable"
+    } else {
+        "taint-not-tolerated"
+    })
 }
 
 /// True when every taint the pod does not tolerate is a control plane's or a sick node's own.

@@ -89,9 +89,7 @@ pub static REASONS: [(&str, Pattern); 11] = [
     ("host-port-conflict", Pattern::new(r"free ports for the requested pod ports")),
     (
         "node-selector-unmatched",
-        Pattern::new(
-            r"node affinity|match node selector|requested node name|NodeAffinity|match Pod's required features",
-        ),
+        Pattern::new(r"node affinity|match node selector|requested node name|NodeAffinity|match Pod's required features"),
     ),
 ];
 

@@ -45,9 +45,7 @@ pub static ATTACH: Pattern = Pattern::new(r"Multi-Attach error|AttachVolume\.|ti
 pub static MOUNTS: Pattern = Pattern::new(
     r"(?:MountVolume|MapVolume|UnmapVolume)\.|Unable to attach or mount volumes|Setting volume ownership for|hostPath type check failed",
 );
-static REFERENCE: Pattern = Pattern::new(
-    r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent"#,
-);
+static REFERENCE: Pattern = Pattern::new(r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent"#);
 /// What a kubelet says of ConfigMaps and Secrets it has not read yet: for long it means that it cannot.
 static UNREAD: Pattern = Pattern::new(r"not registered|failed to sync (?:secret|configmap) cache");
 /// A kubelet that has just started needs this long to read what its pods use.
