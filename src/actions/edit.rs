@@ -73,8 +73,14 @@ fn strip_version(mut patch: Value) -> Value {
 /// # Errors
 /// One sentence: it is no YAML any more, or is of another object.
 pub fn patch_of(before: &str, after: &str) -> Result<Option<String>, String> {
-    let read =
-        |text: &str| serde_saphyr::from_str::<Value>(text).map_err(|error| format!("what was written is no YAML: {error}"));
+    // The lines after the first draw the place; here there is one line.
+    let read = |text: &str| {
+        serde_saphyr::from_str::<Value>(text).map_err(|error| {
+            let error = error.to_string();
+            let why = error.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("what was written is no YAML ({why})")
+        })
+    };
     let (before, after) = (read(before)?, read(after)?);
     for field in ["/kind", "/apiVersion", "/metadata/name", "/metadata/namespace"] {
         if before.pointer(field) != after.pointer(field) {

@@ -14,9 +14,8 @@ use crate::kinds::ObjectRef;
 pub fn run(object: &ObjectRef, text: &str) -> Result<Option<String>, String> {
     let name = files::stamped(&format!("{}-{}", object.kind.to_lowercase(), object.name), "yaml");
     let path = files::save("edits", &name, text).map_err(|error| format!("cannot write a file to edit: {error}"))?;
-    let edited = edit_file(&path).and_then(|after| {
-        edit::patch_of(text, &after).map_err(|why| format!("{why}; what was written is in {}", path.display()))
-    });
+    let edited = edit_file(&path)
+        .and_then(|after| edit::patch_of(text, &after).map_err(|why| format!("{why}; it is kept in {}", path.display())));
     if edited.is_ok() {
         let _ = std::fs::remove_file(&path);
     }

@@ -120,7 +120,11 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
         tokio::select! {
             biased;
             end = signals.next() => desk.end = Some(end),
-            input = keys.next() => desk.input(&mut session, input),
+            input = keys.next() => {
+                desk.input(&mut session, input);
+                // What a person does is shown at once, not with the next frame of what the cluster does.
+                next_frame = next_frame.min(Instant::now());
+            }
             () = sleep_until(next_frame), if desk.dirty => {
                 desk.draw()?;
                 next_frame = Instant::now() + FRAME;
