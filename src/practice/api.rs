@@ -16,8 +16,9 @@ use super::faults::{Answer, Faults};
 use super::query::Query;
 use super::reply::{self, Shape};
 use super::request::{self, Format, Target};
-use super::resources::ResourceType;
+use super::resources::{ENDPOINTS, ResourceType};
 use super::runtime::Runtime;
+use super::scrape::{Labels, Requests};
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
@@ -38,6 +39,8 @@ pub struct Api {
     pub faults: Faults,
     /// Tokens and roles.
     pub access: Access,
+    /// What it answered.
+    pub requests: Requests,
 }
 
 /// One request to a resource, taken apart.
@@ -75,12 +78,14 @@ impl Call<'_> {
 
 /// Serves one request.
 pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let labels = Labels::of(&api.store, &request);
     tokio::time::sleep(api.faults.current_delay()).await;
     api.faults.until_it_answers().await;
     let response = match api.faults.take_answer() {
         Some(answer) => fault(answer),
         None => serve(&api, request).await.unwrap_or_else(|status| reply::error(&status)),
     };
+    api.requests.count(labels, response.status());
     let mut response = api.faults.gate(response);
     // The cluster's clock, not this machine's: clients may judge ages by it.
     let date = api.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -116,7 +121,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(target) = Target::parse(&api.store, path) else {
         rbac::authorise_path(&api.store, &identity, &parts.method.as_str().to_lowercase(), path)?;
-        return fixed_path(&api.store, path, &query, &parts.headers);
+        return fixed_path(api, path, &query, &parts.headers);
     };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
@@ -151,13 +156,14 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.
-fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
+fn fixed_path(api: &Api, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
+    let store = &api.store;
+    if let Some(text) = discovery::health(path.trim_end_matches('/'), query.has("verbose")) {
+        return Ok(reply::with_type(200, "text/plain; charset=utf-8", text));
+    }
     match path.trim_end_matches('/') {
-        "/healthz" | "/livez" | "/readyz" => {
-            let verbose = query.has("verbose");
-            let text = if verbose { discovery::health(path.trim_matches('/')) } else { "ok".to_owned() };
-            Ok(reply::with_type(200, "text/plain; charset=utf-8", text))
-        }
+        "" => Ok(reply::json_value(200, &discovery::paths(&store.served_types()))),
+        "/metrics" => Ok(reply::with_type(200, "text/plain; version=0.0.4; charset=utf-8", api.requests.text(store))),
         "/version" => Ok(reply::json_value(200, &discovery::version())),
         "/openapi/v2" if accepts_protobuf(headers) => {
             // The name asked for has an @ that Go cannot parse in an answer (kube-openapi pkg/handler).
@@ -221,6 +227,9 @@ fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
 
 fn resource(api: &Api, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let target = call.target;
+    if target.resource == &ENDPOINTS {
+        call.warn(vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]);
+    }
     admit(call, verb, body)?;
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),
