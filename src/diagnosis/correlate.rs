@@ -79,9 +79,11 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
         let mut alone = Vec::new();
         let index = ByWorkload::of(&groups);
         for found in symptoms {
-            let related = blast::related(facts.snapshot, &found.finding.workload);
-            let behind = |group: &Group<'_>, _: &Found<'_>| {
-                group.takes_things_down() && group.workloads().chain(group.clients()).any(|w| related.contains(w))
+            let mut related = blast::related(facts.snapshot, &found.finding.workload);
+            related.extend(cron_jobs::owner(facts.snapshot, &found.finding.workload));
+            let behind = |group: &Group<'_>, found: &Found<'_>| {
+                (group.takes_things_down() || cron_jobs::says_of_runs(group, found))
+                    && group.workloads().chain(group.clients()).any(|w| related.contains(w))
                     || suppress::is_hurt_by_node_of(facts.snapshot, group, &related)
             };
             let candidates = index.about(&related).chain(index.of_nodes.iter().copied()).collect();

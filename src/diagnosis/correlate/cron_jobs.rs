@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Group, blast, is_generic};
+use super::{Found, Group, blast, is_generic};
 use crate::kinds::ObjectRef;
 use crate::snapshot::Snapshot;
 
@@ -40,6 +40,19 @@ pub(super) fn owners(snapshot: &Snapshot, workloads: &BTreeSet<ObjectRef>) -> Ve
     let runs = workloads.iter().filter(|w| &*w.kind == "Job").filter_map(|w| snapshot.jobs.named(&w.namespace, &w.name));
     let owned = runs.filter_map(|job| Some((job, job.meta.controller().filter(|owner| &*owner.kind == "CronJob")?)));
     owned.map(|(job, owner)| ObjectRef::new("CronJob", &job.meta.namespace, &owner.name)).collect()
+}
+
+/// The CronJob of a run.
+pub(super) fn owner(snapshot: &Snapshot, run: &ObjectRef) -> Option<ObjectRef> {
+    if &*run.kind != "Job" {
+        return None;
+    }
+    owners(snapshot, &BTreeSet::from([run.clone()])).pop()
+}
+
+/// True when the group tells that runs fail, and the finding is that one did.
+pub(super) fn says_of_runs(group: &Group<'_>, found: &Found<'_>) -> bool {
+    group.id.cause.0 == "cronjob-failing" && found.finding.cause.0 == "job-failed"
 }
 
 fn is_about(group: &Group<'_>, runs: &BTreeSet<ObjectRef>) -> bool {

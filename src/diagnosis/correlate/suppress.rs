@@ -23,6 +23,7 @@ const CONSEQUENCES: &[(&str, &[&str])] = &[
         &["liveness-probe-kills", "startup-probe-kills", "oom-killed", "database-", "setting-missing", "module-missing"],
     ),
     ("dependency-unreachable", &["database-"]),
+    ("volume-mount-failed", &["configmap-missing", "secret-missing", "configmap-key-missing", "secret-key-missing"]),
     ("memory-near-limit", &["oom-killed", "oom-killed-child"]),
     ("oom-killed-child", &["oom-killed"]),
     ("worker-timeout", &["oom-killed", "oom-killed-child", "database-"]),

@@ -8,6 +8,7 @@ use crate::kinds::ObjectRef;
 /// `fastapi-deployment: the registry has no tag v1.0.1 of you/your-app`, with ` and 2 more` for a shared root.
 pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
     let Some(strongest) = members.first() else { return String::new() };
+    let summary = strongest.summary.split_whitespace().collect::<Vec<_>>().join(" ");
     // A CronJob's own runs are no others.
     let is_run = |w: &ObjectRef| &*w.kind == "Job";
     let cron_job = workloads.iter().find(|w| &*w.kind == "CronJob").filter(|cron_job| {
@@ -20,9 +21,9 @@ pub(super) fn title(members: &[&Finding], workloads: &[ObjectRef]) -> String {
     };
     let name = name(lead);
     // A summary that already begins with the name is not told it twice: `node node3 is not ready`.
-    match strongest.summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ') && more.is_empty()) {
-        Some(_) => strongest.summary.clone(),
-        None => format!("{name}{more}: {}", strongest.summary),
+    match summary.strip_prefix(&name).filter(|rest| rest.starts_with(' ')) {
+        Some(_) => summary,
+        None => format!("{name}{more}: {summary}"),
     }
 }
 

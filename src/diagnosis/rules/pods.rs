@@ -78,12 +78,18 @@ static LIVENESS: Pattern = Pattern::new(r"failed liveness probe");
 static STARTUP: Pattern = Pattern::new(r"failed startup probe");
 static HOOK: Pattern = Pattern::new(r"PostStartHook|post ?start");
 
-/// True while no container has been started in this pod: sandbox, volumes and images come first.
+/// True while no container has been started in this pod, or none since its sandbox was lost (the node was restarted): sandbox,
+/// volumes and images come first.
 pub fn is_before_start(pod: &Pod) -> bool {
+    let sandbox = pod.condition("PodReadyToStartContainers");
+    let lost = sandbox.is_some_and(|c| &*c.status == "False");
     pod.node_name.is_some()
-        && pod.condition("PodReadyToStartContainers").is_none_or(|c| !c.is_true())
+        && sandbox.is_none_or(|c| !c.is_true())
         && pod.containers().all(|c| {
-            c.status.state.running.is_none() && c.status.state.terminated.is_none() && c.status.last_state.terminated.is_none()
+            // A container that is created anew after it ran says `ContainerCreating` only when its sandbox is made anew.
+            let never = c.status.state.terminated.is_none()
+                && (c.status.last_state.terminated.is_none() || c.waiting_reason() == "ContainerCreating");
+            c.status.state.running.is_none() && (never || lost)
         })
         && pod.containers().all(|c| matches!(c.waiting_reason(), "" | "ContainerCreating" | "PodInitializing"))
 }
@@ -111,6 +117,9 @@ pub fn endings<'a>(facts: &Facts<'a>, pod: &'a Pod, out: &mut Output) -> Vec<End
     }
     if pod.status.reason.as_deref().is_some_and(|r| r != "BackoffLimitExceeded") && &*pod.status.phase == "Failed" {
         return Vec::new(); // Evicted, rejected, shut down: other rules.
+    }
+    if !pod.is_finished() && is_before_start(pod) {
+        return Vec::new(); // It ended with its sandbox, and waits for a new one: its network and volumes come first.
     }
     let events = facts.snapshot.events_of(KindId::Pod, &pod.meta);
     pod.containers()

@@ -95,7 +95,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         "CertificateExpired" | "CertificateOverdueForRefresh" => Some("certificate-expiring"),
         _ => None,
     };
-    if event.last_seen().is_some_and(|seen| seen + RECENT < facts.now) {
+    if event.last_seen().is_some_and(|seen| seen + RECENT < facts.now) || is_of_a_pod_start(event) {
         return;
     }
     let Some(cause) = reason_alone.or_else(|| classify(event.text(), event.times())) else { return };
@@ -105,6 +105,15 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         out.recheck_at(seen + RECENT + TimeDelta::seconds(1));
     }
     out.findings.push(find(facts, event, cause, (&kind, &meta)));
+}
+
+/// True for a step of a pod's start: image, sandbox, volume and webhook errors carry texts of other systems and are told by their own rules.
+fn is_of_a_pod_start(event: &Event) -> bool {
+    match &*event.reason {
+        "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" | "FailedCreatePodSandBox" | "Unhealthy" => true,
+        "Failed" => event.text().starts_with("Failed to pull image"),
+        _ => event.text().contains("failed calling webhook"),
+    }
 }
 
 /// What it is about, if that still exists as far as anyone knows.

@@ -64,11 +64,18 @@ const REASONS: &[&str] = &[
 ];
 
 /// Classes in the order they must be tried: earlier wordings contain words of later ones.
-pub static CLASSES: [(&str, Pattern); 11] = [
+pub static CLASSES: [(&str, Pattern); 12] = [
     (
         "image-pull-failed",
         Pattern::new(
             r"because the signature validation failed|Source image rejected|A signature was required, but no signature exists",
+        ),
+    ),
+    // The node's own runtime or its store, whatever the text says about connections; and what is no image at all.
+    (
+        "image-pull-failed",
+        Pattern::new(
+            r"dial unix \S+|unexpected media type|unsupported media type|unexpected commit digest|failed to (?:prepare|create prepare|stat) (?:extraction )?snapshot",
         ),
     ),
     ("image-name-invalid", Pattern::new(r"couldn't parse image name|invalid reference format|Failed to apply default image tag")),
@@ -94,13 +101,13 @@ pub static CLASSES: [(&str, Pattern); 11] = [
     (
         "image-tls-untrusted",
         Pattern::new(
-            r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake",
+            r"x509: |tls: failed to verify certificate|remote error: tls: |certificate signed by unknown authority|certificate has expired|http: server gave HTTP response to HTTPS client|first record does not look like a TLS handshake|tls: handshake failure|tls: \w+ certificate",
         ),
     ),
     (
         "image-registry-unreachable",
         Pattern::new(
-            r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request to)? \S*:? ?5\d\d|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$",
+            r"(?i)dial tcp \S+: (?:connect: )?(?:connection refused|i/o timeout|no route to host|network is unreachable|connection timed out)|net/http: (?:TLS handshake timeout|request canceled)|unexpected status(?: code)?(?: from \w+ request)?(?: to)?(?: \S+?)?:? 5\d\d\b|unexpected HTTP status: 5\d\d|failed to do request: \w+ \S+: (?:Forbidden|Proxy Authentication Required)|status code \[?[^\]]*\]?:? 5\d\d|\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)|because the registry is unavailable|Client\.Timeout exceeded|context deadline exceeded|connection reset by peer|connection refused|i/o timeout|unexpected EOF|: EOF$",
         ),
     ),
     (
@@ -228,8 +235,22 @@ fn sentence(cause: &str, image: &str, parts: &ImageReference<'_>, text: &str) ->
         "image-platform-mismatch" => format!("{image} has no build for the node's platform"),
         "node-pressure" => format!("the node's disk is full: {image} cannot be unpacked"),
         _ if text.is_empty() => format!("{image} cannot be pulled, and the kubelet's reason is gone"),
-        _ => format!("{image} cannot be pulled: {}", crate::text::ellipsis(text, 120)),
+        _ => format!("{image} cannot be pulled: {}", crate::text::ellipsis(unwrapped(text, image), 160)),
     }
+}
+
+/// The error without what repeats the image's name in front of it.
+fn unwrapped<'t>(text: &'t str, image: &str) -> &'t str {
+    let mut text = text;
+    for verb in ["pull and unpack image", "resolve reference", "resolve image"] {
+        let rest = text.strip_prefix("failed to ").and_then(|rest| rest.strip_prefix(verb));
+        let Some((named, rest)) = rest.and_then(|rest| rest.split_once(": ")) else { continue };
+        // A colon and a blank stand in no reference: what was cut off is the quoted name, or nothing.
+        if named.is_empty() || named.contains(reference::parse(image).repository.rsplit('/').next().unwrap_or(image)) {
+            text = rest;
+        }
+    }
+    text
 }
 
 fn look_alikes(cause: &str, ambiguous: bool) -> Vec<&'static str> {

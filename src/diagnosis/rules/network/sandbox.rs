@@ -47,11 +47,11 @@ Fixes
 pub static EXHAUSTED: [Pattern; 9] = [
     Pattern::new(r"failed to assign an IP address to container"),
     Pattern::new(
-        r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded",
+        r"no available IP/Prefix addresses|InsufficientFreeAddressesInSubnet|InsufficientCidrBlocks|PrivateIpAddressLimitExceeded|IpNotEnough|eni ip exhausted",
     ),
-    Pattern::new(r"not enough IPs available|No available addresses"),
+    Pattern::new(r"not enough IPs available|No available addresses|NoAvailableAddress|SubnetFull|Could not allocate IP in range"),
     Pattern::new(
-        r"failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|no configured Calico pools|.*qualified ippool)",
+        r"no more free affine blocks|no configured Calico pools|failed to request IPv[46] addresses: (?:Assigned 0 out of|.*No IPs available in pools|.*limit of \d+ blocks|.*qualified ippool)",
     ),
     Pattern::new(
         r#"postIpamFailure\s+"?(?:range is full|.*exhausted|.*[Nn]o more IPs)|(?i)no more IPs available|IPAM allocation exhausted"#,
@@ -65,6 +65,9 @@ pub static EXHAUSTED: [Pattern; 9] = [
         r"(?i)(?:no|not enough|insufficient|out of) (?:free |available |more )?(?:pod )?(?:IPs?|IP addresses|addresses)\b.{0,40}(?:available|left|free|in (?:the )?(?:pool|range|subnet|network))|(?:subnet|address pool|ip pool|ippool|ipam pool|cidr)\S* .{0,40}(?:exhausted|is full|depleted)|failed to allocate (?:pod )?IP",
     ),
 ];
+
+/// Plugins that take addresses from the cloud's subnet, not from a range of the node.
+static CLOUD: Pattern = Pattern::new(r#"type="(?:aws-cni|azure-vnet|terway)|Subnet|InsufficientCidr|IpNotEnough|Azure CNS"#);
 
 /// The plugin is there but not ready.
 static NOT_READY: Pattern = Pattern::new(
@@ -182,6 +185,7 @@ fn exhausted(facts: &Facts<'_>, pod: &Pod, event: &Event, node: &str) -> Finding
     let zone = facts.snapshot.nodes.named("", node).and_then(|n| n.meta.label("topology.kubernetes.io/zone").map(str::to_owned));
     let root = match (&range, per_node, &zone) {
         (Some(range), false, _) => Root::Outside { what: "subnet", name: range.as_str().into() },
+        (None, false, None) if CLOUD.is_match(text) => Root::Outside { what: "subnet", name: "cluster".into() },
         (None, false, Some(zone)) => Root::Outside { what: "subnet", name: zone.as_str().into() },
         _ => Root::Object(ObjectRef::new("Node", "", node)),
     };

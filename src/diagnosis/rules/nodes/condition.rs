@@ -90,6 +90,30 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
 }
 
+/// The cause the Ready condition stands for when it is not true.
+fn unready_cause(ready: &Condition) -> &'static str {
+    let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
+    if network { "node-network-not-ready" } else { "node-not-ready" }
+}
+
+/// The cause of the incident this node has, if its conditions say that it is in trouble.
+pub fn trouble(node: &Node) -> Option<&'static str> {
+    let conditions = &node.status.conditions;
+    if let Some(ready) = Condition::find(conditions, "Ready").filter(|c| !c.is_true()) {
+        return Some(unready_cause(ready));
+    }
+    let holds = |kind: &str| Condition::find(conditions, kind).is_some_and(Condition::is_true);
+    if ["MemoryPressure", "DiskPressure", "PIDPressure"].into_iter().any(holds) {
+        return Some("node-pressure");
+    }
+    holds("NetworkUnavailable").then_some("node-network-not-ready")
+}
+
+/// Since when the node is not ready.
+pub fn down_since(node: &Node) -> Option<text::Time> {
+    Condition::find(&node.status.conditions, "Ready").filter(|c| !c.is_true()).and_then(|c| c.last_transition_time)
+}
+
 fn base(facts: &Facts<'_>, cause: &'static str, node: &Node, condition: &Condition) -> Draft {
     let object = ObjectRef::new("Node", "", &node.meta.name);
     Draft::new(facts, cause, "Node", &node.meta)
@@ -106,8 +130,7 @@ fn not_ready(facts: &Facts<'_>, node: &Node, ready: &Condition) -> Finding {
         1 => "; 1 pod is on it".to_owned(),
         n => format!("; {n} pods are on it"),
     };
-    let network = ready.message().contains("NetworkPluginNotReady") || ready.message().contains("cni plugin not initialized");
-    let cause = if network { "node-network-not-ready" } else { "node-not-ready" };
+    let cause = unready_cause(ready);
     let since = ready.last_transition_time.map(|t| format!(" since {}", text::moment(t, facts.now))).unwrap_or_default();
     let why = if &*ready.status == "Unknown" {
         "its kubelet stopped reporting".to_owned()

@@ -3,11 +3,12 @@
 use chrono::TimeDelta;
 
 use crate::diagnosis::cause::CauseId;
-use crate::diagnosis::finding::Finding;
+use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{edit, fact, fix, kubectl};
+use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl};
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::diagnosis::rules::nodes::condition;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Row};
@@ -21,6 +22,7 @@ pub static EVICTED: Rule = Rule {
         CauseId("preempted"),
         CauseId("pod-rejected-by-node"),
         CauseId("node-not-ready"),
+        CauseId("node-pressure"),
     ],
     doc: "\
 What it detects
@@ -82,8 +84,9 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         "Evicted" if OWN_LIMIT.is_match(message) => {
             ("evicted-storage", "the pod used more local storage than its own limit and was evicted".to_owned())
         }
+        // What the node still suffers of is the matter; its evictions are what it costs.
         "Evicted" => (
-            "evicted-node-pressure",
+            if under_pressure(facts, node) { "node-pressure" } else { "evicted-node-pressure" },
             format!(
                 "the pod was evicted because node {node} ran short of {}",
                 RESOURCE.first_group(message).unwrap_or("a resource")
@@ -107,7 +110,10 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 .and_then(|c| c.last_transition_time)
                 .or(pod.status.start_time),
         );
-    if matches!(cause, "evicted-node-pressure" | "node-not-ready" | "pod-rejected-by-node") {
+    if cause == "node-pressure" {
+        draft = draft.sure(Confidence::Likely);
+    }
+    if matches!(cause, "node-pressure" | "evicted-node-pressure" | "node-not-ready" | "pod-rejected-by-node") {
         draft = draft.rooted_in("Node", "", node);
     }
     if let Some(target) = pod.condition("DisruptionTarget") {
@@ -131,6 +137,10 @@ fn recovered(facts: &Facts<'_>, pod: &Pod) -> bool {
     complete && at.is_none_or(|t| t + TimeDelta::minutes(10) < facts.now)
 }
 
+fn under_pressure(facts: &Facts<'_>, node: &str) -> bool {
+    facts.snapshot.nodes.named("", node).and_then(|n| condition::trouble(n)) == Some("node-pressure")
+}
+
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let namespace = &finding.subject.namespace;
     let mut fixes = Vec::new();
@@ -147,12 +157,17 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         )),
         _ => {}
     }
+    if &*finding.workload.kind == "Pod" {
+        // Nobody makes it anew.
+        fixes.push(describe(&finding.subject, "nothing owns this pod: it must be created anew by hand once it fits"));
+        return fixes;
+    }
     let command = kubectl(namespace, "delete pods --field-selector status.phase=Failed");
     fixes.push(fix(
         "Delete the failed leftovers",
         command,
-        Risk::Safe,
-        "they never run again; their controller has made new pods",
+        Risk::Disruptive,
+        "they never run again and their controllers made new pods; the logs of failed Jobs in the namespace go with them",
     ));
     fixes
 }

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::decide::{self, Sick, decisive, untolerated};
 use super::message::{self, Message};
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
@@ -12,7 +13,6 @@ use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::network::sandbox;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
-use crate::kinds::nodes::{Node, Taint};
 use crate::kinds::pods::Pod;
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 
@@ -33,6 +33,10 @@ pub static UNSCHEDULABLE: Rule = Rule {
         CauseId("scheduling-failed"),
         CauseId("ip-exhausted"),
         CauseId("node-not-ready"),
+        CauseId("node-pressure"),
+        CauseId("node-network-not-ready"),
+        CauseId("volume-lost"),
+        CauseId("volume-attach-failed"),
     ],
     doc: "\
 What it detects
@@ -57,7 +61,7 @@ Fixes
 };
 
 /// Wordings of single reasons.
-pub static REASONS: [(&str, Pattern); 10] = [
+pub static REASONS: [(&str, Pattern); 11] = [
     ("nodes-unschedulable", Pattern::new(r"were unschedulable|node\.kubernetes\.io/unschedulable")),
     (
         "volume-zone-conflict",
@@ -65,10 +69,11 @@ pub static REASONS: [(&str, Pattern); 10] = [
             r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone|exceed max volume count|CSI driver is not installed",
         ),
     ),
+    ("volume-attach-failed", Pattern::new(r"ReadWriteOncePod|no available disk")),
     (
         "volume-unbound",
         Pattern::new(
-            r#"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|enough free storage|persistentvolumeclaim "[^"]+" (?:not found|is being deleted|bound to non-existent)|bound to non-existent pv|waiting for ephemeral volume controller|ReadWriteOncePod|no available disk"#,
+            r#"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind|enough free storage|persistentvolumeclaim "[^"]+" (?:not found|is being deleted|bound to non-existent)|bound to non-existent pv|waiting for ephemeral volume controller|binding volumes: |provisioning failed for PVC|storageclass\S* "[^"]+" not found"#,
         ),
     ),
     ("insufficient-cpu", Pattern::new(r"Insufficient cpu\b")),
@@ -84,13 +89,11 @@ pub static REASONS: [(&str, Pattern); 10] = [
     ("host-port-conflict", Pattern::new(r"free ports for the requested pod ports")),
     (
         "node-selector-unmatched",
-        Pattern::new(
-            r"node affinity/selector|match node selector|requested node name|NodeAffinity|match Pod's required features",
-        ),
+        Pattern::new(r"node affinity|match node selector|requested node name|NodeAffinity|match Pod's required features"),
     ),
 ];
 
-static CLAIM: Pattern = Pattern::new(r#"persistentvolumeclaim "([^"]+)""#);
+static CLAIM: Pattern = Pattern::new(r#"(?:persistentvolumeclaim|PVC) "([^"]+)""#);
 static RESOURCE: Pattern = Pattern::new(r"Insufficient (\S+)");
 
 /// The cause one reason stands for.
@@ -177,14 +180,18 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
     if sandbox::says_exhausted(text) {
         return Draft::pod(facts, "ip-exhausted", pod).says("no pod address is left").rooted_outside("subnet", "cluster");
     }
-    let Some(message) = message::parse(text) else {
+    let Some(message) = message::parse(text).or_else(|| decide::unheaded(text)) else {
         let says = match text {
             "" => "the scheduler finds no node and does not say why".to_owned(),
             text => format!("the scheduler fails: {}", crate::text::ellipsis(text, 160)),
         };
         return Draft::pod(facts, "scheduling-failed", pod).says(says).sure(Confidence::Likely);
     };
-    let cause = decisive(facts, pod, &message);
+    let decided = decisive(facts, pod, &message);
+    if let Some(sick) = decide::sick_node(facts, pod, decided, &message) {
+        return behind_node(facts, pod, &sick);
+    }
+    let cause = if decided == "volume-unbound" && lost_claim(facts, pod).is_some() { "volume-lost" } else { decided };
     let draft = Draft::pod(facts, cause, pod).fact("nodes", &message.nodes.to_string());
     let reasons: Vec<String> = message
         .reasons
@@ -193,7 +200,7 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
         .collect();
     let draft = draft.says(format!("no node fits: {}", reasons.join("; ")));
     let draft = match cause {
-        "volume-unbound" => claims(facts, pod, &message, draft),
+        "volume-unbound" | "volume-lost" => claims(facts, pod, &message, draft),
         "taint-not-tolerated" => taints(facts, pod, draft),
         "nodes-unschedulable" => cordoned(facts, draft),
         "node-selector-unmatched" => selector(pod, draft),
@@ -204,6 +211,26 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
         Some(reason) if !draft.says_too_big() => draft.rooted_outside("nodes", &reason),
         _ => draft,
     }
+}
+
+/// The pod waits for a node that is down or short of something: that node's incident.
+fn behind_node(facts: &Facts<'_>, pod: &Pod, sick: &Sick<'_>) -> Draft {
+    let name = &sick.node.meta.name;
+    let taint = format!("{}:{}", sick.taint.key, sick.taint.effect);
+    let object = ObjectRef::new("Node", "", name);
+    Draft::pod(facts, sick.cause, pod)
+        .says(format!("no node is left for it: node {name} repels pods ({})", sick.taint.key))
+        .sure(Confidence::Likely)
+        .fact("node", name)
+        .rooted_in("Node", "", name)
+        .because(draft::quote(object, EvidenceSource::Spec, "spec.taints", taint, sick.taint.time_added))
+}
+
+/// A claim of the pod whose volume is gone.
+fn lost_claim<'a>(facts: &Facts<'a>, pod: &Pod) -> Option<&'a crate::text::Text> {
+    let claims = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref());
+    let mut known = claims.filter_map(|c| facts.snapshot.volume_claims.named(&pod.meta.namespace, &c.claim_name));
+    known.find(|claim| &*claim.status.phase == "Lost").map(|claim| &claim.meta.name)
 }
 
 /// What makes pods of several workloads wait for the same thing: the reasons without their counts, and which nodes they ask for.
@@ -227,43 +254,6 @@ fn shared(cause: &str, pod: &Pod, message: &Message) -> Option<String> {
 fn node_affinity(affinity: &str) -> Option<String> {
     let affinity: serde_json::Value = serde_json::from_str(affinity).ok()?;
     Some(affinity.pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution")?.to_string())
-}
-
-/// The reason that rules out the most nodes among those the pod could use; earlier in [`REASONS`] wins a tie.
-fn decisive(facts: &Facts<'_>, pod: &Pod, message: &Message) -> &'static str {
-    let known: Vec<(usize, usize, &'static str)> = message
-        .reasons
-        .iter()
-        .filter_map(|r| {
-            let rank = REASONS.iter().position(|(_, p)| p.is_match(&r.text))?;
-            let count = if r.count == 0 { message.nodes.max(1) } else { r.count };
-            REASONS.get(rank).map(|(cause, _)| (count, rank, *cause))
-        })
-        .collect();
-    let all_tainted = |cause: &str| cause == "taint-not-tolerated" && reserved_nodes(facts, pod);
-    // Taints of control-plane and broken nodes are the background of every cluster: another reason says more.
-    let foreground = known.iter().filter(|(_, _, c)| !all_tainted(c));
-    let best = foreground.max_by_key(|(count, rank, _)| (*count, std::cmp::Reverse(*rank))).or_else(|| known.first());
-    best.map_or("scheduling-failed", |(_, _, cause)| cause)
-}
-
-/// True when every taint the pod does not tolerate is a control plane's or a sick node's own.
-fn reserved_nodes(facts: &Facts<'_>, pod: &Pod) -> bool {
-    let untolerated = || facts.snapshot.nodes.iter().filter_map(|n| untolerated(n, pod));
-    let background = |t: &Taint| t.key.starts_with("node-role.kubernetes.io/") || t.key.starts_with("node.kubernetes.io/");
-    facts.snapshot.nodes.len() > 1 && untolerated().next().is_some() && untolerated().all(background)
-}
-
-fn untolerated<'a>(node: &'a Node, pod: &Pod) -> Option<&'a Taint> {
-    node.spec.taints.iter().filter(|t| &*t.effect != "PreferNoSchedule").find(|taint| {
-        !pod.spec.tolerations.iter().any(|t| {
-            let effect = t.effect.as_deref().is_none_or(|e| e.is_empty() || e == &*taint.effect);
-            let key = t.key.as_deref().unwrap_or_default();
-            let exists = t.operator.as_deref() == Some("Exists");
-            let value = t.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
-            effect && (key.is_empty() && exists || key == &*taint.key && (exists || value))
-        })
-    })
 }
 
 fn taints(facts: &Facts<'_>, pod: &Pod, draft: Draft) -> Draft {

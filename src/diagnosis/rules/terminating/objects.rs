@@ -54,6 +54,14 @@ finalizer_rules! {
     SECRET = "terminating-secret", Secret;
     NODE = "terminating-node", Node;
     INGRESS = "terminating-ingress", Ingress;
+    DAEMON_SET = "terminating-daemonset", DaemonSet;
+    CRON_JOB = "terminating-cronjob", CronJob;
+    AUTOSCALER = "terminating-autoscaler", HorizontalPodAutoscaler;
+    NETWORK_POLICY = "terminating-networkpolicy", NetworkPolicy;
+    DISRUPTION_BUDGET = "terminating-disruptionbudget", PodDisruptionBudget;
+    QUOTA = "terminating-resourcequota", ResourceQuota;
+    CERTIFICATE = "terminating-certificate", Certificate;
+    HTTP_ROUTE = "terminating-httproute", HTTPRoute;
 }
 
 /// Controllers may take this long before a finalizer counts as stuck.

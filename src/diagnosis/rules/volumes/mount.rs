@@ -11,12 +11,14 @@ use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
 use crate::kinds::events::Event;
+use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, Row};
+use crate::text::Text;
 
 /// The rule.
 pub static MOUNT: Rule = Rule {
     name: "volume-mount",
-    causes: &[CauseId("volume-attach-failed"), CauseId("volume-mount-failed")],
+    causes: &[CauseId("volume-attach-failed"), CauseId("volume-mount-failed"), CauseId("node-not-ready")],
     doc: "\
 What it detects
   A scheduled pod whose volume cannot be attached to its node (Multi-Attach, cloud error, driver missing) or mounted (NFS, CSI,
@@ -43,10 +45,18 @@ pub static ATTACH: Pattern = Pattern::new(r"Multi-Attach error|AttachVolume\.|ti
 pub static MOUNTS: Pattern = Pattern::new(
     r"(?:MountVolume|MapVolume|UnmapVolume)\.|Unable to attach or mount volumes|Setting volume ownership for|hostPath type check failed",
 );
-static REFERENCE: Pattern = Pattern::new(
-    r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent|not registered|failed to sync (?:secret|configmap) cache"#,
-);
-static CAUSE: Pattern = Pattern::new(r#"failed for volume "([^"]+)" : (.*)$"#);
+static REFERENCE: Pattern = Pattern::new(r#"(?i)(?:secret|configmap) "[^"]+" not found|references non-existent"#);
+/// What a kubelet says of ConfigMaps and Secrets it has not read yet: for long it means that it cannot.
+static UNREAD: Pattern = Pattern::new(r"not registered|failed to sync (?:secret|configmap) cache");
+/// A kubelet that has just started needs this long to read what its pods use.
+const WARM_UP: TimeDelta = TimeDelta::minutes(5);
+
+fn is_warming_up(facts: &Facts<'_>, event: &Event) -> bool {
+    UNREAD.is_match(event.text()) && event.first_seen().is_none_or(|first| first + WARM_UP > facts.now)
+}
+static CAUSE: Pattern = Pattern::new(r#"(?s)failed for volume "([^"]+)" ?: (.*)$"#);
+/// The last words of what was run for it: `mount.nfs: access denied by server`.
+static OUTPUT: Pattern = Pattern::new(r"(?s)Output: (.+)$");
 static MULTI: Pattern = Pattern::new(r#"Multi-Attach error for volume "([^"]+)" Volume is already (.*)$"#);
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
@@ -63,7 +73,7 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         })
         .filter(|e| pods::is_recent(facts.now, e.last_seen(), TimeDelta::minutes(30)))
         .collect();
-    if newest.iter().any(|e| REFERENCE.is_match(e.text())) {
+    if newest.iter().any(|e| REFERENCE.is_match(e.text()) || is_warming_up(facts, e)) {
         return;
     }
     let attach = newest.iter().find(|e| ATTACH.is_match(e.text()));
@@ -77,8 +87,31 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
 }
 
-fn find(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod, event: &Event) -> Finding {
+/// The node that holds the pod's volume and is down: its kubelet cannot let go of it.
+fn dead_holder(facts: &Facts<'_>, pod: &Pod) -> Option<Text> {
+    let claims = |p: &Pod| -> Vec<Text> {
+        p.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref()).map(|c| c.claim_name.clone()).collect()
+    };
+    let own = claims(pod);
+    let mut others = facts.snapshot.pods.in_namespace(&pod.meta.namespace).filter(|p| p.meta.uid != pod.meta.uid);
+    let holder = others.find(|p| pods::on_dead_node(facts, p) && claims(p).iter().any(|claim| own.contains(claim)))?;
+    holder.node_name.clone()
+}
+
+fn find(facts: &Facts<'_>, pod: &Pod, event: &Event) -> Finding {
     let text = event.text();
+    if MULTI.is_match(text)
+        && let Some(node) = dead_holder(facts, pod)
+    {
+        return Draft::pod(facts, "node-not-ready", pod)
+            .says(format!("its volume is still held by node {node}, which is down"))
+            .sure(Confidence::Likely)
+            .fact("node", &node)
+            .rooted_in("Node", "", &node)
+            .because(draft::event(event))
+            .since(event.first_seen())
+            .done();
+    }
     let (cause, says, volume) = if let Some(c) = MULTI.captures(text) {
         let (volume, why) = (c.get(1).map_or("", |m| m.as_str()), c.get(2).map_or("", |m| m.as_str()));
         ("volume-attach-failed", format!("volume {volume} is already {why}"), volume)
@@ -86,6 +119,7 @@ fn find(facts: &Facts<'_>, pod: &crate::kinds::pods::Pod, event: &Event) -> Find
         let c = CAUSE.captures(text);
         let volume = c.as_ref().and_then(|c| c.get(1)).map_or("", |m| m.as_str());
         let why = c.as_ref().and_then(|c| c.get(2)).map_or(text, |m| m.as_str());
+        let why = OUTPUT.first_group(why).unwrap_or(why).trim();
         let attach = ATTACH.is_match(text);
         let verb = if attach { "attached" } else { "mounted" };
         let name = if volume.is_empty() { "a volume".to_owned() } else { format!("volume {volume}") };
