@@ -232,7 +232,7 @@ fn streams(client: &Client) {
     assert!(client.ok("exec web -- cat /tmp/note").contains("told"));
     client.ok(&format!("cp default/web:/tmp/note {}.back", note.display()));
     assert_eq!(std::fs::read(&note).unwrap(), std::fs::read(note.with_extension("back")).unwrap());
-    assert!(client.refused(&format!("cp default/web:/nope {}.no", note.display())).contains("No such file"));
+    assert!(client.refused("exec web -- tar cf - /nope").contains("/nope: No such file"));
     client.ok("run lost --image=nginx:1.27 --overrides={\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}");
     assert!(client.refused("exec lost -- ls").contains("pod lost does not have a host assigned"));
     client.ok("run stuck --image=ghcr.io/acme/nope:missing");
