@@ -40,13 +40,12 @@ pub(super) fn priority_class(store: &Store, resource: &'static ResourceType, pod
     if resource != &PODS || name.is_empty() {
         return Ok(());
     }
-    let value = match SYSTEM.iter().find(|class| class.0 == name) {
-        Some(class) => class.1,
-        None => {
-            let class = store.get(&PRIORITY_CLASSES, "", &name);
-            let class = class.ok_or_else(|| format!("no PriorityClass with name {name} was found"))?;
-            object::int(&class, "/value").unwrap_or(0)
-        }
+    let value = if let Some(class) = SYSTEM.iter().find(|class| class.0 == name) {
+        class.1
+    } else {
+        let class = store.get(&PRIORITY_CLASSES, "", &name);
+        let class = class.ok_or_else(|| format!("no PriorityClass with name {name} was found"))?;
+        object::int(&class, "/value").unwrap_or(0)
     };
     object::put(pod, &["spec", "priority"], json!(value));
     Ok(())
