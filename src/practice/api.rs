@@ -21,7 +21,10 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks, writes};
+use super::{
+    aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks,
+    writes,
+};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;

@@ -79,8 +79,7 @@ fn why_none(name: &str, desired: i64, healthy: i64) -> String {
 
 /// 429. Without seconds there is no `Retry-After`, so that the client decides: kubectl says what it waits for.
 fn refused(seconds: u32, cause: &str) -> Status {
-    let mut status =
-        Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", seconds);
+    let mut status = Status::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", seconds);
     set(&mut status.details, "causes", json!([{"reason": "DisruptionBudget", "message": cause}]));
     status
 }

@@ -72,7 +72,8 @@ fn checks(path: &str, query: &Query) -> Option<String> {
 
 /// `/`: every path the server has.
 fn root(store: &Store) -> Response {
-    let mut paths: Vec<String> = ["/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned).into();
+    let mut paths: Vec<String> =
+        ["/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned).into();
     for resource in store.served_types() {
         match resource.group {
             "" => paths.push(format!("/api/{}", resource.version)),
