@@ -22,7 +22,10 @@ use super::scrape::{Labels, Requests};
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{aggregation, discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks, writes};
+use super::{
+    aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks,
+    writes,
+};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -158,12 +161,10 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 /// Paths outside the resources: health, version, discovery, the published schema.
 fn fixed_path(api: &Api, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
     let store = &api.store;
-    if let Some(text) = discovery::health(path.trim_end_matches('/'), query.has("verbose")) {
-        return Ok(reply::with_type(200, "text/plain; charset=utf-8", text));
+    if let Some(answer) = health::serve(api, path, query) {
+        return Ok(answer);
     }
     match path.trim_end_matches('/') {
-        "" => Ok(reply::json_value(200, &discovery::paths(&store.served_types()))),
-        "/metrics" => Ok(reply::with_type(200, "text/plain; version=0.0.4; charset=utf-8", api.requests.text(store))),
         "/version" => Ok(reply::json_value(200, &discovery::version())),
         "/openapi/v2" if accepts_protobuf(headers) => {
             // The name asked for has an @ that Go cannot parse in an answer (kube-openapi pkg/handler).
@@ -265,7 +266,7 @@ fn subresource(api: &Api, call: &Call<'_>, method: &Method, body: &Bytes) -> Res
         (_, "scale") => scale::serve(call, method, body),
         ("pods", "log") => logs::serve(api, call),
         ("pods", "binding") => writes::bind(call, &writes::body(call, body)?),
-        ("pods", "eviction") => writes::evict(call, &writes::body_or_empty(call, body)?),
+        ("pods", "eviction") => eviction::evict(call, &writes::body_or_empty(call, body)?),
         ("serviceaccounts", "token") => reviews::token(api, call, writes::body_or_empty(call, body)?),
         ("nodes", "proxy") => metrics::node_proxy(api, call),
         ("namespaces", "finalize") => writes::update(call, writes::body(call, body)?),

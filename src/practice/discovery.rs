@@ -20,40 +20,6 @@ pub fn version() -> Value {
     })
 }
 
-const CHECKS: [&str; 5] =
-    ["ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles", "poststarthook/apiservice-registration-controller"];
-
-/// `/healthz`, `/livez`, `/readyz` and each of their checks by name; none for another path.
-pub fn health(path: &str, verbose: bool) -> Option<String> {
-    let below = path.trim_start_matches('/');
-    let (which, check) = below.split_once('/').unwrap_or((below, ""));
-    if !["healthz", "livez", "readyz"].contains(&which) || !(check.is_empty() || CHECKS.contains(&check)) {
-        return None;
-    }
-    if !verbose || !check.is_empty() {
-        return Some("ok".to_owned());
-    }
-    let lines: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
-    Some(format!("{lines}{which} check passed\n"))
-}
-
-/// `/`: every path there is.
-pub fn paths(types: &Types) -> Value {
-    let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-    for resource in types.iter().filter(|resource| !resource.group.is_empty()) {
-        paths.push(format!("/apis/{}", resource.group));
-        paths.push(format!("/apis/{}/{}", resource.group, resource.version));
-    }
-    for which in ["healthz", "livez", "readyz"] {
-        paths.push(format!("/{which}"));
-        paths.extend(CHECKS.iter().map(|check| format!("/{which}/{check}")));
-    }
-    paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned));
-    paths.sort_unstable();
-    paths.dedup();
-    json!({"paths": paths})
-}
-
 /// The discovery document of a path; none when there is none.
 pub fn document(types: &Types, path: &str, aggregated: bool, address: &str) -> Option<Value> {
     match path.trim_end_matches('/') {

@@ -1,7 +1,6 @@
-//! `/metrics`: what the server counts about itself, in Prometheus' text form.
+//! What the server counts of its requests, for `/metrics` (`health`).
 //!
 //! Names and labels are those of `k8s.io/apiserver/pkg/endpoints/metrics`, so that queries written for a real server find them.
-//! To add one: a function that writes its lines, called from [`Requests::text`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -72,8 +71,8 @@ impl Requests {
         *counts.entry((labels, code.as_u16())).or_default() += 1;
     }
 
-    /// All series.
-    pub fn text(&self, store: &Store) -> String {
+    /// The counts as series.
+    pub fn text(&self) -> String {
         let mut text = String::from(
             "# HELP apiserver_request_total [STABLE] Requests that were answered, by what they asked for and the code.\n\
              # TYPE apiserver_request_total counter\n",
@@ -87,23 +86,6 @@ impl Requests {
                  {count}"
             );
         }
-        write_objects(&mut text, store);
-        text.push_str(
-            "# HELP kubernetes_build_info [ALPHA] The version that is served.\n# TYPE kubernetes_build_info gauge\n\
-             kubernetes_build_info{git_version=\"v1.36.2\",major=\"1\",minor=\"36\",platform=\"linux/amd64\"} 1\n",
-        );
         text
-    }
-}
-
-fn write_objects(text: &mut String, store: &Store) {
-    text.push_str(
-        "# HELP apiserver_resource_objects [ALPHA] Objects that are stored, by resource.\n\
-         # TYPE apiserver_resource_objects gauge\n",
-    );
-    for resource in store.stored_types() {
-        let count = store.list_stored(resource, None).0.len();
-        let _ =
-            writeln!(text, "apiserver_resource_objects{{group=\"{}\",resource=\"{}\"}} {count}", resource.group, resource.plural);
     }
 }
