@@ -235,7 +235,7 @@ fn streams(client: &Client) {
     assert!(client.refused("exec web -- tar cf - /nope").contains("/nope: No such file"));
     client.ok("run lost --image=nginx:1.27 --overrides={\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}");
     assert!(client.refused("exec lost -- ls").contains("pod lost does not have a host assigned"));
-    client.ok("run stuck --image=ghcr.io/acme/nope:missing");
+    client.ok("run stuck --image=ghcr.io/acme/fastapi:2.42");
     client.until("it is on a node", |client| !client.ok("get pod stuck -o jsonpath={.status.hostIP}").is_empty());
     let waiting = client.refused("exec stuck -- ls");
     assert!(waiting.contains("unable to upgrade connection: container not found (\"stuck\")"), "{waiting}");
