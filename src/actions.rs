@@ -22,6 +22,7 @@ pub mod objects;
 pub mod remove_finalizer;
 pub mod restart;
 pub mod scale;
+pub mod set_field;
 pub mod set_image;
 pub mod set_memory_limit;
 pub mod several;
@@ -103,6 +104,17 @@ pub enum Intent {
         object: ObjectRef,
         /// What changes.
         patch: Patch,
+    },
+    /// Set, add or remove one field.
+    SetField {
+        /// Of which object.
+        object: ObjectRef,
+        /// As a JSON pointer: `/spec/ports/0/targetPort`.
+        field: String,
+        /// What is expected to stand there, a text without quotes, empty for nothing; `None`: whatever does.
+        from: Option<String>,
+        /// The value as JSON; `None` removes the field.
+        to: Option<String>,
     },
     /// Start a CronJob's Job now.
     Trigger {
@@ -239,6 +251,7 @@ pub static PLANNERS: &[&Planner] = &[
     &drain::PLANNER,
     &cron_job::PLANNER,
     &edit::PLANNER,
+    &set_field::PLANNER,
     &several::PLANNER,
 ];
 
@@ -280,6 +293,7 @@ impl fmt::Display for Intent {
             Self::Cordon { node, cordon: false } => write!(f, "uncordon {node}"),
             Self::Drain { node } => write!(f, "drain {node}"),
             Self::Edit { object, .. } => write!(f, "put {object} back as it was"),
+            Self::SetField { object, field, .. } => write!(f, "{object} {field}"),
             Self::Several(each) => write!(f, "{} actions", each.len()),
             Self::Trigger { cron_job } => write!(f, "trigger {cron_job}"),
             Self::Suspend { cron_job, suspend: true } => write!(f, "suspend {cron_job}"),

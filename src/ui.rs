@@ -60,8 +60,13 @@ pub fn view(state: &State, frame: &mut Frame<'_>) {
         }
         return;
     }
-    let trouble = header::sentence(&paint).map_or_else(Vec::new, |said| words::wrap(&said, usize::from(area.width) - 2));
-    let said = trouble.len().min(MOST_TROUBLE) as u16;
+    let width = usize::from(area.width) - 2;
+    let mut trouble = header::sentence(&paint).map_or_else(Vec::new, |said| words::wrap(&said, width));
+    if trouble.len() > MOST_TROUBLE {
+        let rest = trouble.split_off(MOST_TROUBLE - 1).join(" ");
+        trouble.push(crate::text::ellipsis(&rest, width));
+    }
+    let said = trouble.len() as u16;
     let rows = [Constraint::Length(1), Constraint::Length(said), Constraint::Fill(1), Constraint::Length(1)];
     let [top, banner, body, bottom] = area.layout(&Layout::vertical(rows));
     header::draw(&paint, top, frame);

@@ -160,7 +160,7 @@ impl Incidents {
             Intent::Restart { .. } => "restarting",
             Intent::Delete { .. } => "deleting",
             Intent::RemoveFinalizer { .. } => "finalizer removed",
-            Intent::Edit { .. } => "edited",
+            Intent::Edit { .. } | Intent::SetField { .. } => "edited",
             Intent::Cordon { .. } => "cordoned",
             Intent::Drain { .. } => "draining",
             Intent::Trigger { .. } => "triggered",

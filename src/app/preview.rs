@@ -193,7 +193,10 @@ pub fn target(intent: &Intent) -> Option<&ObjectRef> {
         | Intent::Restart { workload }
         | Intent::SetMemoryLimit { workload, .. }
         | Intent::SetImage { workload, .. } => workload,
-        Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } | Intent::Edit { object, .. } => object,
+        Intent::Delete { object, .. }
+        | Intent::RemoveFinalizer { object, .. }
+        | Intent::SetField { object, .. }
+        | Intent::Edit { object, .. } => object,
         Intent::Cordon { node, .. } | Intent::Drain { node } => node,
         Intent::Trigger { cron_job } | Intent::Suspend { cron_job, .. } => cron_job,
     })

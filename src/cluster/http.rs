@@ -74,7 +74,7 @@ impl Connection {
         if code == 401 {
             self.login.rejected(sent);
         } else {
-            self.login.accepted();
+            self.login.accepted(sent);
         }
         if response.status().is_success() {
             return Ok(response);

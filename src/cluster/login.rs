@@ -220,11 +220,13 @@ impl Login {
         }
     }
 
-    /// The server took them.
-    pub(super) fn accepted(&self) {
+    /// The server took those of a request of that moment: whatever was refused before, nothing is to be renewed now.
+    pub(super) fn accepted(&self, asked: Instant) {
         let mut state = self.lock();
-        if state.tries > 0 && !state.rejected {
-            state.tries = 0;
+        if (state.rejected || state.tries > 0) && asked >= state.made {
+            (state.rejected, state.tries) = (false, 0);
+            let soon = Instant::now() + Duration::from_secs(REST_OF_FILES);
+            state.rest = state.rest.map(|until| until.min(soon));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Run by us and not by the library, which gives them our stdin, has no time limit, and runs one anew for each request once
 //! its token has expired. Invariant: stdout may hold a token and is never quoted; what a plugin says on stderr is for people.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ struct Status {
 /// [`Error::NoAuthPlugin`] or [`Error::AuthPlugin`], with its own words.
 pub(super) async fn run(exec: &ExecConfig, says: Option<&Says>) -> Result<Credential, Error> {
     let program = exec.command.clone().unwrap_or_default();
-    let failed = |said: String| Error::AuthPlugin { command: clean(&program), said };
+    let name = Path::new(&program).file_name().map_or_else(|| program.clone(), |name| name.to_string_lossy().into_owned());
+    let failed = |said: String| Error::AuthPlugin { command: clean(&name), said };
     let mut child = command(exec, &program).spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             let words = exec.install_hint.as_deref().map(clean).unwrap_or_default();

@@ -74,6 +74,7 @@ fn heading(intent: &Intent) -> String {
         Intent::Delete { .. } => "Delete",
         Intent::RemoveFinalizer { .. } => "Remove finalizer",
         Intent::SetMemoryLimit { .. } => "Set memory limit",
+        Intent::SetField { .. } => "Set one field",
         Intent::SetImage { .. } => "Set image",
         Intent::Cordon { cordon: true, .. } => "Cordon",
         Intent::Cordon { cordon: false, .. } => "Uncordon",

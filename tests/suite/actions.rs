@@ -273,6 +273,42 @@ fn printing_a_plan_for_a_log_never_prints_the_template() {
 }
 
 #[test]
+fn one_field_in_a_list_is_set_with_tests_that_it_is_still_the_one_that_was_seen() {
+    let mut items = bad_rollout();
+    let probe = json!({"httpGet": {"path": "/health", "port": 9000}});
+    items[0]["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = probe;
+    let at = |field: &str, from: Option<&str>, to: Option<&str>| Intent::SetField {
+        object: fastapi(),
+        field: format!("/spec/template/spec/containers/0/{field}"),
+        from: from.map(str::to_owned),
+        to: to.map(str::to_owned),
+    };
+    let port = plan(&items, &at("livenessProbe/httpGet/port", Some("9000"), Some("8000"))).unwrap();
+    let WriteVerb::JsonPatch(patch) = &port.writes[0].verb else { panic!("{:?}", port.writes) };
+    let path = "/spec/template/spec/containers/0/livenessProbe/httpGet/port";
+    assert_eq!(
+        *patch,
+        json!([{"op": "test", "path": "/spec/template/spec/containers/0/name", "value": "fastapi"},
+            {"op": "test", "path": path, "value": 9000}, {"op": "replace", "path": path, "value": 8000}])
+    );
+    assert_eq!(port.diff[0].short(), "fastapi livenessProbe.httpGet.port 9000 → 8000");
+    assert_eq!(port.way_back, Some(at("livenessProbe/httpGet/port", Some("8000"), Some("9000"))));
+    assert!(port.kubectl.starts_with("kubectl patch deployment/fastapi-deployment --type=json '-p=["), "{}", port.kubectl);
+    let refused = |intent| plan(&items, &intent).unwrap_err();
+    assert_eq!(
+        refused(at("livenessProbe/httpGet/port", Some("9001"), Some("8000"))),
+        "fastapi livenessProbe.httpGet.port of deployment/fastapi-deployment is 9000 by now: it was changed meanwhile"
+    );
+    assert!(refused(at("livenessProbe/httpGet/port", None, Some("9000"))).ends_with("is already like that"));
+    assert!(refused(at("startupProbe", None, None)).ends_with("is already like that"), "there is none to remove");
+    let delay = plan(&items, &at("livenessProbe/timeoutSeconds", Some(""), Some("5"))).unwrap();
+    assert!(matches!(&delay.writes[0].verb, WriteVerb::JsonPatch(patch) if patch[1]["op"] == "add"), "{:?}", delay.writes);
+    let gone = plan(&items, &at("livenessProbe", None, None)).unwrap();
+    assert!(matches!(&gone.writes[0].verb, WriteVerb::JsonPatch(patch) if patch[2]["op"] == "remove"), "{:?}", gone.writes);
+    assert!(gone.diff[0].new.is_none());
+}
+
+#[test]
 fn every_intent_has_a_planner() {
     let (workload, object) = (fastapi(), fastapi());
     let container = "fastapi".to_owned();
@@ -287,6 +323,7 @@ fn every_intent_has_a_planner() {
         Intent::Cordon { node: workload.clone(), cordon: true },
         Intent::Drain { node: workload.clone() },
         Intent::Edit { object: workload.clone(), patch: actions::Patch("{}".to_owned()) },
+        Intent::SetField { object: workload.clone(), field: "/spec/x".to_owned(), from: None, to: None },
         Intent::Trigger { cron_job: workload.clone() },
         Intent::Suspend { cron_job: workload, suspend: true },
     ];

@@ -205,6 +205,24 @@ async fn a_refused_token_is_asked_for_again_and_a_plugin_that_fails_is_left_alon
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_401_that_passes_by_itself_leaves_a_plugin_alone() {
+    use k3am::practice::faults::Answer;
+    let practice = practice(0);
+    let home = Home::of(&practice);
+    home.plugin(&printing(&token(&practice, "ann")));
+    let connection = connect(&home.exec(&[])).await.unwrap();
+    practice.cluster.faults().answer(Answer::Code(401), 2);
+    // Refused, renewed, refused again and resting; then the server has recovered.
+    assert_eq!(answers(&connection).await.unwrap_err(), Error::Unauthorized);
+    assert_eq!(answers(&connection).await.unwrap_err(), Error::Unauthorized);
+    answers(&connection).await.unwrap();
+    home.plugin("sleep 600");
+    sleep(Duration::from_secs(6)).await;
+    answers(&connection).await.unwrap();
+    assert_eq!(home.runs(), 2, "a good token is not asked for again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_elsewhere_that_rewrites_the_kubeconfig_is_noticed() {
     let practice = practice(0);
     let home = Home::of(&practice);

@@ -324,7 +324,10 @@ fn wrong_with(fix: &Fix) -> Option<&'static str> {
         | Intent::Restart { workload }
         | Intent::SetImage { workload, .. }
         | Intent::SetMemoryLimit { workload, .. } => &workload.namespace,
-        Intent::Edit { object, .. } | Intent::Delete { object, .. } | Intent::RemoveFinalizer { object, .. } => &object.namespace,
+        Intent::Edit { object, .. }
+        | Intent::SetField { object, .. }
+        | Intent::Delete { object, .. }
+        | Intent::RemoveFinalizer { object, .. } => &object.namespace,
         _ => return None,
     };
     let named = fix.command.contains(&format!("-n {of_namespace}"));

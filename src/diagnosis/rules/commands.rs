@@ -27,6 +27,28 @@ pub fn patched(title: impl Into<String>, object: &ObjectRef, patch: &str, risk: 
     with_action(fix(title, command, risk, why), Intent::Edit { object: object.clone(), patch: Patch(patch.to_owned()) })
 }
 
+/// One field set by a JSON patch, for what stands in a list: the command, and one key for the same. `field` is a JSON pointer, `from`
+/// what is expected there (`None`: whatever it is), `to` the new value as JSON (`None` removes the field).
+pub fn field_set(
+    title: impl Into<String>,
+    (object, field): (&ObjectRef, &str),
+    (from, to): (Option<&str>, Option<&str>),
+    risk: Risk,
+    why: impl Into<String>,
+) -> Fix {
+    let patch = match to {
+        // `add` replaces what is there, and needs nothing to be there.
+        Some(value) => format!(r#"[{{"op":"add","path":"{field}","value":{value}}}]"#),
+        None => format!(r#"[{{"op":"remove","path":"{field}"}}]"#),
+    };
+    let command = kubectl(&object.namespace, format!("patch {} --type=json -p {}", target(object), quoted(&patch)));
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    with_action(
+        fix(title, command, risk, why),
+        Intent::SetField { object: object.clone(), field: field.to_owned(), from: owned(from), to: owned(to) },
+    )
+}
+
 /// `text` as one shell word: unchanged when harmless, else in single quotes.
 pub fn quoted(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "._/:=@,+-%".contains(c);

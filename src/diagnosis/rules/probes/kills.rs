@@ -7,7 +7,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, read_log, target};
+use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, field_set, read_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods::{self, End, Ending, ProbeKind};
 use crate::kinds::events::Event;
@@ -180,7 +180,7 @@ fn was_killed(facts: &Facts<'_>, pod: &Pod, container: &str) -> bool {
     events.iter().any(|e| &*e.reason == "Killing" && e.container().is_none_or(|c| c == container) && e.text().contains(" probe"))
 }
 
-/// JSON-patch path of a container's probe in a workload.
+/// JSON pointer to a container's probe in a workload.
 pub fn probe_path(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
     let template = crate::diagnosis::rules::commands::template_of(facts, &finding.workload)?;
     let name = fact(finding, "container");
@@ -188,56 +188,28 @@ pub fn probe_path(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
     Some(format!("/spec/template/spec/containers/{index}/{}", fact(finding, "probe")))
 }
 
-/// One JSON-patch replacement on the workload.
-pub fn patch(finding: &Finding, path: &str, value: &str) -> String {
-    let json = format!(r#"[{{"op":"replace","path":"{path}","value":{value}}}]"#);
-    kubectl(&finding.workload.namespace, format!("patch {} --type=json -p {}", target(&finding.workload), quoted(&json)))
-}
-
 fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     if finding.cause.0 == "lifecycle-hook-failed" {
         return vec![edit(finding, "Repair or remove the postStart hook", "the container is killed each time the hook fails")];
     }
-    let mut fixes = Vec::new();
-    let template = crate::diagnosis::rules::commands::template_of(facts, &finding.workload);
+    let (mut fixes, workload) = (Vec::new(), &finding.workload);
+    let template = crate::diagnosis::rules::commands::template_of(facts, workload);
     let spec = template.as_ref().and_then(|t| t.container(fact(finding, "container"))).and_then(|c| {
         failure::spec(c, if finding.cause.0 == "startup-probe-kills" { ProbeKind::Startup } else { ProbeKind::Liveness })
     });
     if let Some(path) = probe_path(facts, finding).filter(|_| can_roll_out(&finding.workload)) {
         let handler = if spec.is_some_and(|s| s.tcp_socket.is_some()) { "tcpSocket" } else { "httpGet" };
         if let Some(port) = finding.facts.get("listens") {
-            let command = patch(finding, &format!("{path}/{handler}/port"), port);
-            fixes.push(fix(format!("Probe port {port}"), command, Risk::Disruptive, "that is where the application listens"));
+            let field = format!("{path}/{handler}/port");
+            let why = "that is where the application listens";
+            fixes.push(field_set(format!("Probe port {port}"), (workload, &field), (None, Some(port)), Risk::Disruptive, why));
         } else if fact(finding, "failure") == "timeout" {
-            let command = kubectl(
-                &finding.workload.namespace,
-                format!(
-                    "patch {} --type=json -p {}",
-                    target(&finding.workload),
-                    quoted(&format!(r#"[{{"op":"add","path":"{path}/timeoutSeconds","value":5}}]"#))
-                ),
-            );
-            fixes.push(fix(
-                "Give the probe 5 seconds",
-                command,
-                Risk::Disruptive,
-                format!("it waits {} s now", fact(finding, "timeout")),
-            ));
+            let field = format!("{path}/timeoutSeconds");
+            let why = format!("it waits {} s now", fact(finding, "timeout"));
+            fixes.push(field_set("Give the probe 5 seconds", (workload, &field), (None, Some("5")), Risk::Disruptive, why));
         } else {
-            let command = kubectl(
-                &finding.workload.namespace,
-                format!(
-                    "patch {} --type=json -p {}",
-                    target(&finding.workload),
-                    quoted(&format!(r#"[{{"op":"remove","path":"{path}"}}]"#))
-                ),
-            );
-            fixes.push(fix(
-                "Take the probe away for now",
-                command,
-                Risk::Disruptive,
-                "the application itself may be fine; put a correct probe back afterwards",
-            ));
+            let why = "the application itself may be fine; put a correct probe back afterwards";
+            fixes.push(field_set("Take the probe away for now", (workload, &path), (None, None), Risk::Disruptive, why));
         }
     }
     fixes.push(edit(finding, "Correct the probe", "port, path, timeout, or a startupProbe for a slow start"));

@@ -9,7 +9,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, describe, edit, fix, read_log};
+use crate::diagnosis::rules::commands::{can_roll_out, describe, edit, field_set, read_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods::{self, ProbeKind};
 use crate::kinds::pods::{ContainerRole, ContainerView, Pod};
@@ -149,8 +149,9 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     if let (Some(port), Some(path)) = (finding.facts.get("listens"), super::kills::probe_path(facts, finding))
         && can_roll_out(&finding.workload)
     {
-        let command = super::kills::patch(finding, &format!("{path}/httpGet/port"), port);
-        fixes.push(fix(format!("Probe port {port}"), command, Risk::Disruptive, "that is where the application listens"));
+        let (field, why) = (format!("{path}/httpGet/port"), "that is where the application listens");
+        let on = (&finding.workload, &*field);
+        fixes.push(field_set(format!("Probe port {port}"), on, (None, Some(port)), Risk::Disruptive, why));
     }
     fixes.extend(read_log(finding, false));
     fixes.push(edit(finding, "Correct the probe", "when the application is fine and only port, path or timeout is wrong"));

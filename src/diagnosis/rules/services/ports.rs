@@ -5,7 +5,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, field_set};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::logs;
 use crate::diagnosis::rules::probes::failure;
@@ -169,14 +169,13 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let service = &finding.subject;
     let mut fixes = Vec::new();
     if let Some(port) = finding.facts.get("serves") {
-        let patch = format!(r#"[{{"op":"replace","path":"/spec/ports/{}/targetPort","value":{port}}}]"#, fact(finding, "index"));
-        let command =
-            kubectl(&service.namespace, format!("patch service {} --type=json -p {}", quoted(&service.name), quoted(&patch)));
-        fixes.push(fix(
+        let (field, target) = (format!("/spec/ports/{}/targetPort", fact(finding, "index")), fact(finding, "target"));
+        fixes.push(field_set(
             format!("Send traffic to port {port}"),
-            command,
+            (service, &field),
+            (Some(target), Some(port)),
             Risk::Safe,
-            format!("it goes to {} now", fact(finding, "target")),
+            format!("it goes to {target} now"),
         ));
     }
     fixes.push(describe(service, "ports and endpoints"));
