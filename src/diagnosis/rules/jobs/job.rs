@@ -131,8 +131,7 @@ pub fn superseded(facts: &Facts<'_>, job: &Job) -> bool {
     };
     match job.meta.controller() {
         Some(owner) if &*owner.kind == "CronJob" => {
-            facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j))
-                || retired(facts, job, &owner.name)
+            facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j)) || retired(facts, job, &owner.name)
         }
         Some(_) => false,
         None => {
