@@ -21,7 +21,10 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
-use super::{aggregation, discovery, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks, writes};
+use super::{
+    aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks,
+    writes,
+};
 
 /// The most bytes a request body may have, as etcd would refuse more.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -152,12 +155,10 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 
 /// Paths outside the resources: health, version, discovery, the published schema.
 fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
+    if let Some(answer) = health::serve(store, path, query) {
+        return Ok(answer);
+    }
     match path.trim_end_matches('/') {
-        "/healthz" | "/livez" | "/readyz" => {
-            let verbose = query.has("verbose");
-            let text = if verbose { discovery::health(path.trim_matches('/')) } else { "ok".to_owned() };
-            Ok(reply::with_type(200, "text/plain; charset=utf-8", text))
-        }
         "/version" => Ok(reply::json_value(200, &discovery::version())),
         "/openapi/v2" if accepts_protobuf(headers) => {
             // The name asked for has an @ that Go cannot parse in an answer (kube-openapi pkg/handler).
@@ -256,7 +257,7 @@ fn subresource(api: &Api, call: &Call<'_>, method: &Method, body: &Bytes) -> Res
         (_, "scale") => scale::serve(call, method, body),
         ("pods", "log") => logs::serve(api, call),
         ("pods", "binding") => writes::bind(call, &writes::body(call, body)?),
-        ("pods", "eviction") => writes::evict(call, &writes::body_or_empty(call, body)?),
+        ("pods", "eviction") => eviction::evict(call, &writes::body_or_empty(call, body)?),
         ("serviceaccounts", "token") => reviews::token(api, call, writes::body_or_empty(call, body)?),
         ("nodes", "proxy") => metrics::node_proxy(api, call),
         ("namespaces", "finalize") => writes::update(call, writes::body(call, body)?),

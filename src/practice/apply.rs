@@ -33,7 +33,11 @@ pub fn apply(
     merge(&mut merged, &bare, "");
     let changed = FieldSet::changed(Some(&managed::bare(live)), &managed::bare(&merged));
     let mut entries = managed::entries(live);
-    let conflicts = conflicts(&entries, writer, &changed.intersection(&wanted));
+    let mut contested = changed.intersection(&wanted);
+    if writer.manager == "kubectl" {
+        contested.subtract(&last_applied(live));
+    }
+    let conflicts = conflicts(&entries, writer, &contested);
     if !conflicts.is_empty() && !force {
         return Err(Status::apply_conflict(&conflicts));
     }
@@ -56,6 +60,15 @@ pub fn apply(
     entries.push(entry);
     managed::store_entries(&mut merged, entries);
     Ok(merged)
+}
+
+/// The fields that `kubectl apply` set without server-side apply: kubectl takes those over without a conflict, so that people
+/// can move from the one to the other (`fieldmanager/lastappliedmanager.go`).
+fn last_applied(live: &Value) -> FieldSet {
+    let annotations = live.pointer("/metadata/annotations");
+    let written = annotations.and_then(|all| all.get("kubectl.kubernetes.io/last-applied-configuration")?.as_str());
+    let config: Option<Value> = written.and_then(|written| serde_json::from_str(written).ok());
+    config.map_or_else(FieldSet::default, |config| FieldSet::of(&managed::bare(&config)))
 }
 
 fn conflicts(entries: &[Entry], writer: &Writer<'_>, changed: &FieldSet) -> Vec<(String, String)> {

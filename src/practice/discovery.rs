@@ -20,14 +20,6 @@ pub fn version() -> Value {
     })
 }
 
-/// `/readyz?verbose`: every check by name.
-pub fn health(which: &str) -> String {
-    let checks =
-        ["ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles", "poststarthook/apiservice-registration-controller"];
-    let lines: String = checks.iter().map(|check| format!("[+]{check} ok\n")).collect();
-    format!("{lines}{which} check passed\n")
-}
-
 /// The discovery document of a path; none when there is none.
 pub fn document(types: &Types, path: &str, aggregated: bool, address: &str) -> Option<Value> {
     match path.trim_end_matches('/') {

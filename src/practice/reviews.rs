@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::access::Identity;
 use super::api::{Api, Call};
 use super::json::{at, integer, items, object_mut, set, text};
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::{base64, clock, rbac, reply};
 
 /// Answers a review.
@@ -34,12 +34,29 @@ pub fn answer(api: &Api, identity: &Identity, call: &Call<'_>, mut body: Value) 
     reply::json_value(201, &body)
 }
 
+/// 422 for a token that would live for less than ten minutes or more than 2^32 seconds.
+fn check_lifetime(seconds: i64) -> Result<(), Status> {
+    let why = match seconds {
+        ..600 => "may not specify a duration less than 10 minutes",
+        600..=0x1_0000_0000 => return Ok(()),
+        _ => "may not specify a duration larger than 2^32 seconds",
+    };
+    let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
+    let kind = "TokenRequest.authentication.k8s.io";
+    let mut status = Status::invalid_options(kind, std::slice::from_ref(&cause));
+    status.message = format!("{kind} \"\" is invalid: {}: {}", cause.field, cause.message);
+    set(&mut status.details, "group", "authentication.k8s.io");
+    set(&mut status.details, "kind", "TokenRequest");
+    Err(status)
+}
+
 /// `POST serviceaccounts/NAME/token`: a token that is good for as long as was asked for.
 pub fn token(api: &Api, call: &Call<'_>, mut body: Value) -> Result<Response, Status> {
     let target = call.target;
     let account = call.store.get(target.resource, &target.namespace, &target.name);
     let account = account.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
-    let seconds = integer(&body, "spec.expirationSeconds").unwrap_or(3600).max(600);
+    let seconds = integer(&body, "spec.expirationSeconds").unwrap_or(3600);
+    check_lifetime(seconds)?;
     let expires = call.shape.now + Duration::seconds(seconds);
     let user = format!("system:serviceaccount:{}:{}", target.namespace, target.name);
     let audience =

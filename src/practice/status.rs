@@ -227,9 +227,10 @@ impl Status {
         Self::new(415, "UnsupportedMediaType", message, json!({}))
     }
 
-    /// 429 with the seconds to wait; the HTTP layer adds `Retry-After`.
+    /// 429 with the seconds to wait (0: none are named); the HTTP layer adds `Retry-After`.
     pub fn too_many_requests(message: impl Into<String>, retry_after: u32) -> Self {
-        Self::new(429, "TooManyRequests", message, json!({"retryAfterSeconds": retry_after}))
+        let details = if retry_after == 0 { json!({}) } else { json!({"retryAfterSeconds": retry_after}) };
+        Self::new(429, "TooManyRequests", message, details)
     }
 
     /// 503: nobody serves what was asked for now.

@@ -44,22 +44,23 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
     let pod = pod.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
     let forwarding = target.subresource == "portforward";
     let container = if forwarding { String::new() } else { logs::container_of(&pod, query.get("container"))? };
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.map_err(|_| Status::bad_request("Upgrade request required"))?;
     if text(&pod, "spec.nodeName").is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", target.name)));
     }
+    // What is wrong with the pod is said before anything about the protocol: kubectl tries the next protocol after a failed
+    // upgrade, and shows what that one was told.
+    if forwarding && text(&pod, "status.phase") != "Running" {
+        let why = format!("pod not running: {}", text(&pod, "status.phase"));
+        return Err(Status::internal(why));
+    }
+    if !forwarding && !is_running(&pod, &container) {
+        return Err(Status::internal(format!("unable to upgrade connection: container not found ({container:?})")));
+    }
+    let upgrade = upgrade(&mut parts).await?;
     if forwarding {
-        if text(&pod, "status.phase") != "Running" {
-            let why = format!("pod not running: {}", text(&pod, "status.phase"));
-            return Err(Status::internal(why));
-        }
         let protocols = [forward::TUNNEL, "v4.channel.k8s.io", "portforward.k8s.io"];
         let ports = forward::Ports::of(&pod, &query.all("ports"));
         return Ok(upgrade.protocols(protocols).on_upgrade(move |socket| forward::serve(socket, ports)));
-    }
-    if !is_running(&pod, &container) {
-        return Err(Status::internal(format!("unable to upgrade connection: container not found ({container:?})")));
     }
     let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
     if target.subresource == "attach" {
@@ -72,6 +73,18 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
     let tty = query.is_true("tty");
     let shell = open(&api.store, &pod, &container, tty)?;
     Ok(upgrade.on_upgrade(move |socket| exec(socket, shell, command, interactive)))
+}
+
+/// The websocket; for a client that asks for SPDY alone, or for no stream at all, what it is to do instead.
+async fn upgrade(parts: &mut Parts) -> Result<WebSocketUpgrade, Status> {
+    let wanted = parts.headers.get(http::header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let why = if wanted.to_ascii_lowercase().starts_with("spdy/") {
+        "the practice cluster streams over websockets only, not over SPDY: use kubectl 1.31 or newer, and leave \
+         KUBECTL_REMOTE_COMMAND_WEBSOCKETS and KUBECTL_PORT_FORWARD_WEBSOCKETS alone"
+    } else {
+        "Upgrade request required"
+    };
+    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Status::bad_request(why))
 }
 
 fn open(store: &Store, pod: &Value, container: &str, tty: bool) -> Result<Shell, Status> {

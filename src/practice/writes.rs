@@ -131,11 +131,20 @@ pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
     for field in ["resourceVersion", "uid", "managedFields"] {
         remove(&mut object, &format!("metadata.{field}"));
     }
+    sign_with_requester(call, &mut object);
     validate::create(target.resource, &object)?;
     guard_of(call).check(None, &object)?;
     let manager = manager(call);
     let created = call.store.create_with(target.resource, object, Writer::update(&manager), write_of(call))?;
     Ok(reply::object(201, target.resource, &created, call.shape))
+}
+
+/// Who asks for a certificate is what the server knows, not what the request says.
+fn sign_with_requester(call: &Call<'_>, object: &mut Value) {
+    if call.target.resource.plural == "certificatesigningrequests" {
+        set(object, "spec.username", call.identity.user.as_str());
+        set(object, "spec.groups", json!(call.identity.groups));
+    }
 }
 
 /// `PUT` of an object or its status.
@@ -293,27 +302,8 @@ pub fn bind(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
     Ok(reply::json_value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
 }
 
-/// `POST pods/NAME/eviction`: a delete that respects disruption budgets.
-pub fn evict(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
-    let target = call.target;
-    let pod = call.store.get(target.resource, &target.namespace, &target.name);
-    let pod = pod.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
-    for budget in call.store.list(&super::resources::POD_DISRUPTION_BUDGETS, Some(&target.namespace)) {
-        let selects = super::selectors::match_labels(at(&budget, "spec.selector.matchLabels"), &pod);
-        if selects && at(&budget, "status.disruptionsAllowed").and_then(Value::as_i64).unwrap_or(0) < 1 {
-            let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-            let mut status = Status::too_many_requests(message, 10);
-            let cause = format!("The disruption budget {} needs more healthy pods", text(&budget, "metadata.name"));
-            set(&mut status.details, "causes", json!([{"reason": "DisruptionBudget", "message": cause}]));
-            return Err(status);
-        }
-    }
-    let options = delete_options(call, at(body, "deleteOptions").unwrap_or(&Value::Null));
-    call.store.delete_with(target.resource, &target.namespace, &target.name, &options)?;
-    Ok(reply::json_value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
-}
-
-fn delete_options(call: &Call<'_>, body: &Value) -> DeleteOptions {
+/// What a delete is to be like: its body, or its parameters.
+pub fn delete_options(call: &Call<'_>, body: &Value) -> DeleteOptions {
     let own = |path: &str| at(body, path).and_then(Value::as_str).map(str::to_owned);
     DeleteOptions {
         grace_seconds: at(body, "gracePeriodSeconds").and_then(Value::as_i64).or_else(|| call.query.number("gracePeriodSeconds")),

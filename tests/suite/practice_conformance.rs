@@ -226,6 +226,12 @@ fn streams(client: &Client) {
     assert!(success && text.contains("web") && text.contains("resolv.conf"), "{text}");
     assert!(client.refused("exec web -- nope").contains("executable file not found in $PATH"));
     assert!(client.refused("exec web -c nope -- ls").contains("nope"));
+    let mut old = Command::new(&client.program);
+    old.args(["exec", "web", "--", "id"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
+    let output = old.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A kubectl that no longer knows SPDY ignores the wish.
+    assert!(output.status.success() || said.contains("streams over websockets only"), "{said}");
     let mut forward = Command::new(&client.program);
     forward.args(["port-forward", "pod/web", ":80"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
     let mut child = forward.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -269,9 +275,8 @@ fn rights_and_duty(client: &mut Client) {
     client.ok("create deployment shop --image=nginx:1.27 --replicas=2");
     client.ok("create poddisruptionbudget shop --selector=app=shop --min-available=2");
     client.ok("rollout status deployment/shop --timeout=30s");
-    let raw = client.ok("get --raw /readyz?verbose");
-    assert!(raw.contains("readyz check passed"), "{raw}");
-    assert!(client.ok("get --raw /livez").contains("ok"));
+    server_itself(client);
+    budget_holds_a_drain(client);
     client.ok("cordon node1");
     assert!(client.ok("get nodes").contains("SchedulingDisabled"));
     client.ok("uncordon node1");
@@ -280,6 +285,34 @@ fn rights_and_duty(client: &mut Client) {
     assert!(client.ok("cluster-info").contains("control plane"));
     assert!(client.ok("get apiservices").contains("v1.apps"));
     assert!(client.ok("get clusterroles").contains("cluster-admin"));
+}
+
+/// What the server says about itself, and what it refuses to promise.
+fn server_itself(client: &Client) {
+    let raw = client.ok("get --raw /readyz?verbose&exclude=etcd");
+    assert!(raw.contains("[+]etcd excluded: ok\n[+]etcd-readiness ok\n") && raw.ends_with("readyz check passed\n"), "{raw}");
+    assert_eq!(client.ok("get --raw /livez"), "ok");
+    assert_eq!(client.ok("get --raw /livez/ping"), "ok");
+    assert!(client.refused("get --raw /livez/shutdown").contains("NotFound"), "a check of /readyz alone");
+    let metrics = client.ok("get --raw /metrics");
+    assert!(metrics.contains("apiserver_storage_objects{resource=\"nodes\"} 3\n"), "{metrics}");
+    assert!(client.ok("get --raw /").contains("\"/apis/apps/v1\""));
+    let short = client.refused("create token default --duration=1m");
+    let why = "spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes";
+    assert!(short.contains(&format!("TokenRequest.authentication.k8s.io \"\" is invalid: {why}")), "{short}");
+}
+
+/// A drain that a budget holds says so, and tries again by itself: the answer names no time to wait.
+fn budget_holds_a_drain(client: &Client) {
+    let node = client.ok("get pods -l app=shop -o jsonpath={.items[0].spec.nodeName}");
+    let held = client.refused(&format!("drain {node} --pod-selector=app=shop --timeout=1s"));
+    let why = "(will retry after 5s): Cannot evict pod as it would violate the pod's disruption budget.";
+    assert!(held.contains(why), "{held}");
+    client.ok(&format!("uncordon {node}"));
+    client.ok("delete poddisruptionbudget shop");
+    let gone = client.ok(&format!("drain {node} --pod-selector=app=shop --timeout=30s"));
+    assert!(gone.contains(" evicted"), "{gone}");
+    client.ok(&format!("uncordon {node}"));
 }
 
 /// `kubectl debug` in its three forms, and a job made from a cron job: pod templates sent back as they were read.
@@ -444,6 +477,12 @@ fn files(client: &Client) {
     client.ok("delete configmap one");
     let folder = folder.display();
     client.ok(&format!("apply -f {folder}"));
+    std::fs::write(&one, map("one", "moved")).unwrap();
+    // Fields of `kubectl apply` move to server-side apply without a conflict.
+    client.ok(&format!("apply --server-side -f {}", one.display()));
+    client.ok("delete configmap one");
+    std::fs::write(&one, map("one", "second")).unwrap();
+    client.ok(&format!("apply -f {}", one.display()));
     std::fs::remove_file(&two).unwrap();
     let pruned = client.ok(&format!("apply -f {folder} --prune -l set=pruned --prune-allowlist=core/v1/ConfigMap"));
     assert!(pruned.contains("one unchanged") && pruned.contains("two pruned"), "{pruned}");
