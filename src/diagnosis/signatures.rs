@@ -211,6 +211,7 @@ impl Signatures {
             .capture_names()
             .flatten()
             .filter_map(|name| Some((base_name(name).to_owned(), captures.name(name)?.as_str().to_owned())))
+            .filter(|(_, text)| !text.is_empty())
             .collect();
         Some(Match { signature, line: index, groups })
     }

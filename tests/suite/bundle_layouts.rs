@@ -171,6 +171,15 @@ fn everything_in_one_yaml_list_of_mixed_kinds_is_read() {
 }
 
 #[test]
+fn lists_inside_lists_are_read() {
+    let pods = typed("Pod", &pod("shop", "web-1"));
+    let deeper = typed("", &kinded(&pod("shop", "web-2"), "Pod"));
+    let bundle = read(&[("all.json", &typed("", &format!("{pods},{deeper}")))]);
+    let names: Vec<String> = bundle.snapshot().pods.iter().map(|p| p.meta.name.to_string()).collect();
+    assert_eq!(names, ["web-1", "web-2"]);
+}
+
+#[test]
 fn powershell_and_editors_leave_marks_that_do_no_harm() {
     let json = typed("Pod", &pod("shop", "wéb-1"));
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(json.encode_utf16().flat_map(u16::to_le_bytes)).collect();

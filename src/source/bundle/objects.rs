@@ -229,12 +229,19 @@ impl File<'_, '_> {
 }
 
 impl Sink for File<'_, '_> {
-    fn item(&mut self, header: &Header, value: Value) {
+    fn item(&mut self, header: &Header, mut value: Value) {
         if let Value::String(_) = value {
             self.known += usize::from(refusals::take(self.reader.bundle, &value));
             return;
         }
         let own = (text(&value, "kind").to_owned(), text(&value, "apiVersion").to_owned());
+        // Lists pasted into a list, as `jq -s` and scripts leave them. `Header` carries the inner list's words.
+        if own.0.ends_with("List")
+            && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take)
+        {
+            let inner = Header { kind: own.0, api_version: own.1 };
+            return items.into_iter().for_each(|item| self.item(&inner, item));
+        }
         let (kind, version) = match (own.0.is_empty(), header.kind.strip_suffix("List")) {
             (false, _) => own,
             (true, Some(kind)) if !kind.is_empty() => (kind.to_owned(), header.api_version.clone()),

@@ -12,10 +12,11 @@ use crate::diagnosis::rules::crash::{from_log, log_fixes};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::logs::{self, Quotable};
 use crate::diagnosis::rules::pattern::Pattern;
-use crate::diagnosis::rules::pods;
+use crate::diagnosis::rules::pods::{self, ProbeKind};
+use crate::diagnosis::rules::probes::failure::{self, Failure};
 use crate::diagnosis::signatures::{self, Match, Signatures, Strength};
 use crate::kinds::pod_spec::Container;
-use crate::kinds::pods::{ContainerRole, Pod};
+use crate::kinds::pods::{ContainerRole, ContainerView, Pod};
 use crate::kinds::{KindId, Row};
 
 /// The rule.
@@ -26,15 +27,16 @@ pub static REMARKS: Rule = Rule {
 What it detects
   A container that runs and repeats in its log that it lacks a right, that the API server does not answer, or that a certificate is
   expired; or one that counts as ready and keeps complaining that its pool or its database is used up, that it cannot reach or log
-  in to what it needs, or that its disk is full.
+  in to what it needs, or that its disk is full; or one that answers its readiness probe with 5xx, and says in its log why.
 Reads
-  The last 200 lines of the current log where it is at hand (a bundle, or a log on screen), against assets/signatures.toml; only
+  The last 200 lines of the current log where it is at hand (a bundle, a log on screen; asked for when the readiness probe is
+  answered with 5xx), against assets/signatures.toml; only
   lines of the last quarter of an hour when they carry times.
 Source
   client-go and apiserver error texts; CoreDNS.
 Look-alikes
   One such line is a passing thing: three are needed. What it could not reach before it says that it is connected, or answers
-  requests well, is past. A container that crashes is told by its crash, one that is not ready by its probe. A database's own log
+  requests well, is past. A container that crashes is told by its crash, one whose readiness probe gets no answer by its probe. A database's own log
   tells of its clients' trouble, not of its own.
 Fixes
   Grant the right; repair the API server; renew the certificate.
@@ -86,18 +88,43 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
             continue;
         }
         let name = &view.status.name;
-        let Some(log) = logs::known(facts, pod, name).filter(|log| !log.previous) else { continue };
-        let passes = pod.is_ready() && pod.spec.container(name).is_some_and(|c| !is_server(pod, c, &log));
-        let asked = |cause: &str| OF_SYSTEM.contains(&cause) || passes && CAUSES.iter().any(|c| c.0 == cause);
-        let Some(found) = repeated(facts, &log, asked) else { continue };
+        let unwell = says_unwell(facts, pod, &view);
+        let log = if unwell && speaks(facts, pod) {
+            logs::current(facts, pod, name, view.status.restart_count, out)
+        } else {
+            logs::known(facts, pod, name).filter(|log| !log.previous)
+        };
+        let Some(log) = log else { continue };
+        let tells = (pod.is_ready() || unwell) && pod.spec.container(name).is_some_and(|c| !is_server(pod, c, &log));
+        let asked = |cause: &str| OF_SYSTEM.contains(&cause) || tells && CAUSES.iter().any(|c| c.0 == cause);
+        let Some(found) = repeated(facts, &log, unwell, asked) else { continue };
         out.findings.push(if OF_SYSTEM.contains(&&*found.signature.cause) {
             find(facts, pod, name, &log, &found)
         } else {
             let at = log.lines.get(found.line).and_then(|line| line.at);
-            let told = from_log::spoken(facts, pod, name, &log, &found).severity(Severity::Warning).sure(Confidence::Likely);
+            let told = from_log::spoken(facts, pod, name, &log, &found).sure(Confidence::Likely);
+            let told = if unwell { told } else { told.severity(Severity::Warning) };
             told.not("a crash: the container runs").since(at).done()
         });
     }
+}
+
+/// True when the program itself answers its readiness probe that it is not well: its log is where it says why.
+fn says_unwell(facts: &Facts<'_>, pod: &Pod, view: &ContainerView<'_>) -> bool {
+    let Some(started) = view.status.state.running.as_ref().and_then(|r| r.started_at) else { return false };
+    if pod.is_ready() || view.status.ready || !pods::endings(facts, pod, &mut Output::default()).is_empty() {
+        return false;
+    }
+    let since = pod.condition("Ready").and_then(|c| c.last_transition_time).map_or(started, |unready| unready.max(started));
+    let failed = failure::newest(facts, pod, &view.status.name, ProbeKind::Readiness, Some(since));
+    failed.is_some_and(|event| matches!(Failure::parse(event.text()), Failure::Status(500..=599)))
+}
+
+/// One pod of a workload that is not ready speaks for the others.
+fn speaks(facts: &Facts<'_>, pod: &Pod) -> bool {
+    let Some(owner) = pod.meta.controller() else { return true };
+    let first = facts.snapshot.pods.controlled_by(&owner.uid).find(|sibling| !sibling.is_ready());
+    first.is_none_or(|first| first.meta.name == pod.meta.name)
 }
 
 /// True for a program that others connect to: its log holds their failures. By its image, its name, its ports, or how it writes.
@@ -109,7 +136,8 @@ fn is_server(pod: &Pod, container: &Container, log: &Quotable<'_>) -> bool {
 }
 
 /// The newest remark that was made often enough.
-fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> bool) -> Option<Match<'s>> {
+/// A program that says it is unwell answers other requests all the same.
+fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, unwell: bool, asked: impl Fn(&str) -> bool) -> Option<Match<'s>> {
     let start = log.lines.len().saturating_sub(WINDOW);
     let mut found: Vec<Match<'s>> = Vec::new();
     let mut succeeded = false;
@@ -117,7 +145,7 @@ fn repeated<'s>(facts: &Facts<'_>, log: &Quotable<'_>, asked: impl Fn(&str) -> b
         if line.at.is_some_and(|at| at + RECENT < facts.now) {
             break;
         }
-        succeeded |= signatures::came_up(&line.text);
+        succeeded |= signatures::came_up(&line.text) && !(unwell && line.text.contains("HTTP/"));
         let hit = Signatures::shipped().of_line(&line.text, index).filter(|_| !signatures::is_aside(&line.text));
         let Some(hit) = hit else { continue };
         let cause = &*hit.signature.cause;

@@ -374,6 +374,11 @@ fn unsigned(facts: &Facts<'_>, pod: &Pod, ending: &Ending<'_>, code: i32, log: O
 /// The last line that looks like an error, else the last line that says anything.
 fn last_error<'a>(log: &Quotable<'a>) -> Option<&'a LogLine> {
     let said = || log.lines.iter().rev().filter(|l| l.text.trim().len() > 2);
+    // Rust says where it panics, and why on the next line.
+    let panic = log.lines.iter().rposition(|l| l.text.contains("panicked at ") && l.text.trim_end().ends_with(':'));
+    if let Some(why) = panic.and_then(|at| log.lines.get(at + 1)).filter(|why| !why.text.trim().is_empty()) {
+        return Some(*why);
+    }
     let weak = Signatures::shipped();
     said()
         .find(|l| {

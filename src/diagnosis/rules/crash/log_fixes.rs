@@ -171,6 +171,7 @@ fn migration(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
 fn storage(finding: &Finding) -> Vec<Fix> {
     let path = fact(finding, "path");
     let why = match (finding.cause.0, path) {
+        ("disk-full", _) if finding.summary.contains("database's own disk") => return Vec::new(),
         ("disk-full", _) => "mount a larger volume, or free space".to_owned(),
         (_, "") => "mount a writable volume there, or set fsGroup or runAsUser".to_owned(),
         (_, path) => format!("give it a writable volume at {path}, or the right fsGroup or user"),
