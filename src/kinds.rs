@@ -64,6 +64,8 @@ macro_rules! for_each_kind {
             APIService, api_services, $crate::kinds::extensions::APIService;
             Certificate, certificates, $crate::kinds::extensions::Certificate;
             IngressClass, ingress_classes, $crate::kinds::extensions::IngressClass;
+            PersistentVolume, volumes, $crate::kinds::storage::PersistentVolume;
+            CustomResourceDefinition, custom_resource_definitions, $crate::kinds::extensions::CustomResourceDefinition;
             HTTPRoute, http_routes, $crate::kinds::extensions::HTTPRoute;
         }
     };

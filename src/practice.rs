@@ -54,6 +54,7 @@ mod scale;
 pub mod scenario;
 pub mod scheduler;
 pub mod schema;
+mod scrape;
 mod selectors;
 pub mod simulation;
 pub mod status;
@@ -71,9 +72,11 @@ mod writes;
 use access::{Access, Role};
 use api::Api;
 use clock::Clock;
+use controllers::endpoints::EndpointsController;
 use faults::Faults;
 use runtime::Runtime;
 use scenario::Scenario;
+use scrape::Requests;
 use store::Store;
 
 /// What cluster to start.
@@ -139,9 +142,18 @@ impl PracticeCluster {
         drop(guard);
         rbac::bootstrap(&store);
         aggregation::bootstrap(&store);
+        admission::bootstrap(&store);
+        life.spawn(controllers::drive(EndpointsController::new(store.clone()), store.clone(), clock.clone()));
         load::fill(&store, options.pods)?;
         life.spawn(load::stream(store.clone(), options.events_per_second, options.seed));
-        let api = Arc::new(Api { store, runtime, clock, faults: Faults::default(), access: Access::default() });
+        let api = Arc::new(Api {
+            store,
+            runtime,
+            clock,
+            faults: Faults::default(),
+            access: Access::default(),
+            requests: Requests::default(),
+        });
         let server = http::Server::start(api.clone(), options.bind)?;
         Ok(Self { api, server, namespace, simulation, life: Some(life) })
     }

@@ -13,7 +13,7 @@ use super::finding::{Confidence, Evidence, Finding, Root};
 use super::incident::{Incident, IncidentId};
 use super::rule::{Facts, Rule};
 use crate::changes::before;
-use crate::kinds::ObjectRef;
+use crate::kinds::{KindId, ObjectRef};
 use crate::text::Text;
 
 mod blast;
@@ -260,6 +260,11 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     let folded = || group.symptoms.iter().map(|f| f.finding);
     let mut workloads: BTreeSet<ObjectRef> = members.iter().map(|f| f.workload.clone()).collect();
     workloads.extend(cron_jobs::owners(facts.snapshot, &workloads));
+    // A claim stands for itself only where nobody waits for it.
+    let is_claim = |object: &ObjectRef| &*object.kind == KindId::PersistentVolumeClaim.name();
+    if !workloads.iter().all(is_claim) {
+        workloads.retain(|workload| !is_claim(workload));
+    }
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
     objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));

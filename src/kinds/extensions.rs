@@ -97,6 +97,15 @@ pub struct IngressClass {
     pub meta: Meta,
 }
 
+/// A CustomResourceDefinition: its metadata only.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CustomResourceDefinition {
+    /// `metadata`; the name is `PLURAL.GROUP`.
+    #[serde(rename = "metadata")]
+    pub meta: Meta,
+}
+
 /// An `HTTPRoute` of the Gateway API.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -118,6 +127,8 @@ pub struct RouteStatus {
     pub parents: Vec<ConditionsOnly>,
 }
 
+kind!(CustomResourceDefinition, "apiextensions.k8s.io" / "v1", "CustomResourceDefinition", "customresourcedefinitions",
+    namespaced: false, metadata_only: true, optional: true, |_this, _pool| {});
 kind!(APIService, "apiregistration.k8s.io" / "v1", "APIService", "apiservices", namespaced: false, metadata_only: false,
     optional: true, |this, pool| { Condition::intern(&mut this.status.conditions, pool); });
 kind!(Certificate, "cert-manager.io" / "v1", "Certificate", "certificates", namespaced: true, metadata_only: false,

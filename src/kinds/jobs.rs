@@ -79,6 +79,8 @@ pub struct CronJob {
 pub struct CronJobSpec {
     /// Cron expression.
     pub schedule: Text,
+    /// Time zone of the schedule; absent means that of the controller, nearly always UTC.
+    pub time_zone: Option<Text>,
     /// Held back on purpose.
     pub suspend: Option<bool>,
     /// Seconds a run may start late.

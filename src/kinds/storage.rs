@@ -1,4 +1,4 @@
-//! PersistentVolumeClaims.
+//! PersistentVolumeClaims, and of the volumes themselves what a deletion needs.
 
 use std::collections::BTreeMap;
 
@@ -62,5 +62,16 @@ pub struct ClaimStatus {
     pub allocated_resource_statuses: BTreeMap<Text, Text>,
 }
 
+/// A PersistentVolume: its metadata only.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PersistentVolume {
+    /// `metadata`.
+    #[serde(rename = "metadata")]
+    pub meta: Meta,
+}
+
+kind!(PersistentVolume, "" / "v1", "PersistentVolume", "persistentvolumes", namespaced: false, metadata_only: true,
+    optional: true, |_this, _pool| {});
 kind!(PersistentVolumeClaim, "" / "v1", "PersistentVolumeClaim", "persistentvolumeclaims", namespaced: true,
     metadata_only: false, |this, pool| { Condition::intern(&mut this.status.conditions, pool); });

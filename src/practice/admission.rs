@@ -9,6 +9,8 @@ mod pod_security;
 pub mod quota;
 mod storage;
 
+pub(super) use accounts::bootstrap;
+
 use super::resources::ResourceType;
 use super::status::Status;
 use super::store::Store;

@@ -16,8 +16,9 @@ use super::faults::{Answer, Faults};
 use super::query::Query;
 use super::reply::{self, Shape};
 use super::request::{self, Format, Target};
-use super::resources::ResourceType;
+use super::resources::{ENDPOINTS, ResourceType};
 use super::runtime::Runtime;
+use super::scrape::{Labels, Requests};
 use super::status::Status;
 use super::store::Store;
 use super::table::Include;
@@ -41,6 +42,8 @@ pub struct Api {
     pub faults: Faults,
     /// Tokens and roles.
     pub access: Access,
+    /// What it answered.
+    pub requests: Requests,
 }
 
 /// One request to a resource, taken apart.
@@ -78,12 +81,14 @@ impl Call<'_> {
 
 /// Serves one request.
 pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let labels = Labels::of(&api.store, &request);
     tokio::time::sleep(api.faults.current_delay()).await;
     api.faults.until_it_answers().await;
     let response = match api.faults.take_answer() {
         Some(answer) => fault(answer),
         None => serve(&api, request).await.unwrap_or_else(|status| reply::error(&status)),
     };
+    api.requests.count(labels, response.status());
     let mut response = api.faults.gate(response);
     // The cluster's clock, not this machine's: clients may judge ages by it.
     let date = api.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -119,7 +124,7 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(target) = Target::parse(&api.store, path) else {
         rbac::authorise_path(&api.store, &identity, &parts.method.as_str().to_lowercase(), path)?;
-        return fixed_path(&api.store, path, &query, &parts.headers);
+        return fixed_path(api, path, &query, &parts.headers);
     };
     let verb = target.verb(&parts.method, &query)?;
     check_served(&target, verb)?;
@@ -154,8 +159,9 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
 }
 
 /// Paths outside the resources: health, version, discovery, the published schema.
-fn fixed_path(store: &Store, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
-    if let Some(answer) = health::serve(store, path, query) {
+fn fixed_path(api: &Api, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response, Status> {
+    let store = &api.store;
+    if let Some(answer) = health::serve(api, path, query) {
         return Ok(answer);
     }
     match path.trim_end_matches('/') {
@@ -222,6 +228,9 @@ fn check_served(target: &Target, verb: &str) -> Result<(), Status> {
 
 fn resource(api: &Api, verb: &str, call: &Call<'_>, body: &Bytes) -> Result<Response, Status> {
     let target = call.target;
+    if target.resource == &ENDPOINTS {
+        call.warn(vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]);
+    }
     admit(call, verb, body)?;
     match (target.resource.group, verb) {
         ("metrics.k8s.io", _) => metrics::serve(api, call),

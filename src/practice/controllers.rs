@@ -10,6 +10,7 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
+pub mod endpoints;
 pub mod event_expiry;
 pub mod garbage_collector;
 pub mod job;

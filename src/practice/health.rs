@@ -7,6 +7,7 @@ use std::fmt::Write;
 use axum::response::Response;
 use serde_json::json;
 
+use super::api::Api;
 use super::discovery;
 use super::query::Query;
 use super::reply;
@@ -35,11 +36,13 @@ const CHECKS: &[(&str, bool)] = &[
 const ENDPOINTS: &[&str] = &["healthz", "livez", "readyz"];
 
 /// The answer of a path that is about the server itself; none when it is another.
-pub fn serve(store: &Store, path: &str, query: &Query) -> Option<Response> {
+pub fn serve(api: &Api, path: &str, query: &Query) -> Option<Response> {
     let path = path.trim_matches('/');
     match path {
-        "" => Some(root(store)),
-        "metrics" => Some(reply::with_type(200, "text/plain; version=0.0.4; charset=utf-8", metrics(store))),
+        "" => Some(root(&api.store)),
+        "metrics" => {
+            Some(reply::with_type(200, "text/plain; version=0.0.4; charset=utf-8", api.requests.text() + &metrics(&api.store)))
+        }
         _ => checks(path, query).map(|text| reply::with_type(200, "text/plain; charset=utf-8", text)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: bounded. A container keeps its current and its previous run, each at most [`MAX_LINES`] lines.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -49,7 +49,14 @@ struct Run {
 struct Container {
     runs: VecDeque<Run>,
     usage: Option<Usage>,
+    written: (u32, Files),
 }
+
+/// Files by their path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// The most bytes of files a container keeps.
+const MAX_WRITTEN: usize = 16 * 1024 * 1024;
 
 /// Logs and use of every container, shared between simulation and API.
 #[derive(Clone, Default)]
@@ -145,6 +152,28 @@ impl Runtime {
             run.followers.push(sender);
         }
         (run.lines.iter().cloned().collect(), receiver)
+    }
+
+    /// What was copied into that run of a container; a restart starts from the image again.
+    pub fn files(&self, pod_uid: &str, container: &str, restart: u32) -> Files {
+        let pods = self.lock();
+        let found = pods.get(pod_uid).and_then(|containers| containers.get(container));
+        found.filter(|found| found.written.0 == restart).map(|found| found.written.1.clone()).unwrap_or_default()
+    }
+
+    /// Copies files into that run of a container; false when there is no space left.
+    pub fn write_files(&self, pod_uid: &str, container: &str, restart: u32, files: Files) -> bool {
+        let mut pods = self.lock();
+        let written = &mut entry(&mut pods, pod_uid, container).written;
+        if written.0 != restart {
+            *written = (restart, Files::new());
+        }
+        let size = |files: &Files| files.values().map(Vec::len).sum::<usize>();
+        if size(&written.1) + size(&files) > MAX_WRITTEN {
+            return false;
+        }
+        written.1.extend(files);
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Container>>> {

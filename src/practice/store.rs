@@ -337,7 +337,7 @@ impl Store {
         let mut inner = self.lock();
         inner.version += 1;
         let version = inner.version;
-        let bytes = OnceLock::from(Bytes::from(json(version)));
+        let bytes = OnceLock::from(tight(json(version)));
         let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
         inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
     }
@@ -354,7 +354,7 @@ impl Store {
         let table = inner.tables.entry(key_of(resource)).or_default();
         let before = table.objects.get(key).map(|stored| stored.bytes());
         let Some(json) = json(version, before.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())) else { return };
-        let bytes = Bytes::from(json);
+        let bytes = tight(json);
         let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes: OnceLock::from(bytes.clone()) });
         let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         table.objects.insert(key.clone(), stored.clone());
@@ -398,4 +398,9 @@ impl Store {
 
 fn key_of(resource: &'static ResourceType) -> (&'static str, &'static str) {
     (resource.group, resource.plural)
+}
+
+/// Text as bytes without the room it grew into: half as much again of 100,000 pods.
+fn tight(json: String) -> Bytes {
+    Bytes::from(json.into_boxed_str().into_boxed_bytes())
 }

@@ -23,8 +23,9 @@ use super::store::Store;
 mod forward;
 mod shell;
 mod spdy;
+mod tar;
 
-use shell::Shell;
+use shell::{Disk, Shell};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -54,7 +55,9 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
         return Err(Status::internal(why));
     }
     if !forwarding && !is_running(&pod, &container) {
-        return Err(Status::internal(format!("unable to upgrade connection: container not found ({container:?})")));
+        // The kubelet's own words, which the API server passes on as they are.
+        let why = format!("container not found ({container:?})");
+        return Ok(super::reply::with_type(500, "text/plain; charset=utf-8", why));
     }
     let upgrade = upgrade(&mut parts).await?;
     if forwarding {
@@ -71,7 +74,13 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
     let command: Vec<String> = query.all("command");
     let interactive = query.is_true("stdin");
     let tty = query.is_true("tty");
-    let shell = open(&api.store, &pod, &container, tty)?;
+    let disk = Disk {
+        runtime: api.runtime.clone(),
+        uid: text(&pod, "metadata.uid").to_owned(),
+        restart: restarts(&pod, &container),
+        container,
+    };
+    let shell = open(&api.store, &pod, disk, tty)?;
     Ok(upgrade.on_upgrade(move |socket| exec(socket, shell, command, interactive)))
 }
 
@@ -87,11 +96,11 @@ async fn upgrade(parts: &mut Parts) -> Result<WebSocketUpgrade, Status> {
     WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Status::bad_request(why))
 }
 
-fn open(store: &Store, pod: &Value, container: &str, tty: bool) -> Result<Shell, Status> {
+fn open(store: &Store, pod: &Value, disk: Disk, tty: bool) -> Result<Shell, Status> {
     let found =
         [items(pod, "spec.containers"), items(pod, "spec.initContainers"), items(pod, "spec.ephemeralContainers")].concat();
-    let spec = found.into_iter().find(|spec| text(spec, "name") == container).unwrap_or_default();
-    Shell::open(store, pod, &spec, tty).map_err(Status::internal)
+    let spec = found.into_iter().find(|spec| text(spec, "name") == disk.container).unwrap_or_default();
+    Shell::open(store, pod, &spec, tty, Some(disk)).map_err(Status::internal)
 }
 
 fn status_of<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
@@ -125,8 +134,8 @@ async fn exec(mut socket: WebSocket, mut shell: Shell, command: Vec<String>, int
     let mut pending = BytesMut::new();
     let mut open = interactive;
     loop {
-        for (channel, data) in [(STDOUT, &step.out), (STDERR, &step.error)] {
-            if !data.is_empty() && socket.send(frame(channel, data.as_bytes())).await.is_err() {
+        for (channel, data) in [(STDOUT, step.out.as_bytes()), (STDOUT, step.raw.as_slice()), (STDERR, step.error.as_bytes())] {
+            if !data.is_empty() && socket.send(frame(channel, data)).await.is_err() {
                 return;
             }
         }
@@ -135,12 +144,36 @@ async fn exec(mut socket: WebSocket, mut shell: Shell, command: Vec<String>, int
             let _ = socket.send(normal_close()).await;
             return;
         }
+        if shell.takes_bytes() {
+            step = match all_input(&mut socket, &mut pending, open).await {
+                Some(bytes) => shell.bytes(&bytes),
+                None => return,
+            };
+            continue;
+        }
         step = match next_input(&mut socket, &mut pending, &mut open).await {
             Some(Some(line)) => shell.line(&line),
             Some(None) => shell.end_of_input(),
             None => return,
         };
     }
+}
+
+/// All of stdin as it is; none when the client is gone, or sends more than a container keeps.
+async fn all_input(socket: &mut WebSocket, pending: &mut BytesMut, open: bool) -> Option<BytesMut> {
+    const MOST: usize = 32 * 1024 * 1024;
+    while open && pending.len() < MOST {
+        match socket.recv().await?.ok()? {
+            Message::Binary(data) => match data.split_first() {
+                Some((&STDIN, sent)) => pending.put_slice(sent),
+                Some((&CLOSE, &[STDIN])) => break,
+                _ => {}
+            },
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+    (pending.len() < MOST).then(|| pending.split())
 }
 
 /// The next whole line of stdin; `Some(None)` at its end, none when the client is gone.

@@ -245,9 +245,15 @@ fn keep_all_but_resources(live: &Value, new: &mut Value) {
     }
 }
 
+/// The namespaces the server keeps (`plugin/pkg/admission/namespace/lifecycle`, `immortalNamespaces`).
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// `DELETE` of an object.
 pub fn delete(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
     let target = call.target;
+    if target.resource == &NAMESPACES && IMMORTAL.contains(&target.name.as_str()) {
+        return Err(Status::forbidden(target.resource, &target.name, "this namespace may not be deleted"));
+    }
     let options = delete_options(call, body);
     let deleted = call.store.delete_with(target.resource, &target.namespace, &target.name, &options)?;
     let gone = call.store.stored(target.resource, &target.namespace, &target.name).is_none();

@@ -226,6 +226,19 @@ fn streams(client: &Client) {
     assert!(success && text.contains("web") && text.contains("resolv.conf"), "{text}");
     assert!(client.refused("exec web -- nope").contains("executable file not found in $PATH"));
     assert!(client.refused("exec web -c nope -- ls").contains("nope"));
+    let note = client.home.path().join("note");
+    std::fs::write(&note, [b"told\n".as_slice(), &[0, 255, 3, 4]].concat()).unwrap();
+    client.ok(&format!("cp {} default/web:/tmp/note", note.display()));
+    assert!(client.ok("exec web -- cat /tmp/note").contains("told"));
+    client.ok(&format!("cp default/web:/tmp/note {}.back", note.display()));
+    assert_eq!(std::fs::read(&note).unwrap(), std::fs::read(note.with_extension("back")).unwrap());
+    assert!(client.refused("exec web -- tar cf - /nope").contains("/nope: No such file"));
+    client.ok("run lost --image=nginx:1.27 --overrides={\"spec\":{\"nodeSelector\":{\"no\":\"where\"}}}");
+    assert!(client.refused("exec lost -- ls").contains("pod lost does not have a host assigned"));
+    client.ok("run stuck --image=ghcr.io/acme/fastapi:2.42");
+    client.until("it is on a node", |client| !client.ok("get pod stuck -o jsonpath={.status.hostIP}").is_empty());
+    let waiting = client.refused("exec stuck -- ls");
+    assert!(waiting.contains("unable to upgrade connection: container not found (\"stuck\")"), "{waiting}");
     let mut old = Command::new(&client.program);
     old.args(["exec", "web", "--", "id"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
     let output = old.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output().unwrap();
@@ -275,6 +288,20 @@ fn rights_and_duty(client: &mut Client) {
     client.ok("create deployment shop --image=nginx:1.27 --replicas=2");
     client.ok("create poddisruptionbudget shop --selector=app=shop --min-available=2");
     client.ok("rollout status deployment/shop --timeout=30s");
+    let counted = client.ok("get --raw /metrics");
+    let denied = "apiserver_request_total{code=\"403\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"secrets\",\
+                  scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1\n";
+    assert!(counted.contains(denied), "{counted}");
+    let kept = client.refused("delete namespace default");
+    assert!(kept.contains("namespaces \"default\" is forbidden: this namespace may not be deleted"), "{kept}");
+    client.ok("expose deployment shop --port=80");
+    client.until("endpoints are listed", |client| {
+        client.ok("get endpoints shop -o jsonpath={.subsets[*].addresses[*].targetRef.name}").matches("shop-").count() == 2
+    });
+    assert!(client.ok("get endpoints").contains("Warning: v1 Endpoints is deprecated in v1.33+"));
+    client.ok("delete service shop");
+    client.until("endpoints go with their service", |client| !client.ok("get endpoints -o name").contains("shop"));
+    assert!(client.ok("get priorityclasses").contains("system-node-critical"));
     server_itself(client);
     budget_holds_a_drain(client);
     client.ok("cordon node1");

@@ -94,7 +94,10 @@ pub(super) fn severe_enough(finding: &Finding) -> bool {
 /// True when it says why the pods themselves do not work, in particular.
 pub(super) fn is_specific_of_pods(finding: &Finding) -> bool {
     let behind = ["Image", "Configuration and start", "Crash", "Scheduling"];
-    !is_generic(finding) && !finding.derived && behind.contains(&family(finding.cause))
+    let of_node = ["node-not-ready", "node-network-not-ready", "node-pressure", "ip-exhausted"].contains(&finding.cause.0);
+    !is_generic(finding)
+        && !finding.derived
+        && (behind.contains(&family(finding.cause)) || of_node && &*finding.subject.kind == "Pod")
 }
 
 fn is_consequence(effect: CauseId, cause: CauseId) -> bool {

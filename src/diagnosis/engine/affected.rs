@@ -70,8 +70,8 @@ impl Touched {
             }
             Row::Node(node) => {
                 self.pods_on(snapshot, &node.meta.name);
-                // Labels, taints and room of any node decide about pods that wait for one.
-                let waiting = snapshot.pods.iter().filter(|pod| pod.node_name.is_none());
+                // Labels, taints and room of any node decide about pods that wait for one, and a dead one may hold their volume.
+                let waiting = snapshot.pods.iter().filter(|pod| pod.node_name.is_none() || &*pod.status.phase == "Pending");
                 self.subjects.extend(waiting.map(|pod| (KindId::Pod, Key::of(&pod.meta))));
             }
             Row::ConfigMap(_) | Row::Secret(_) | Row::PersistentVolumeClaim(_) => {
@@ -108,6 +108,8 @@ impl Touched {
             Row::APIService(_)
             | Row::Certificate(_)
             | Row::HTTPRoute(_)
+            | Row::PersistentVolume(_)
+            | Row::CustomResourceDefinition(_)
             | Row::DaemonSet(_)
             | Row::ControllerRevision(_)
             | Row::CronJob(_)

@@ -2,3 +2,4 @@
 
 pub mod cron;
 pub mod job;
+pub mod schedule;

@@ -1,22 +1,25 @@
 //! The shell in a practice container: enough for a look around and for scripts that check something.
 //!
-//! Commands: `echo`, `printf`, `env`, `ls`, `cat`, `ps`, `id`, `whoami`, `hostname`, `pwd`, `date`, `test`-free `true` and `false`,
-//! `exit`; `sh -c`, `;`, `&&`, `||`, quotes, `$NAME` and `$?`. Files are what Kubernetes puts there: mounted configuration and
-//! secrets, the service account, `/etc/hostname`. To add a command: a line in [`Shell::run`].
+//! Commands: `echo`, `printf`, `env`, `ls`, `cat`, `ps`, `id`, `whoami`, `hostname`, `pwd`, `date`, `test -d|-e|-f`, `true` and `false`,
+//! `tar` as `kubectl cp` calls it, `exit`; `sh -c`, `;`, `&&`, `||`, quotes, `$NAME` and `$?`. Files are what Kubernetes puts there: mounted configuration and
+//! secrets, the service account, `/etc/hostname`, and what was copied there. To add a command: a line in [`Shell::run`].
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::practice::base64;
-use crate::practice::json::{at, items, text};
+use crate::practice::json::{items, text};
 use crate::practice::kubelet::environment;
-use crate::practice::resources::{CONFIG_MAPS, SECRETS};
+use crate::practice::runtime::{Files, Runtime};
 use crate::practice::store::Store;
 
+mod files;
+
 const SHELLS: &[&str] = &["sh", "/bin/sh", "bash", "/bin/bash", "ash", "/bin/ash"];
-const COMMANDS: &[&str] =
-    &["cat", "date", "echo", "env", "exit", "false", "hostname", "id", "ls", "printenv", "printf", "ps", "pwd", "true", "whoami"];
+const COMMANDS: &[&str] = &[
+    "cat", "date", "echo", "env", "exit", "false", "hostname", "id", "ls", "printenv", "printf", "ps", "pwd", "tar", "test",
+    "true", "whoami",
+];
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +35,34 @@ pub enum Ended {
 pub struct Step {
     /// Standard output.
     pub out: String,
+    /// Standard output after that, as bytes.
+    pub raw: Vec<u8>,
     /// Standard error.
     pub error: String,
     /// The end.
     pub ended: Option<Ended>,
 }
 
+/// Where what is copied into a run of a container stays.
+pub struct Disk {
+    /// Keeps it.
+    pub runtime: Runtime,
+    /// The pod's uid.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+    /// The number of its run.
+    pub restart: u32,
+}
+
 /// A process in a container.
 pub struct Shell {
     variables: BTreeMap<String, String>,
-    files: BTreeMap<String, String>,
+    files: Files,
+    disk: Option<Disk>,
+    /// `tar -x` waits for an archive to unpack below this folder.
+    unpacks_to: Option<String>,
+    seconds: i64,
     host: String,
     process: String,
     date: String,
@@ -56,7 +77,7 @@ pub struct Shell {
 
 impl Shell {
     /// A process in a running container; the kubelet's complaint when its environment cannot be resolved.
-    pub fn open(store: &Store, pod: &Value, container: &Value, tty: bool) -> Result<Self, String> {
+    pub fn open(store: &Store, pod: &Value, container: &Value, tty: bool, disk: Option<Disk>) -> Result<Self, String> {
         let host = text(pod, "metadata.name").to_owned();
         let mut variables = environment::resolve(store, pod, container)?;
         variables.insert("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
@@ -69,8 +90,24 @@ impl Shell {
         let image = text(container, "image").rsplit('/').next().unwrap_or_default();
         let process = if command.is_empty() { image.split([':', '@']).next().unwrap_or_default().to_owned() } else { command };
         let date = store.clock().now().format("%a %b %e %H:%M:%S UTC %Y").to_string();
-        let files = files(store, pod, container);
-        Ok(Self { variables, files, host, process, date, tty, reads_commands: true, code: 0, exited: false, replaced: false })
+        let mut files: Files =
+            files::files(store, pod, container).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+        files.extend(disk.iter().flat_map(|disk| disk.runtime.files(&disk.uid, &disk.container, disk.restart)));
+        Ok(Self {
+            variables,
+            files,
+            disk,
+            unpacks_to: None,
+            seconds: store.clock().now().timestamp(),
+            host,
+            process,
+            date,
+            tty,
+            reads_commands: true,
+            code: 0,
+            exited: false,
+            replaced: false,
+        })
     }
 
     /// Starts a command: it ends at once, unless it is a shell or `cat` without a file, which read on.
@@ -98,7 +135,7 @@ impl Shell {
             [name, ..] if COMMANDS.contains(&name.rsplit('/').next().unwrap_or_default()) => {
                 let mut step = Step::default();
                 self.run(command, &mut step);
-                step.ended = Some(Ended::Exit(self.code));
+                step.ended = self.unpacks_to.is_none().then_some(Ended::Exit(self.code));
                 step
             }
             [name, ..] => {
@@ -187,6 +224,14 @@ impl Shell {
             "ls" => self.list(rest, step),
             "cat" => self.show(rest, step),
             "true" => String::new(),
+            "test" => {
+                self.test(rest);
+                String::new()
+            }
+            "tar" => {
+                self.archive(rest, step);
+                String::new()
+            }
             "false" => {
                 self.code = 1;
                 String::new()
@@ -234,81 +279,6 @@ impl Shell {
             ),
         }
     }
-
-    fn show(&mut self, paths: &[String], step: &mut Step) -> String {
-        let mut shown = String::new();
-        for path in paths {
-            if let Some(content) = self.files.get(path) {
-                shown.push_str(content);
-            } else {
-                self.code = 1;
-                step.error.push_str(&format!("cat: can't open '{path}': No such file or directory\n"));
-            }
-        }
-        shown
-    }
-
-    fn list(&mut self, paths: &[String], step: &mut Step) -> String {
-        let folder = paths.iter().find(|path| !path.starts_with('-')).map_or("/", String::as_str);
-        let prefix = if folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
-        let mut entries: Vec<&str> = self.files.keys().filter_map(|path| path.strip_prefix(&prefix)?.split('/').next()).collect();
-        if prefix == "/" {
-            entries.extend(["bin", "dev", "lib", "proc", "root", "sys", "tmp", "usr"]);
-        }
-        entries.sort_unstable();
-        entries.dedup();
-        if entries.is_empty() {
-            if self.files.contains_key(folder) {
-                return format!("{folder}\n");
-            }
-            self.code = 1;
-            step.error.push_str(&format!("ls: {folder}: No such file or directory\n"));
-        }
-        entries.iter().map(|entry| format!("{entry}\n")).collect()
-    }
-}
-
-/// What Kubernetes puts into a container's file system.
-fn files(store: &Store, pod: &Value, container: &Value) -> BTreeMap<String, String> {
-    let (name, namespace) = (text(pod, "metadata.name"), text(pod, "metadata.namespace"));
-    let mut files = BTreeMap::from([
-        ("/etc/hostname".to_owned(), format!("{name}\n")),
-        ("/etc/hosts".to_owned(), format!("127.0.0.1\tlocalhost\n{}\t{name}\n", text(pod, "status.podIP"))),
-        (
-            "/etc/resolv.conf".to_owned(),
-            format!(
-                "search {namespace}.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
-            ),
-        ),
-    ]);
-    for mount in items(container, "volumeMounts") {
-        let folder = text(mount, "mountPath").trim_end_matches('/');
-        let volume = items(pod, "spec.volumes").iter().find(|volume| text(volume, "name") == text(mount, "name"));
-        let Some(volume) = volume else { continue };
-        let found = if at(volume, "configMap").is_some() {
-            store.get(&CONFIG_MAPS, namespace, text(volume, "configMap.name")).map(|map| contents(&map, false))
-        } else if at(volume, "secret").is_some() {
-            store.get(&SECRETS, namespace, text(volume, "secret.secretName")).map(|secret| contents(&secret, true))
-        } else if at(volume, "projected").is_some() {
-            Some(vec![("namespace".to_owned(), namespace.to_owned())])
-        } else {
-            None
-        };
-        files.extend(found.into_iter().flatten().map(|(key, content)| (format!("{folder}/{key}"), content)));
-    }
-    files
-}
-
-fn contents(object: &Value, encoded: bool) -> Vec<(String, String)> {
-    let plain = |value: &Value| {
-        let written = value.as_str().unwrap_or_default();
-        if !encoded {
-            return written.to_owned();
-        }
-        base64::decode(written).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    };
-    let data = at(object, "data").and_then(Value::as_object);
-    data.into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect()
 }
 
 /// A script as commands, each with what joins it to the one before.
@@ -389,7 +359,7 @@ mod tests {
     fn shell(tty: bool) -> Shell {
         let pod = json!({"metadata": {"name": "web", "namespace": "default"}});
         let container = json!({"name": "app", "image": "nginx:1", "env": [{"name": "COLOUR", "value": "red"}]});
-        Shell::open(&Store::new(Clock::new(1.0), 1), &pod, &container, tty).unwrap()
+        Shell::open(&Store::new(Clock::new(1.0), 1), &pod, &container, tty, None).unwrap()
     }
 
     fn start(words: &[&str]) -> Step {

@@ -2,15 +2,17 @@
 
 use chrono::TimeDelta;
 
+use super::schedule::Schedule;
 use crate::diagnosis::cause::CauseId;
-use crate::diagnosis::finding::{EvidenceSource, Finding};
+use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods;
-use crate::kinds::jobs::Job;
+use crate::kinds::jobs::{CronJob, Job};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
+use crate::text;
 
 /// The rule.
 pub static CRON_JOB: Rule = Rule {
@@ -22,11 +24,12 @@ What it detects
   not parse, an older run that never ends under concurrencyPolicy Forbid.
 Reads
   The Jobs it owns and their Failed conditions, status.lastSuccessfulTime; events TooManyMissedTimes, MissSchedule,
-  UnparseableSchedule, UnknownTimeZone, JobAlreadyActive, FailedCreate.
+  UnparseableSchedule, UnknownTimeZone, JobAlreadyActive, FailedCreate; spec.schedule against status.lastScheduleTime.
 Source
   pkg/controller/cronjob/cronjob_controllerv2.go.
 Look-alikes
-  A suspended CronJob rests on purpose. One failed run followed by a good one is history.
+  A suspended CronJob rests on purpose. One failed run followed by a good one is history. Under concurrencyPolicy Forbid a run
+  that takes longer than the interval skips a few on purpose.
 Fixes
   Repair the Job's cause, delete the run that hangs, correct the schedule.
 ",
@@ -74,8 +77,15 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         ) && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
             && cron.status.last_schedule_time.is_none_or(|t| e.last_seen().is_none_or(|seen| seen > t))
     });
-    let Some(event) = blocked else { return };
     let active = jobs.iter().find(|j| j.status.active > 0);
+    let skipped = skipped(facts, cron);
+    let Some(event) = blocked.filter(|e| &*e.reason != "JobAlreadyActive" || skipped.is_some()) else {
+        out.recheck_at(facts.now + LATE);
+        if let Some(skipped) = skipped {
+            out.findings.push(silent(facts, cron, skipped, active.copied()));
+        }
+        return;
+    };
     out.findings.push(
         Draft::new(facts, "cronjob-failing", "CronJob", &cron.meta)
             .says(format!("it cannot start its runs: {}", event.text().trim_end_matches('.')))
@@ -85,6 +95,53 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
             .since(event.first_seen())
             .done(),
     );
+}
+
+/// Runs start within seconds; this late, nobody starts them.
+const LATE: TimeDelta = TimeDelta::minutes(10);
+/// A schedule in a time zone of its own is read as UTC: no zone is further away.
+const ZONES: TimeDelta = TimeDelta::hours(15);
+/// More are not counted.
+const MOST: usize = 100;
+
+/// How many runs were due and did not start, when that is more than a run that takes its time explains.
+fn skipped(facts: &Facts<'_>, cron: &CronJob) -> Option<usize> {
+    let schedule = Schedule::parse(&cron.spec.schedule)?;
+    let last = cron.status.last_schedule_time.or(cron.meta.creation_timestamp)?;
+    let zone = cron.spec.time_zone.as_deref().is_some_and(|zone| !matches!(zone, "" | "UTC" | "Etc/UTC"));
+    let until = facts.now - LATE - if zone { ZONES } else { TimeDelta::zero() };
+    let skipped = schedule.due_between(last, until, MOST);
+    let long = facts.now - last > TimeDelta::hours(12);
+    (skipped >= 3 && facts.now - last > TimeDelta::minutes(30) || skipped >= 2 && long).then_some(skipped)
+}
+
+/// It starts no runs, and no event says why.
+fn silent(facts: &Facts<'_>, cron: &CronJob, skipped: usize, active: Option<&Job>) -> Finding {
+    let object = ObjectRef::new("CronJob", &cron.meta.namespace, &cron.meta.name);
+    let last = cron.status.last_schedule_time;
+    let more = if skipped == MOST { " or more" } else { "" };
+    let says = match (active, last) {
+        (Some(job), _) => format!("it has skipped {skipped}{more} runs: {} has not ended", job.meta.name),
+        (None, Some(last)) => {
+            format!("it has started no run since {}, though {skipped}{more} were due", text::moment(last, facts.now))
+        }
+        (None, None) => format!("it has never started a run, though {skipped}{more} were due"),
+    };
+    Draft::new(facts, "cronjob-failing", "CronJob", &cron.meta)
+        .says(says)
+        .sure(Confidence::Likely)
+        .maybe("active", active.map(|j| &*j.meta.name))
+        .because(draft::quote(
+            object.clone(),
+            EvidenceSource::Status,
+            "status.lastScheduleTime",
+            last.map_or_else(|| "(none)".to_owned(), text::timestamp),
+            last,
+        ))
+        .because(draft::quote(object, EvidenceSource::Spec, "spec.schedule", &*cron.spec.schedule, None))
+        .not("a suspended schedule: spec.suspend is not set")
+        .since(last)
+        .done()
 }
 
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

@@ -53,9 +53,12 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let late = failed.reason() == "DeadlineExceeded";
     let cause = if late { "job-deadline-exceeded" } else { "job-failed" };
     let says = if late {
-        format!("it ran longer than its deadline of {} s", job.spec.active_deadline_seconds.unwrap_or_default())
+        job.spec
+            .active_deadline_seconds
+            .map_or_else(|| "it ran longer than its deadline".to_owned(), |s| format!("it ran longer than its deadline of {s} s"))
     } else {
-        format!("it has given up after {} failed pods: {}", job.status.failed, failed.message().trim_end_matches('.'))
+        let pods = if job.status.failed == 1 { "1 failed pod".to_owned() } else { format!("{} failed pods", job.status.failed) };
+        format!("it has given up after {pods}: {}", failed.message().trim_end_matches('.'))
     };
     let mut draft = Draft::new(facts, cause, "Job", &job.meta)
         .says(says)
@@ -127,12 +130,21 @@ pub fn superseded(facts: &Facts<'_>, job: &Job) -> bool {
             && other.status.completion_time.is_some_and(|t| t <= facts.now + TimeDelta::seconds(60))
     };
     match job.meta.controller() {
-        Some(owner) if &*owner.kind == "CronJob" => facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j)),
+        Some(owner) if &*owner.kind == "CronJob" => {
+            facts.snapshot.jobs.controlled_by(&owner.uid).any(|j| succeeded_later(&j)) || retired(facts, job, &owner.name)
+        }
         Some(_) => false,
         None => {
             facts.snapshot.jobs.in_namespace(&job.meta.namespace).filter(|j| does_the_same(job, j)).any(|j| succeeded_later(&j))
         }
     }
+}
+
+/// A run of a CronJob that was suspended since, and that nobody has looked at for a day.
+fn retired(facts: &Facts<'_>, job: &Job, cron_job: &str) -> bool {
+    let cron_job = facts.snapshot.cron_jobs.named(&job.meta.namespace, cron_job);
+    let old = job.meta.creation_timestamp.is_some_and(|made| made + TimeDelta::days(1) < facts.now);
+    old && cron_job.is_some_and(|cron| cron.spec.suspend == Some(true))
 }
 
 /// The same containers run the same commands out of the same images, whatever their tags.

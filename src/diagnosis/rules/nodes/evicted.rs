@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl};
+use crate::diagnosis::rules::commands::{edit, fact, fix, kubectl, quoted};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::nodes::condition;
 use crate::diagnosis::rules::pattern::Pattern;
@@ -84,9 +84,13 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         "Evicted" if OWN_LIMIT.is_match(message) => {
             ("evicted-storage", "the pod used more local storage than its own limit and was evicted".to_owned())
         }
-        // What the node still suffers of is the matter; its evictions are what it costs.
+        // What the node still suffers of is the matter; its evictions are what it costs. A pod that nobody makes anew is one of its own.
         "Evicted" => (
-            if under_pressure(facts, node) { "node-pressure" } else { "evicted-node-pressure" },
+            if under_pressure(facts, node) && pod.meta.controller().is_some() {
+                "node-pressure"
+            } else {
+                "evicted-node-pressure"
+            },
             format!(
                 "the pod was evicted because node {node} ran short of {}",
                 RESOURCE.first_group(message).unwrap_or("a resource")
@@ -158,8 +162,13 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         _ => {}
     }
     if &*finding.workload.kind == "Pod" {
-        // Nobody makes it anew.
-        fixes.push(describe(&finding.subject, "nothing owns this pod: it must be created anew by hand once it fits"));
+        let command = kubectl(namespace, format!("delete pod {}", quoted(&finding.subject.name)));
+        fixes.push(fix(
+            "Delete the failed pod",
+            command,
+            Risk::Disruptive,
+            "nothing owns it: it must be created anew by hand once it fits",
+        ));
         return fixes;
     }
     let command = kubectl(namespace, "delete pods --field-selector status.phase=Failed");

@@ -62,6 +62,9 @@ finalizer_rules! {
     QUOTA = "terminating-resourcequota", ResourceQuota;
     CERTIFICATE = "terminating-certificate", Certificate;
     HTTP_ROUTE = "terminating-httproute", HTTPRoute;
+    VOLUME = "terminating-persistentvolume", PersistentVolume;
+    DEFINITION = "terminating-definition", CustomResourceDefinition;
+    API_SERVICE = "terminating-apiservice", APIService;
 }
 
 /// Controllers may take this long before a finalizer counts as stuck.
@@ -71,6 +74,7 @@ const PATIENCE: TimeDelta = TimeDelta::seconds(60);
 const OWNERS: &[(&str, &str)] = &[
     ("kubernetes.io/pvc-protection", "pods still use the claim"),
     ("kubernetes.io/pv-protection", "a claim is still bound to the volume"),
+    ("customresourcecleanup.apiextensions.k8s.io", "objects of this kind still exist, with finalizers of their own"),
     ("batch.kubernetes.io/job-tracking", "the Job controller has to count the pod first"),
     ("foregroundDeletion", "dependents that block the owner's deletion still exist"),
     ("orphan", "the garbage collector has to orphan the dependents first"),
@@ -160,6 +164,14 @@ pub fn finalizer_fixes(finding: &Finding) -> Vec<Fix> {
             kubectl(&object.namespace, format!("delete pod {}", quoted(user))),
             Risk::Disruptive,
             "the claim goes by itself when no pod uses it",
+        ));
+    }
+    if let Some((resources, _)) = object.name.split_once('.').filter(|_| &*object.kind == "CustomResourceDefinition") {
+        fixes.push(fix(
+            format!("See which {resources} are left"),
+            format!("kubectl get {} -A", quoted(&object.name)),
+            Risk::Safe,
+            "the definition goes by itself when the last of them is gone",
         ));
     }
     fixes.push(fix(

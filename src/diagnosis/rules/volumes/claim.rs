@@ -59,7 +59,15 @@ fn unbound(facts: &Facts<'_>, claim: &PersistentVolumeClaim, out: &mut Output) {
         )
     };
     let Some(event) = events.iter().rev().find(told).filter(|e| &*e.reason != "WaitForFirstConsumer") else { return };
-    if !pods::is_recent(facts.now, event.last_seen(), TimeDelta::hours(1)) {
+    // A pod that waits for it says so itself: one incident, of the workload.
+    let waits = |pod: &&crate::kinds::pods::Pod| {
+        let uses = |v: &crate::kinds::volumes::Volume| {
+            v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == claim.meta.name)
+        };
+        !pod.is_finished() && pod.spec.volumes.iter().any(uses)
+    };
+    let mut pods_here = facts.snapshot.pods.in_namespace(&claim.meta.namespace);
+    if !pods::is_recent(facts.now, event.last_seen(), TimeDelta::hours(1)) || pods_here.any(|pod| waits(&pod)) {
         return;
     }
     let patience = if &*event.reason == "ExternalProvisioning" { CREATION } else { PATIENCE };
