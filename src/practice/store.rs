@@ -22,7 +22,7 @@ mod write;
 pub use write::{DeleteOptions, Preconditions, Write};
 
 /// How many changes of one resource type a watch can go back.
-const HISTORY: usize = 4_096;
+const HISTORY: usize = 16_384;
 
 /// How a write reached the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
