@@ -16,8 +16,8 @@ const ROWS: usize = 6;
 const BY: (usize, usize) = (10, 26);
 /// What the image keeps at least: a tag, and some of the name.
 const IMAGE: usize = 16;
-/// Cursor, and a space after each column.
-const BETWEEN: usize = 6;
+/// Spaces after a column where there is room for them.
+const GAP: usize = 2;
 
 /// One revision in words.
 struct Cells {
@@ -43,10 +43,11 @@ impl Cells {
     }
 
     fn line(&self, cursor: &str, columns: &Columns) -> String {
-        let Columns { number, when, by, image } = *columns;
+        let Columns { number, when, by, image, gap } = *columns;
+        let gap = " ".repeat(gap);
         // Images differ at their end, in the tag.
         let (who, what) = (ellipsis(&self.by, by), short_name(&self.image, image));
-        format!("{cursor} {:<number$} {:<when$} {who:<by$} {what:<image$} {}", self.number, self.when, self.pods)
+        format!("{cursor} {:<number$}{gap}{:<when$}{gap}{who:<by$}{gap}{what:<image$}{gap}{}", self.number, self.when, self.pods)
     }
 }
 
@@ -56,6 +57,7 @@ struct Columns {
     when: usize,
     by: usize,
     image: usize,
+    gap: usize,
 }
 
 impl Columns {
@@ -63,9 +65,11 @@ impl Columns {
         let widest = |of: fn(&Cells) -> &str| rows.iter().chain([head]).map(|cells| of(cells).width()).max().unwrap_or(0);
         let (number, when) = (widest(|cells| &cells.number), widest(|cells| &cells.when));
         let (by, image, pods) = (widest(|cells| &cells.by), widest(|cells| &cells.image), widest(|cells| &cells.pods));
-        let room = width.saturating_sub(number + when + pods + BETWEEN);
+        let natural = number + when + by.min(BY.1) + image + pods + 2;
+        let gap = if natural + 4 * GAP <= width { GAP } else { 1 };
+        let room = width.saturating_sub(number + when + pods + 2 + 4 * gap);
         let by = by.min(BY.1).min(room.saturating_sub(image).max(BY.0));
-        Self { number, when, by, image: image.min(room.saturating_sub(by).max(IMAGE)) }
+        Self { number, when, by, image: image.min(room.saturating_sub(by).max(IMAGE)), gap }
     }
 }
 

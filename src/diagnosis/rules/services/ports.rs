@@ -29,7 +29,8 @@ Source
   pkg/controller/util/endpoint (FindPort fails silently); Kubernetes never checks numeric target ports.
 Look-alikes
   Declaring containerPorts is optional: a pod that declares none is only suspected when its command, probe or log names another
-  port. A port among several may belong to another container of the pod.
+  port. A port among several may belong to another container of the pod, or to a second listener of the application; webhooks of
+  operators listen on 9443 without declaring it.
 Fixes
   Point the Service at the port that is served.
 ",
@@ -88,6 +89,11 @@ fn mismatch(
         return None;
     }
     let (served, quotes, heard) = served(facts, pod, target, &declared, out)?;
+    // Where another port of the Service leads to what is served, this one may lead to a second listener that nothing tells of.
+    let others = service.spec.ports.iter().enumerate().filter(|(other, _)| *other != index);
+    if others.filter_map(|(_, other)| number(pod, other)).any(|other| other == served) || (target == WEBHOOK && !heard) {
+        return None;
+    }
     let mut draft = base(facts, service, index, &target.to_string())
         .says(format!("it sends traffic to port {target}, but the pods serve port {served}"))
         .fact("serves", &served.to_string())
@@ -99,6 +105,19 @@ fn mismatch(
         draft = draft.because(draft::pod_spec(pod, "spec.containers[*].ports[*].containerPort", list));
     }
     Some(draft.done())
+}
+
+/// Where the webhook server of controller-runtime listens (`webhook.DefaultPort`), which operators seldom declare.
+const WEBHOOK: u16 = 9443;
+
+/// The number of a Service's target port, by the name of a container's port if it is one.
+fn number(pod: &Pod, port: &ServicePort) -> Option<u16> {
+    match port.target_port.clone().unwrap_or(IntOrText::Int(i64::from(port.port))) {
+        IntOrText::Text(name) if name.parse::<u16>().is_err() => {
+            pod.spec.all_containers().flat_map(|c| &c.ports).find(|p| p.name.as_deref() == Some(&*name)).map(|p| p.container_port)
+        }
+        other => other.to_string().parse().ok(),
+    }
 }
 
 /// The port the pod serves instead of `target`, with evidence, and whether the application itself said so.
