@@ -7,8 +7,14 @@ use serde_json::value::RawValue;
 
 use super::pod_spec::PodSpec;
 use super::written::Written;
-use super::{Condition, Kind, Meta, Pool, kind, nullable};
+use super::{Condition, Encoded, Kind, Meta, Pool, Undecodable, kind, nullable};
+use crate::protobuf::{self, Message};
 use crate::text::{Text, Time};
+
+// Field numbers of `core.v1.Pod`.
+const METADATA: u32 = 1;
+const SPEC: u32 = 2;
+const STATUS: u32 = 3;
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -45,18 +51,23 @@ struct PodText<'a> {
 }
 
 /// Decodes a Pod; a spec that another pod had to the letter is taken from there.
-fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Pod, serde_json::Error> {
-    let text: PodText<'_> = serde_json::from_slice(json)?;
+fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
+    let (metadata, status, written_spec) = match object {
+        Encoded::Json(json) => {
+            let text: PodText<'_> = serde_json::from_slice(json)?;
+            (text.metadata, text.status, Encoded::Json(text.spec.map_or("{}", RawValue::get).as_bytes()))
+        }
+        Encoded::Protobuf(message, bytes) => parts(message, bytes)?,
+    };
     let mut pool = Pool::lock(pool);
-    let json = text.spec.map_or("{}", RawValue::get);
-    let written = pool.written.look_up(json.as_bytes());
-    let mut pod = Pod { meta: text.metadata, status: text.status, ..Pod::default() };
+    let written = pool.written.look_up(written_spec);
+    let mut pod = Pod { meta: metadata, status, ..Pod::default() };
     if let Written::Known(spec, node_name) = written {
         (pod.spec, pod.node_name) = (spec, node_name);
         pod.intern(&mut pool);
         return Ok(pod);
     }
-    let mut spec: PodSpec = serde_json::from_str(json)?;
+    let mut spec: PodSpec = written_spec.decode()?;
     pod.node_name = spec.node_name.take();
     pod.spec = Arc::new(spec);
     pod.intern(&mut pool);
@@ -64,6 +75,22 @@ fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Pod, serde_json::Error> {
         pool.written.keep(&pod.spec, pod.node_name.as_ref(), node.as_ref());
     }
     Ok(pod)
+}
+
+/// Metadata and status of a Pod's message, and its spec still as bytes.
+fn parts<'a>(message: &'static Message, bytes: &'a [u8]) -> Result<(Meta, PodStatus, Encoded<'a>), Undecodable> {
+    let (mut meta, mut status, mut spec): (_, _, &[u8]) = (Meta::default(), PodStatus::default(), &[]);
+    for (number, data) in protobuf::fields(bytes) {
+        let Some(part) = message.within(number) else { continue };
+        match number {
+            METADATA => meta = protobuf::read(part, data)?,
+            SPEC => spec = data,
+            STATUS => status = protobuf::read(part, data)?,
+            _ => {}
+        }
+    }
+    let of_spec = message.within(SPEC).unwrap_or(message);
+    Ok((meta, status, Encoded::Protobuf(of_spec, spec)))
 }
 
 impl From<PodWire> for Pod {
