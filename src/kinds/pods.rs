@@ -332,37 +332,54 @@ mod tests {
         )
     }
 
+    /// The pod from its JSON, and from its protobuf.
+    fn read_both(json: &str, pools: &[Mutex<Pool>; 2]) -> [Pod; 2] {
+        let message = <Pod as Kind>::message().unwrap();
+        let bytes = protobuf::write(message, &serde_json::from_str(json).unwrap());
+        let [of_json, of_protobuf] = pools;
+        [
+            read(Encoded::Json(json.as_bytes()), of_json).unwrap(),
+            read(Encoded::Protobuf(message, &bytes), of_protobuf).unwrap(),
+        ]
+    }
+
     #[test]
     fn replicas_share_a_spec_and_keep_their_nodes() {
-        let pool = Mutex::default();
-        let one = read(spec("n1", "aaaaa", "x").as_bytes(), &pool).unwrap();
-        let two = read(spec("n22", "bbbbb", "x").as_bytes(), &pool).unwrap();
-        assert!(Arc::ptr_eq(&one.spec, &two.spec));
-        assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
-        assert!(matches!(Pool::lock(&pool).written.look_up(b"{}"), Written::Unknown(None)));
+        let pools = Default::default();
+        let ones = read_both(&spec("n1", "aaaaa", "x"), &pools);
+        let twos = read_both(&spec("n22", "bbbbb", "x"), &pools);
+        for (one, two) in ones.iter().zip(&twos) {
+            assert!(Arc::ptr_eq(&one.spec, &two.spec));
+            assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
+        }
+        for pool in &pools {
+            assert_eq!(Pool::lock(pool).written.len(), 1, "the second was not decoded");
+        }
     }
 
     #[test]
     fn what_only_looks_like_a_node_or_a_token_is_never_shared() {
-        let pool = Mutex::default();
+        let pools = Default::default();
         let config = |pod: &Pod| pod.spec.containers[0].env_from[0].config_map_ref.clone().unwrap().name;
-        let one = read(spec("n", "aaaaa", "kube-api-access-11111").as_bytes(), &pool).unwrap();
-        let two = read(spec("n", "aaaaa", "kube-api-access-22222").as_bytes(), &pool).unwrap();
-        assert_eq!((&*config(&one), &*config(&two)), ("kube-api-access-11111", "kube-api-access-22222"));
+        let ones = read_both(&spec("n", "aaaaa", "kube-api-access-11111"), &pools);
+        let twos = read_both(&spec("n", "aaaaa", "kube-api-access-22222"), &pools);
+        for (one, two) in ones.iter().zip(&twos) {
+            assert_eq!((&*config(one), &*config(two)), ("kube-api-access-11111", "kube-api-access-22222"));
+        }
         for name in ["a", "b"] {
             let json = format!(r#"{{"metadata":{{"name":"p"}},"spec":{{"nodeSelector":{{"nodeName":"{name}"}}}}}}"#);
-            let pod = read(json.as_bytes(), &pool).unwrap();
-            assert_eq!((pod.spec.node_selector.get("nodeName").map(|v| &**v), pod.node_name), (Some(name), None));
+            for pod in read_both(&json, &pools) {
+                assert_eq!((pod.spec.node_selector.get("nodeName").map(|v| &**v), pod.node_name), (Some(name), None));
+            }
         }
     }
 
     #[test]
     fn a_pod_reads_the_same_by_text_and_by_structure() {
         let json = spec("n1", "aaaaa", "x");
-        let pool = Mutex::default();
-        for _ in 0..2 {
-            let pod = read(json.as_bytes(), &pool).unwrap();
-            let plain: Pod = serde_json::from_str(&json).unwrap();
+        let pools = Default::default();
+        let plain: Pod = serde_json::from_str(&json).unwrap();
+        for pod in [read_both(&json, &pools), read_both(&json, &pools)].into_iter().flatten() {
             assert_eq!((&*pod.spec, &pod.node_name), (&*plain.spec, &plain.node_name));
         }
     }

@@ -61,6 +61,11 @@ impl WrittenSpecs {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.specs.len()
+    }
+
     /// Gives the memory back; what is written again is decoded again.
     pub(super) fn forget(&mut self) {
         *self = Self::default();

@@ -84,12 +84,11 @@ pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let labels = Labels::of(&api.store, &request);
     tokio::time::sleep(api.faults.current_delay()).await;
     api.faults.until_it_answers().await;
-    let response = match api.faults.take_answer() {
-        Some(answer) => fault(answer),
-        None => {
-            let prefers_protobuf = request::prefers_protobuf(request.headers());
-            serve(&api, request).await.unwrap_or_else(|status| reply::error_in(&status, prefers_protobuf))
-        }
+    let response = if let Some(answer) = api.faults.take_answer() {
+        fault(answer)
+    } else {
+        let prefers_protobuf = request::prefers_protobuf(request.headers());
+        serve(&api, request).await.unwrap_or_else(|status| reply::error_in(&status, prefers_protobuf))
     };
     api.requests.count(labels, response.status());
     let mut response = api.faults.gate(response);
@@ -259,7 +258,10 @@ fn get(call: &Call<'_>, resource: &'static ResourceType) -> Result<Response, Sta
     let stored = call.store.stored(resource, &target.namespace, &target.name);
     let stored = stored.ok_or_else(|| Status::not_found(resource, &target.name))?;
     match call.shape.format {
-        Format::Object if let Some(message) = call.shape.message && call.target.served.stored_as.is_none() => {
+        Format::Object
+            if let Some(message) = call.shape.message
+                && call.target.served.stored_as.is_none() =>
+        {
             Ok(reply::message(200, resource.api_version(), resource.kind, &stored.message(message)))
         }
         Format::Object | Format::Discovery if call.target.served.stored_as.is_none() => {

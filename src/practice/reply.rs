@@ -35,7 +35,7 @@ impl Shape {
     pub fn kind(&self) -> (String, &'static str) {
         match self.format {
             Format::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
-            _ => (self.served.api_version().to_string(), self.served.kind),
+            _ => (self.served.api_version(), self.served.kind),
         }
     }
 }

@@ -89,10 +89,7 @@ fn is_namespace_subresource(parts: &[String]) -> bool {
 
 /// The format to answer in: the first acceptable one the server speaks. `message` is what the kind's objects are in protobuf; with
 /// it comes the message to answer in, none for JSON.
-pub fn format_of(
-    headers: &HeaderMap,
-    message: Option<&'static Message>,
-) -> Result<(Format, Option<&'static Message>), Status> {
+pub fn format_of(headers: &HeaderMap, message: Option<&'static Message>) -> Result<(Format, Option<&'static Message>), Status> {
     let joined = accepted(headers);
     if joined.trim().is_empty() {
         return Ok((Format::Object, None));

@@ -138,7 +138,10 @@ impl Schema {
 
     /// Every message with its fields' numbers and names, for a test to compare.
     pub fn describe(&self) -> impl Iterator<Item = (&str, Vec<(u32, &str)>)> {
-        self.messages.iter().take(self.named.len()).map(|message| (message.name, message.fields.iter().map(|field| (field.number, field.name)).collect()))
+        self.messages
+            .iter()
+            .take(self.named.len())
+            .map(|message| (message.name, message.fields.iter().map(|field| (field.number, field.name)).collect()))
     }
 }
 
@@ -155,7 +158,7 @@ impl Message {
     }
 
     /// The message that the field of that number holds.
-    pub fn within(&self, number: u32) -> Option<&'static Message> {
+    pub fn within(&self, number: u32) -> Option<&'static Self> {
         match self.field(number)?.kind {
             FieldKind::Message(place) => schema().at(place),
             _ => None,
@@ -215,7 +218,10 @@ mod tests {
             }
         }
         assert_eq!(schema().of_kind("apps", "v1", "Deployment").map(|found| found.name), Some("apps.v1.Deployment"));
-        assert_eq!(schema().of_kind("discovery.k8s.io", "v1", "EndpointSlice").map(|m| m.name), Some("discovery.v1.EndpointSlice"));
+        assert_eq!(
+            schema().of_kind("discovery.k8s.io", "v1", "EndpointSlice").map(|m| m.name),
+            Some("discovery.v1.EndpointSlice")
+        );
         assert!(schema().of_kind("cert-manager.io", "v1", "Certificate").is_none());
     }
 }

@@ -14,7 +14,6 @@ mod bundle_layouts;
 mod bundle_size;
 mod captures;
 mod catalogue;
-mod cause_scenarios;
 mod changes;
 mod cli;
 mod config;

@@ -190,7 +190,9 @@ fn a_list_and_a_watch_are_cut_into_objects_at_any_chunk_size() {
     let items = [item("one"), item("two"), item("three")];
     let head = ListHead { resource_version: "77".to_owned(), more: "token".to_owned(), remaining: Some(3) };
     let (mut body, tail) = protobuf::list_envelope("v1", "ConfigMapList", &head.write(), &items);
-    items.iter().for_each(|item| protobuf::list_item(&mut body, item));
+    for item in &items {
+        protobuf::list_item(&mut body, item);
+    }
     body.extend(tail);
     let event = protobuf::event_frame("ADDED", &protobuf::envelope("v1", "ConfigMap", &items[1]));
     let stream = [&*event, &event, &event].concat();
