@@ -16,6 +16,7 @@ use crate::changes::before;
 use crate::kinds::{KindId, ObjectRef};
 use crate::text::Text;
 
+mod agents;
 mod blast;
 mod cron_jobs;
 mod dependencies;
@@ -73,6 +74,7 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
     dependencies::behind_dependencies(facts.snapshot, &mut groups);
+    agents::behind_agents(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -192,7 +194,12 @@ impl Group<'_> {
 
     /// What fails for want of these workloads and was folded under them.
     fn clients(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.symptoms.iter().filter(|f| dependencies::is_client(f.finding)).map(|f| &f.finding.workload)
+        self.symptoms.iter().filter(|f| self.brings(f.finding)).map(|f| &f.finding.workload)
+    }
+
+    /// True for what was folded under it and takes its workload down with it.
+    fn brings(&self, finding: &Finding) -> bool {
+        dependencies::is_client(finding) || !self.is_of_a_node() && agents::is_stranded(finding)
     }
 
     /// True when it says that a node is down: it speaks of all that ran there, in whatever namespace.
@@ -267,13 +274,14 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     }
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
-    objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));
+    objects.extend(folded().filter(|f| group.brings(f)).map(|f| f.workload.clone()));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
     let since = members.iter().filter_map(|f| f.since).min();
     let (change, regression) = fixes::change_before(facts, group.id.cause, &workloads, &objects, since);
-    let base = members.iter().map(|f| severity(f)).max().unwrap_or(Severity::Warning);
+    let stranded = folded().filter(|f| group.brings(f));
+    let base = members.iter().copied().chain(stranded).map(severity).max().unwrap_or(Severity::Warning);
     let mut symptoms: Vec<String> = folded().map(|f| words::symptom(f, &workloads)).collect();
     symptoms.sort();
     symptoms.dedup();

@@ -2,6 +2,7 @@
 
 use super::rule::Rule;
 
+pub mod agents;
 pub mod api;
 pub mod commands;
 pub mod config;

@@ -151,7 +151,8 @@ pub(super) fn is_hurt_by_node_of(snapshot: &Snapshot, group: &Group<'_>, related
     unready.peek().is_some() && unready.all(|pod| pod.node_name.as_ref().is_some_and(|node| nodes.contains(&node)))
 }
 
-fn node_of(snapshot: &Snapshot, subject: &ObjectRef) -> Option<crate::text::Text> {
+/// The node of a pod.
+pub(super) fn node_of(snapshot: &Snapshot, subject: &ObjectRef) -> Option<crate::text::Text> {
     if &*subject.kind != "Pod" {
         return None;
     }
