@@ -18,6 +18,7 @@ use crate::text::Text;
 
 mod agents;
 mod blast;
+mod claims;
 mod cron_jobs;
 mod dependencies;
 mod fixes;
@@ -75,6 +76,7 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     system::behind_dns(&mut groups);
     dependencies::behind_dependencies(facts.snapshot, &mut groups);
     agents::behind_agents(facts.snapshot, &mut groups);
+    claims::behind_users(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -139,6 +141,35 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
         None => return false,
     }
     true
+}
+
+/// Moves the members for which `moves` holds under the best group with a member that explains them; with the last of a group goes
+/// what was folded under it.
+fn fold_into<'a>(
+    groups: &mut Vec<Group<'a>>,
+    moves: impl Fn(&Finding) -> bool,
+    explains: impl Fn(&Finding, &Finding) -> bool,
+) {
+    for at in 0..groups.len() {
+        let Some(from) = groups.get_mut(at).filter(|group| group.members.iter().any(|f| moves(f.finding))) else { continue };
+        let all = std::mem::take(&mut from.members);
+        let (mut kept, mut last) = (Vec::new(), None);
+        for found in all {
+            let why = |group: &Group<'a>, found: &Found<'a>| group.members.iter().any(|f| explains(f.finding, found.finding));
+            if moves(found.finding) && fold(groups, found, why) {
+                last = Some(found.serial);
+            } else {
+                kept.push(found);
+            }
+        }
+        let Some(from) = groups.get_mut(at) else { continue };
+        from.members = kept;
+        let left = if from.members.is_empty() { std::mem::take(&mut from.symptoms) } else { Vec::new() };
+        for found in left {
+            fold(groups, found, |group, _| group.symptoms.iter().any(|f| Some(f.serial) == last));
+        }
+    }
+    groups.retain(|group| !group.members.is_empty());
 }
 
 /// As [`fold`], among these groups only.

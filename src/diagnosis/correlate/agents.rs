@@ -3,7 +3,7 @@
 //! Folded only when everything agrees: the refusal names the network plugin, the CSI driver or the device, a DaemonSet that gives
 //! it has a finding of its own on that node, and no ready pod there.
 
-use super::Group;
+use super::{Group, fold_into};
 use super::suppress::severe_enough;
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::rules::agents::{self, Need};
@@ -15,30 +15,9 @@ use crate::text;
 
 /// Puts what waits for an agent of its node under the incident of that agent.
 pub(super) fn behind_agents(snapshot: &Snapshot, groups: &mut Vec<Group<'_>>) {
-    let is_agent = |group: &Group<'_>| group.members.iter().any(|f| is_of_daemon_set(f.finding));
-    if !groups.iter().any(is_agent) {
-        return;
+    if groups.iter().any(|group| group.members.iter().any(|f| is_of_daemon_set(f.finding))) {
+        fold_into(groups, is_stranded, |agent, finding| strands(snapshot, agent, finding));
     }
-    for at in 0..groups.len() {
-        let mut moves: Vec<(usize, usize)> = Vec::new();
-        let members = groups.get(at).map(|group| group.members.as_slice()).unwrap_or_default();
-        for (index, found) in members.iter().enumerate() {
-            let root = need(found.finding).and_then(|need| agent_for(snapshot, groups, at, (found.finding, &need)));
-            moves.extend(root.map(|root| (index, root)));
-        }
-        // From the last, so that the places of the others stay.
-        for (index, root) in moves.into_iter().rev() {
-            let Some(from) = groups.get_mut(at) else { continue };
-            let mut moved = vec![from.members.remove(index)];
-            if from.members.is_empty() {
-                moved.append(&mut from.symptoms);
-            }
-            if let Some(group) = groups.get_mut(root) {
-                group.symptoms.extend(moved);
-            }
-        }
-    }
-    groups.retain(|group| !group.members.is_empty());
 }
 
 /// True for what an agent of its node may have stranded: its workload belongs to the incident.
@@ -67,27 +46,23 @@ fn need(finding: &Finding) -> Option<Need> {
     }
 }
 
-/// The group of the agent that should have given it.
-fn agent_for(snapshot: &Snapshot, groups: &[Group<'_>], own: usize, (finding, need): (&Finding, &Need)) -> Option<usize> {
-    let node = match &*finding.subject.kind {
-        "Node" => Some(finding.subject.name.clone()),
-        "Pod" => super::suppress::node_of(snapshot, &finding.subject),
-        _ => return None,
-    };
-    let fails = |agent: &Finding| {
-        is_of_daemon_set(agent) && agent.workload != finding.workload && {
-            let pods = snapshot.pods_of(&agent.workload);
-            let down = |node: &str| is_down_on(&pods, &agent.subject, node) && !still_offers(snapshot, node, need);
-            pods.iter().any(|pod| need.is_given_by(pod))
-                && match &node {
-                    Some(node) => down(node),
-                    // A pod that found no node: any node would do that lacks the device for want of its plugin.
-                    None => matches!(need, Need::Device(_)) && snapshot.nodes.iter().any(|node| down(&node.meta.name)),
-                }
+/// True when `agent` is what a DaemonSet fails of that should have given what `finding` lacks, on its node.
+fn strands(snapshot: &Snapshot, agent: &Finding, finding: &Finding) -> bool {
+    if !is_of_daemon_set(agent) || agent.workload == finding.workload {
+        return false;
+    }
+    let Some(need) = need(finding) else { return false };
+    let pods = snapshot.pods_of(&agent.workload);
+    let down = |node: &str| is_down_on(&pods, &agent.subject, node) && !still_offers(snapshot, node, &need);
+    pods.iter().any(|pod| need.is_given_by(pod))
+        && match &*finding.subject.kind {
+            "Node" => down(&finding.subject.name),
+            _ => match super::suppress::node_of(snapshot, &finding.subject) {
+                Some(node) => down(&node),
+                // A pod that found no node: any node would do that lacks the device for want of its plugin.
+                None => matches!(need, Need::Device(_)) && snapshot.nodes.iter().any(|node| down(&node.meta.name)),
+            },
         }
-    };
-    let found = groups.iter().enumerate().filter(|(at, group)| *at != own && group.members.iter().any(|f| fails(f.finding)));
-    found.max_by(|(_, a), (_, b)| a.weight().cmp(&b.weight()).then_with(|| b.id.cmp(&a.id))).map(|(at, _)| at)
 }
 
 /// True when what is said of the DaemonSet holds on that node, and no pod of it is ready there.

@@ -108,7 +108,8 @@ fn is_consequence(effect: CauseId, cause: CauseId) -> bool {
         .any(|behind| cause.0 == *behind || family(cause) == *behind || (behind.ends_with('-') && cause.0.starts_with(behind)))
 }
 
-fn family(cause: CauseId) -> &'static str {
+/// The family of a cause.
+pub(super) fn family(cause: CauseId) -> &'static str {
     cause.cause().map_or("", |c| c.family)
 }
 
