@@ -31,7 +31,7 @@ const CONSEQUENCES: &[(&str, &[&str])] = &[
     ("latency-high", &["Crash", "Not ready", "cpu-throttled"]),
     ("job-failed", &["Image", "Configuration and start", "Crash"]),
     ("job-deadline-exceeded", &["Image", "Configuration and start", "Crash", "Scheduling"]),
-    ("cronjob-failing", &["Image", "Configuration and start", "Crash", "job-failed"]),
+    ("cronjob-failing", &["Image", "Configuration and start", "Crash", "job-failed", "Admission and rollout"]),
     ("database-unreachable", &["network-policy-blocks"]),
     ("database-host-unknown", &["network-policy-blocks"]),
     ("dependency-unreachable", &["network-policy-blocks"]),

@@ -83,6 +83,7 @@ pub(super) static FILES: &[(&str, &str)] = files![
     "scheduling-failed",
     "pod-rejected-by-node",
     "quota-exceeded",
+    "quota-exceeded-cronjob",
     "limit-range-violated",
     "pod-security-denied",
     "webhook-denied",
