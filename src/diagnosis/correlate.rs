@@ -145,11 +145,7 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
 
 /// Moves the members for which `moves` holds under the best group with a member that explains them; with the last of a group goes
 /// what was folded under it.
-fn fold_into<'a>(
-    groups: &mut Vec<Group<'a>>,
-    moves: impl Fn(&Finding) -> bool,
-    explains: impl Fn(&Finding, &Finding) -> bool,
-) {
+fn fold_into<'a>(groups: &mut Vec<Group<'a>>, moves: impl Fn(&Finding) -> bool, explains: impl Fn(&Finding, &Finding) -> bool) {
     for at in 0..groups.len() {
         let Some(from) = groups.get_mut(at).filter(|group| group.members.iter().any(|f| moves(f.finding))) else { continue };
         let all = std::mem::take(&mut from.members);

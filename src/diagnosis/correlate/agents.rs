@@ -3,8 +3,8 @@
 //! Folded only when everything agrees: the refusal names the network plugin, the CSI driver or the device, a DaemonSet that gives
 //! it has a finding of its own on that node, and no ready pod there.
 
-use super::{Group, fold_into};
 use super::suppress::severe_enough;
+use super::{Group, fold_into};
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::rules::agents::{self, Need};
 use crate::diagnosis::rules::network::sandbox;
