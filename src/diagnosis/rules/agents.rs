@@ -110,7 +110,7 @@ fn network_plugin(pod: &Pod) -> Option<&'static [&'static str]> {
 /// True when the text names one of these, or none that is known.
 fn names(text: &str, words: &[&str]) -> bool {
     let has = |word: &&str| text.contains(*word);
-    words.iter().any(|word| has(word)) || !NETWORK.iter().flat_map(|(_, words)| *words).any(|word| has(word))
+    words.iter().any(has) || !NETWORK.iter().flat_map(|(_, words)| *words).any(has)
 }
 
 /// True when the pod's containers are told that name: `--kubelet-registration-path=/var/lib/kubelet/plugins/NAME/csi.sock`.
