@@ -11,6 +11,7 @@ pub(super) static FILES: &[(&str, &str)] = files![
     "image-not-found",
     "image-not-found-daemonset",
     "image-not-found-statefulset",
+    "image-not-found-old-revision",
     "image-auth-denied",
     "image-rate-limited",
     "image-registry-unreachable",

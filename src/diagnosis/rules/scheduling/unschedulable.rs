@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 
 use super::decide::{self, Sick, decisive, untolerated};
 use super::message::{self, Message};
+use crate::actions::Intent;
+use crate::actions::taint::is_kept;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
@@ -339,22 +341,18 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     match finding.cause.0 {
         "nodes-unschedulable" if !node.is_empty() => {
-            fixes.push(fix(
+            let plain = fix(
                 format!("Let {node} take pods again"),
                 format!("kubectl uncordon {}", quoted(node)),
                 Risk::Safe,
-                "it is cordoned",
-            ));
+                "it is cordoned: when the work on it is over",
+            );
+            fixes.push(with_action(plain, Intent::Cordon { node: ObjectRef::new("Node", "", node), cordon: false }));
         }
         "taint-not-tolerated" if !node.is_empty() => {
             let taint = fact(finding, "taint");
             fixes.push(edit(finding, "Add the toleration", format!("the pods do not tolerate {taint}")));
-            fixes.push(fix(
-                format!("Remove the taint from {node}"),
-                format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
-                Risk::Disruptive,
-                "only when nobody relies on it",
-            ));
+            fixes.extend(remove_taint(node, taint));
         }
         "volume-unbound" => fixes.extend(claims::fixes(finding)),
         "insufficient-cpu"
@@ -376,6 +374,22 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     fixes
 }
 
+/// A taint that a controller keeps comes back: of those nothing is offered. That of a control plane is a person's to take off.
+fn remove_taint(node: &str, taint: &str) -> Option<Fix> {
+    if is_kept(taint) {
+        return None;
+    }
+    let plain = fix(
+        format!("Remove the taint from {node}"),
+        format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
+        Risk::Disruptive,
+        "only when nobody relies on it",
+    );
+    let own = !taint.starts_with("node-role.kubernetes.io/");
+    let intent = Intent::Taint { node: ObjectRef::new("Node", "", node), taint: taint.to_owned(), present: false };
+    Some(if own { with_action(plain, intent) } else { plain })
+}
+
 fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let (resource, container) = (fact(finding, "resource"), fact(finding, "container"));
@@ -385,7 +399,7 @@ fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         let replicas = i32::try_from(ready).unwrap_or(1);
         let command = kubectl(&workload.namespace, format!("scale {} --replicas={replicas}", target(workload)));
         let plain = fix(format!("Scale {workload} to the {ready} pods that fit"), command, Risk::Safe, "the others find no room");
-        fixes.push(with_action(plain, crate::actions::Intent::Scale { workload: workload.clone(), replicas }));
+        fixes.push(with_action(plain, Intent::Scale { workload: workload.clone(), replicas }));
     }
     if can_roll_out(workload)
         && !container.is_empty()
