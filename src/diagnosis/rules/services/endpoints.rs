@@ -86,8 +86,9 @@ fn nothing_selected(facts: &Facts<'_>, service: &Service, out: &mut Output) {
         return;
     }
     let selector = selector_text(service);
-    if let Some(finding) = only_finished(facts, service, &selector) {
-        out.findings.extend(finding);
+    let ended = ended(facts, service);
+    if !ended.is_empty() {
+        out.findings.extend(only_ended(facts, service, &selector, &ended));
         return;
     }
     let mut draft = Draft::new(facts, "service-no-endpoints", "Service", &service.meta)
@@ -147,11 +148,15 @@ fn has_ended(job: &Job) -> bool {
     job.status.conditions.iter().any(|c| matches!(&*c.kind, "Complete" | "Failed") && c.is_true())
 }
 
-/// What to say of a Service that selects none but pods that have ended; `Some(None)` where that is in order: a headless Service
-/// goes with a Job (its pods find each other by it), and the runs of a CronJob come again.
-fn only_finished(facts: &Facts<'_>, service: &Service, selector: &str) -> Option<Option<Finding>> {
-    let fits = |p: &&Pod| service.spec.selector.iter().all(|(k, v)| p.meta.labels.get(k) == Some(v));
-    let ended: Vec<&Pod> = facts.snapshot.pods.in_namespace(&service.meta.namespace).filter(fits).collect();
+/// The pods a Service selects that have ended.
+fn ended<'a>(facts: &Facts<'a>, service: &Service) -> Vec<&'a Pod> {
+    let fits = |p: &&Pod| p.is_finished() && service.spec.selector.iter().all(|(k, v)| p.meta.labels.get(k) == Some(v));
+    facts.snapshot.pods.in_namespace(&service.meta.namespace).filter(fits).collect()
+}
+
+/// What to say of a Service that selects none but those. Nothing where it is in order: a headless Service goes with a Job (its
+/// pods find each other by it), and the runs of a CronJob come again.
+fn only_ended(facts: &Facts<'_>, service: &Service, selector: &str, ended: &[&Pod]) -> Option<Finding> {
     let first = ended.first()?;
     let of_cron_job = |pod: &&Pod| {
         let job = pod.meta.controller().filter(|owner| &*owner.kind == "Job");
@@ -160,7 +165,7 @@ fn only_finished(facts: &Facts<'_>, service: &Service, selector: &str) -> Option
     };
     let headless = service.spec.cluster_ip.as_deref() == Some("None");
     if headless || service.meta.controller().is_some() || ended.iter().any(of_cron_job) {
-        return Some(None);
+        return None;
     }
     let of: BTreeSet<String> = ended.iter().map(|pod| facts.snapshot.workload_of(pod).to_string()).collect();
     let of = of.into_iter().collect::<Vec<_>>().join(", ");
@@ -175,7 +180,7 @@ fn only_finished(facts: &Facts<'_>, service: &Service, selector: &str) -> Option
     if let Some(meant) = meant(facts, service) {
         draft = draft.fact("meant", &meant);
     }
-    Some(Some(draft.done()))
+    Some(draft.done())
 }
 
 /// A pod that carries one of the selector's keys with another value.
