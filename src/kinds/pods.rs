@@ -337,10 +337,7 @@ mod tests {
         let message = <Pod as Kind>::message().unwrap();
         let bytes = protobuf::write(message, &serde_json::from_str(json).unwrap());
         let [of_json, of_protobuf] = pools;
-        [
-            read(Encoded::Json(json.as_bytes()), of_json).unwrap(),
-            read(Encoded::Protobuf(message, &bytes), of_protobuf).unwrap(),
-        ]
+        [read(Encoded::Json(json.as_bytes()), of_json).unwrap(), read(Encoded::Protobuf(message, &bytes), of_protobuf).unwrap()]
     }
 
     #[test]
