@@ -145,9 +145,11 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(draft.says(format!("the finalizer {names} holds it: {who}")).done());
 }
 
-fn users_of(facts: &Facts<'_>, claim: &Meta) -> Vec<String> {
+/// The pods that hold a claim: those not yet placed do not (pkg/controller/volume/pvcprotection).
+pub fn users_of(facts: &Facts<'_>, claim: &Meta) -> Vec<String> {
     let uses = |p: &&crate::kinds::pods::Pod| {
         !p.is_finished()
+            && p.node_name.is_some()
             && p.spec.volumes.iter().any(|v| v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == claim.name))
     };
     facts.snapshot.pods.in_namespace(&claim.namespace).filter(uses).map(|p| p.meta.name.to_string()).collect()
