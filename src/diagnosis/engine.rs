@@ -139,6 +139,7 @@ impl Engine {
         }
         self.with_same_scope(changed, &mut dirty);
         self.with_same_subnet(snapshot, changed, &mut dirty);
+        affected::with_what_was_said(snapshot, changed, &self.subjects, &mut dirty);
         self.ungrouped |= self.touches_incidents(changed, &dirty);
         self.touch(snapshot, changed, coverage_changed);
         self.dirty.append(&mut dirty);
@@ -226,7 +227,7 @@ impl Engine {
     }
 
     /// Usage is measured of every pod every few seconds and seldom says anything: only the rules that read it are asked, and the
-    /// pods they say something about, or did, are looked at.
+    /// pods of which they say something else than before are looked at.
     fn look_at_measured(&mut self, snapshot: &Snapshot, now: Time, room: &mut usize) {
         let facts = Facts { snapshot, now };
         let reads: Vec<&'static Rule> =
@@ -237,15 +238,14 @@ impl Engine {
             *room -= 1;
             let Some(pod) = snapshot.pods.get_arc(&key) else { continue };
             let subject = (KindId::Pod, key);
-            let mut tells = self.subjects.get(&subject).is_some_and(|looked| !looked.findings.is_empty());
-            if !tells {
-                let row = crate::kinds::Row::Pod(Arc::clone(pod));
+            let row = crate::kinds::Row::Pod(Arc::clone(pod));
+            let said = self.subjects.get(&subject).map_or(&[][..], |looked| &looked.findings);
+            let tells = reads.iter().any(|rule| {
                 let mut output = Output::default();
-                for rule in &reads {
-                    (rule.check)(&facts, &row, &mut output);
-                }
-                tells = output != Output::default();
-            }
+                (rule.check)(&facts, &row, &mut output);
+                let before = said.iter().filter(|known| known.rule.name == rule.name).map(|known| &known.finding);
+                !output.requests.is_empty() || output.recheck.is_some() || !output.findings.iter().eq(before)
+            });
             if tells {
                 self.dirty.insert(subject);
             }

@@ -33,6 +33,8 @@ pub struct Touched {
     objects: HashSet<ObjectRef, Hasher>,
     /// The namespaces of those.
     near: HashSet<Text, Hasher>,
+    /// Namespaces in which a pod came, went, or is another to its neighbours.
+    stirred: HashSet<Text, Hasher>,
 }
 
 impl Touched {
@@ -48,6 +50,9 @@ impl Touched {
             Changed::Object { key, .. } if key.namespace.is_empty() => self.everything = true,
             Changed::Object { kind: kind @ (KindId::Pod | KindId::Event), key, before } => {
                 let row = snapshot.row(*kind, key);
+                if *kind == KindId::Pod && !is_the_same_to_neighbours(before.as_ref(), row.as_ref()) {
+                    self.stirred.insert(key.namespace.clone());
+                }
                 row.iter().chain(before).for_each(|row| self.row(snapshot, row));
             }
             Changed::Object { key, .. } => self.namespace(&key.namespace),
@@ -205,7 +210,7 @@ impl Memory {
         let same = kept.made == *made
             && !touched.concerns(made, &kept.ranked.incident)
             && made.namespaces.iter().all(unchanged)
-            && (!made.namespaces.iter().any(|namespace| touched.near.contains(namespace))
+            && (!made.namespaces.iter().any(|namespace| touched.stirred.contains(namespace))
                 || kept.fixes == neighbourly_fixes(facts, group));
         if !same {
             return None;
@@ -226,6 +231,18 @@ impl Memory {
         self.incidents.retain(|_, kept| kept.round == round);
         self.down = down;
     }
+}
+
+/// What others may read of a pod: what it is made of, where it is and whether it is ready.
+fn is_the_same_to_neighbours(before: Option<&Row>, now: Option<&Row>) -> bool {
+    let (Some(Row::Pod(before)), Some(Row::Pod(now))) = (before, now) else { return false };
+    Arc::ptr_eq(&before.spec, &now.spec)
+        && before.is_ready() == now.is_ready()
+        && before.is_finished() == now.is_finished()
+        && before.node_name == now.node_name
+        && before.meta.uid == now.meta.uid
+        && before.meta.labels == now.meta.labels
+        && before.meta.deletion_timestamp == now.meta.deletion_timestamp
 }
 
 /// What the rule of the strongest finding would do, where that depends on pods besides its own; else nothing.
