@@ -14,7 +14,7 @@ use serde_json::Value;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/practice");
 
 /// A folder of official clients: the one `.ci/run` names, or where it caches them.
-fn official(program: &str) -> Option<PathBuf> {
+pub(crate) fn official(program: &str) -> Option<PathBuf> {
     let named = std::env::var_os("K3AM_OFFICIAL_CLIENTS").map(PathBuf::from);
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?.join("k3am-ci/kubectl-v37");
