@@ -51,7 +51,7 @@ macro_rules! define_snapshot {
         }
 
         impl Snapshot {
-            fn insert(&mut self, row: Row) -> Option<Row> {
+            fn insert(&mut self, row: &Row) -> Option<Row> {
                 match row { $(Row::$variant(row) => self.$field.insert(row).map(Row::from),)* }
             }
 
@@ -149,7 +149,7 @@ impl Snapshot {
         let kind = row.kind();
         let key = Key::of(row.meta());
         self.coverage.seen(kind, scope, &key);
-        let old = self.insert(row.clone());
+        let old = self.insert(row);
         if let Some(old) = &old {
             self.unindex(old);
         }

@@ -147,13 +147,13 @@ impl<K: Kind> Table<K> {
         self.rows.is_empty()
     }
 
-    pub(super) fn insert(&mut self, row: Arc<K>) -> Option<Arc<K>> {
-        let old = self.rows.insert(Key::of(row.meta()), Arc::clone(&row));
+    pub(super) fn insert(&mut self, row: &Arc<K>) -> Option<Arc<K>> {
+        let old = self.rows.insert(Key::of(row.meta()), Arc::clone(row));
         if let Some(old) = &old {
             self.forget_owner(old);
         }
         if let Some(owner) = row.meta().controller() {
-            self.by_owner.insert(&owner.uid, &row);
+            self.by_owner.insert(&owner.uid, row);
         }
         old
     }

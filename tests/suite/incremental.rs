@@ -25,12 +25,14 @@ struct Cluster {
 
 fn clusters() -> Vec<Cluster> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wild/clusters.jsonl")).unwrap();
-    let read = |line: &str| {
-        let mut cluster: Value = serde_json::from_str(line).unwrap();
+    let read = |(number, line): (usize, &str)| {
+        // Objects of one name in two clusters have one uid: here they are different objects.
+        let line = line.replace("-1111-2222-", &format!("-{number:04}-2222-"));
+        let mut cluster: Value = serde_json::from_str(&line).unwrap();
         let objects = serde_json::from_value(cluster["objects"].take()).unwrap();
         Cluster { objects, logs: serde_json::from_value(cluster["logs"].take()).unwrap() }
     };
-    text.lines().map(read).collect()
+    text.lines().enumerate().map(read).collect()
 }
 
 struct World {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Looked, Subject};
-use crate::changes::references::config_of;
+use crate::changes::references::{config_of, template_of};
 use crate::diagnosis::rules::network::dns::is_cluster_dns;
 use crate::diagnosis::rules::workload::{connections, migration};
 use crate::kinds::pod_spec::PodSpec;
@@ -44,6 +44,7 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
                 }
                 for row in row.iter().chain(before) {
                     touched.row(snapshot, row);
+                    touched.promised(snapshot, row);
                 }
             }
             Changed::Evidence(object) => touched.evidence(snapshot, object),
@@ -182,6 +183,17 @@ impl Touched {
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
         let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
         self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+    }
+
+    /// Services that would select the pods of a workload: without pods it hangs on the workload what is said of them.
+    fn promised(&mut self, snapshot: &Snapshot, workload: &Row) {
+        let Some(template) = template_of(workload) else { return };
+        let namespace = &workload.meta().namespace;
+        let selecting = snapshot.services.in_namespace(namespace).filter(|service| {
+            let mut selector = service.spec.selector.iter().peekable();
+            selector.peek().is_some() && selector.all(|(key, value)| template.metadata.labels.get(key) == Some(value))
+        });
+        self.subjects.extend(selecting.map(|service| (KindId::Service, Key::of(&service.meta))));
     }
 
     /// What is being deleted in a namespace is told with the namespace while that is being deleted, too.
