@@ -7,7 +7,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, workload_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods;
 use crate::diagnosis::rules::rollouts::admission::classify;
@@ -152,7 +152,7 @@ fn silent(facts: &Facts<'_>, cron: &CronJob, skipped: usize, active: Option<&Job
         .done()
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let cron = &finding.subject;
     let mut fixes = Vec::new();
     if let Some(active) = finding.facts.get("active") {
@@ -164,12 +164,8 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ));
     }
     if !fact(finding, "job").is_empty() {
-        fixes.push(fix(
-            "Read the last run's log",
-            kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))),
-            Risk::Safe,
-            "the run's own words",
-        ));
+        let run = ObjectRef::new("Job", &cron.namespace, fact(finding, "job"));
+        fixes.extend(workload_log(facts, &run, "--tail=200", ("Read the last run's log", "the run's own words")));
     }
     let again = format!("create job {} --from=cronjob/{}", quoted(&format!("{}-retry", cron.name)), quoted(&cron.name));
     fixes.push(fix(
