@@ -356,6 +356,13 @@ fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draf
             None,
         ));
     };
+    if let Some(deleted) = claim.meta.deletion_timestamp {
+        let when = crate::text::timestamp(deleted);
+        return draft
+            .fact("deleted", &when)
+            .says(format!("the claim {name} is being deleted: no new pod may use it"))
+            .because(draft::quote(object, EvidenceSource::Status, "metadata.deletionTimestamp", when, Some(deleted)));
+    }
     let class = claim.spec.storage_class_name.as_deref().unwrap_or_default();
     let events = facts.snapshot.events_of(KindId::PersistentVolumeClaim, &claim.meta);
     let draft = draft.maybe("class", Some(class)).because(draft::quote(
@@ -420,7 +427,7 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     fixes
 }
 
-fn claim_fixes(finding: &Finding) -> [Fix; 2] {
+fn claim_fixes(finding: &Finding) -> Vec<Fix> {
     let claim = fact(finding, "claim");
     let class = fact(finding, "class");
     let look = if claim.is_empty() {
@@ -428,7 +435,11 @@ fn claim_fixes(finding: &Finding) -> [Fix; 2] {
     } else {
         format!("describe persistentvolumeclaim {}", quoted(claim))
     };
-    [
+    if finding.facts.contains_key("deleted") {
+        let why = "it names the pods that still use it; a deletion cannot be taken back, the claim has to be created anew when it is gone";
+        return vec![fix("See who holds the claim that is going", kubectl(&finding.workload.namespace, look), Risk::Safe, why)];
+    }
+    vec![
         fix(
             "See why the claim is not bound",
             kubectl(&finding.workload.namespace, look),
