@@ -336,60 +336,6 @@ fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Dr
     draft
 }
 
-<<<<<<< HEAD
-=======
-fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draft {
-    let named = message.reasons.iter().find_map(|r| CLAIM.first_group(&r.text).map(str::to_owned));
-    let of_pod = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref()).map(|c| c.claim_name.to_string());
-    let unbound = of_pod
-        .into_iter()
-        .find(|name| facts.snapshot.volume_claims.named(&pod.meta.namespace, name).is_none_or(|c| &*c.status.phase != "Bound"));
-    let Some(name) = named.or(unbound) else { return draft };
-    let namespace = &pod.meta.namespace;
-    let object = ObjectRef::new("PersistentVolumeClaim", namespace, &name);
-    let draft = draft.fact("claim", &name).rooted_in("PersistentVolumeClaim", namespace, &name);
-    let Some(claim) = facts.snapshot.volume_claims.named(namespace, &name) else {
-        if !facts.snapshot.coverage.is_complete(KindId::PersistentVolumeClaim, namespace) {
-            return draft;
-        }
-        return draft.says(format!("the claim {name} does not exist")).because(draft::quote(
-            object,
-            EvidenceSource::Status,
-            "PersistentVolumeClaim",
-            "no object of this name is listed",
-            None,
-        ));
-    };
-    if let Some(deleted) = claim.meta.deletion_timestamp {
-        let when = crate::text::timestamp(deleted);
-        return draft
-            .fact("deleted", &when)
-            .says(format!("the claim {name} is being deleted: no new pod may use it"))
-            .because(draft::quote(object, EvidenceSource::Status, "metadata.deletionTimestamp", when, Some(deleted)));
-    }
-    let class = claim.spec.storage_class_name.as_deref().unwrap_or_default();
-    let events = facts.snapshot.events_of(KindId::PersistentVolumeClaim, &claim.meta);
-    let draft = draft.maybe("class", Some(class)).because(draft::quote(
-        object,
-        EvidenceSource::Status,
-        "status.phase",
-        &*claim.status.phase,
-        None,
-    ));
-    let why = events.iter().rev().find(|e| {
-        matches!(&*e.reason, "ProvisioningFailed" | "FailedBinding" | "ExternalProvisioning" | "VolumeMismatch" | "ClaimLost")
-    });
-    match why {
-        Some(event) => draft
-            .says(format!("the claim {name} is not bound: {}", crate::text::ellipsis(event.text().trim_end_matches('.'), 160)))
-            .because(draft::event(event)),
-        None => {
-            draft.says(format!("the claim {name} is not bound (storage class {})", if class.is_empty() { "none" } else { class }))
-        }
-    }
-}
-
->>>>>>> rulec
 fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let node = fact(finding, "node");
     let mut fixes = Vec::new();
@@ -428,7 +374,6 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     fixes
 }
 
-<<<<<<< HEAD
 /// A taint that a controller keeps comes back: of those nothing is offered. That of a control plane is a person's to take off.
 fn remove_taint(node: &str, taint: &str) -> Option<Fix> {
     if is_kept(taint) {
@@ -443,34 +388,6 @@ fn remove_taint(node: &str, taint: &str) -> Option<Fix> {
     let own = !taint.starts_with("node-role.kubernetes.io/");
     let intent = Intent::Taint { node: ObjectRef::new("Node", "", node), taint: taint.to_owned(), present: false };
     Some(if own { with_action(plain, intent) } else { plain })
-=======
-fn claim_fixes(finding: &Finding) -> Vec<Fix> {
-    let claim = fact(finding, "claim");
-    let class = fact(finding, "class");
-    let look = if claim.is_empty() {
-        "get persistentvolumeclaims".to_owned()
-    } else {
-        format!("describe persistentvolumeclaim {}", quoted(claim))
-    };
-    if finding.facts.contains_key("deleted") {
-        let why = "it names the pods that still use it; a deletion cannot be taken back, the claim has to be created anew when it is gone";
-        return vec![fix("See who holds the claim that is going", kubectl(&finding.workload.namespace, look), Risk::Safe, why)];
-    }
-    vec![
-        fix(
-            "See why the claim is not bound",
-            kubectl(&finding.workload.namespace, look),
-            Risk::Safe,
-            "its events name the storage class or the provisioner",
-        ),
-        fix(
-            "List the storage classes there are",
-            "kubectl get storageclasses",
-            Risk::Safe,
-            format!("the claim asks for {}", if class.is_empty() { "the default one" } else { class }),
-        ),
-    ]
->>>>>>> rulec
 }
 
 fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

@@ -132,9 +132,6 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         .since(Some(deleted));
     let mut who = finalizer_owner(first);
     if kind == KindId::PersistentVolumeClaim {
-        if keeps_a_pod_waiting(facts, meta) {
-            return;
-        }
         let users = users_of(facts, meta);
         if let Some(user) = users.first() {
             who = format!("used by {}", users.join(", "));
@@ -156,15 +153,6 @@ pub fn users_of(facts: &Facts<'_>, claim: &Meta) -> Vec<String> {
             && p.spec.volumes.iter().any(|v| v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == claim.name))
     };
     facts.snapshot.pods.in_namespace(&claim.namespace).filter(uses).map(|p| p.meta.name.to_string()).collect()
-}
-
-/// True when the scheduler holds a pod back because this claim is going: that pod's incident tells it, and what to do.
-fn keeps_a_pod_waiting(facts: &Facts<'_>, claim: &Meta) -> bool {
-    let said = format!("persistentvolumeclaim \"{}\" is being deleted", claim.name);
-    facts.snapshot.pods.in_namespace(&claim.namespace).any(|pod| {
-        pod.meta.deletion_timestamp.is_none()
-            && pod.condition("PodScheduled").is_some_and(|c| !c.is_true() && c.message().contains(&said))
-    })
 }
 
 /// The fixes for anything a finalizer holds.
