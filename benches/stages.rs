@@ -13,9 +13,10 @@ use k3am::app::{ConnectedInfo, Msg, Options, State, update};
 use k3am::config::{Config, Sources};
 use k3am::diagnosis::engine::Engine;
 use k3am::kinds::pods::Pod;
-use k3am::kinds::{Kind, KindId, Pool, Row};
+use k3am::kinds::{Encoded, Kind, KindId, Pool, Row};
 use k3am::practice::store::Store;
 use k3am::practice::{self, PracticeCluster, resources};
+use k3am::protobuf::{schema, write};
 use k3am::snapshot::{Changed, Delta, Scope, Snapshot, UsageKey};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -101,7 +102,21 @@ fn decode(bencher: Bencher<'_, '_>) {
     let bytes: usize = pods.iter().map(|text| text.len()).sum();
     bencher.counter(ItemsCount::new(pods.len())).counter(BytesCount::new(bytes)).bench_local(|| {
         let pool = Mutex::new(Pool::default());
-        pods.iter().map(|text| Pod::read(text.as_bytes(), &pool).expect("a pod")).collect::<Vec<Pod>>()
+        pods.iter().map(|text| Pod::read(Encoded::Json(text.as_bytes()), &pool).expect("a pod")).collect::<Vec<Pod>>()
+    });
+}
+
+/// The same from protobuf, which a server sends when it can.
+#[divan::bench(sample_count = 20)]
+fn decode_protobuf(bencher: Bencher<'_, '_>) {
+    let of_pod = schema().of_kind("", "v1", "Pod").expect("a message");
+    let message = Pod::message().expect("a message");
+    let texts = OBJECTS.iter().filter(|(kind, _)| *kind == KindId::Pod).map(|(_, text)| text);
+    let pods: Vec<Vec<u8>> = texts.map(|text| write(of_pod, &serde_json::from_str(text).expect("JSON"))).collect();
+    let bytes: usize = pods.iter().map(Vec::len).sum();
+    bencher.counter(ItemsCount::new(pods.len())).counter(BytesCount::new(bytes)).bench_local(|| {
+        let pool = Mutex::new(Pool::default());
+        pods.iter().map(|pod| Pod::read(Encoded::Protobuf(message, pod), &pool).expect("a pod")).collect::<Vec<Pod>>()
     });
 }
 

@@ -26,6 +26,7 @@ pub mod set_field;
 pub mod set_image;
 pub mod set_memory_limit;
 pub mod several;
+pub mod taint;
 pub mod undo;
 pub mod warnings;
 
@@ -92,6 +93,15 @@ pub enum Intent {
         node: ObjectRef,
         /// True keeps them off.
         cordon: bool,
+    },
+    /// Take a taint off a node, or put it back.
+    Taint {
+        /// The node.
+        node: ObjectRef,
+        /// As kubectl writes it: `dedicated=database:NoSchedule`.
+        taint: String,
+        /// True puts it on.
+        present: bool,
     },
     /// Cordon a node and evict its pods.
     Drain {
@@ -248,6 +258,7 @@ pub static PLANNERS: &[&Planner] = &[
     &set_memory_limit::PLANNER,
     &set_image::PLANNER,
     &cordon::PLANNER,
+    &taint::PLANNER,
     &drain::PLANNER,
     &cron_job::PLANNER,
     &edit::PLANNER,
@@ -291,6 +302,8 @@ impl fmt::Display for Intent {
             Self::SetImage { workload, container, image } => write!(f, "{workload} {container}={image}"),
             Self::Cordon { node, cordon: true } => write!(f, "cordon {node}"),
             Self::Cordon { node, cordon: false } => write!(f, "uncordon {node}"),
+            Self::Taint { node, taint, present: true } => write!(f, "taint {node} {taint}"),
+            Self::Taint { node, taint, present: false } => write!(f, "taint {taint} off {node}"),
             Self::Drain { node } => write!(f, "drain {node}"),
             Self::Edit { object, .. } => write!(f, "put {object} back as it was"),
             Self::SetField { object, field, .. } => write!(f, "{object} {field}"),

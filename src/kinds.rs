@@ -12,6 +12,7 @@ use foldhash::HashSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use crate::protobuf::{self, Message};
 use crate::text::Text;
 
 pub mod autoscaling;
@@ -190,11 +191,73 @@ pub trait Kind: IsKind + DeserializeOwned + fmt::Debug + Clone + Send + Sync + '
     /// Decodes an object and interns it, with the pool locked for the latter only: pages of a list are decoded side by side.
     ///
     /// # Errors
-    /// The JSON is malformed, or a field k3am reads has another type than Kubernetes gives it.
-    fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Self, serde_json::Error> {
-        let mut row: Self = serde_json::from_slice(json)?;
+    /// The text is malformed, or a field k3am reads has another type than Kubernetes gives it.
+    fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Self, Undecodable> {
+        let mut row: Self = object.decode()?;
         row.intern(&mut Pool::lock(pool));
         Ok(row)
+    }
+
+    /// The message of such an object in protobuf, as k3am asks for it; none for a kind without that form.
+    fn message() -> Option<&'static Message> {
+        let schema = protobuf::schema();
+        let message = match Self::INFO {
+            KindInfo { metadata_only: true, .. } => schema.message("meta.v1.PartialObjectMetadata")?,
+            KindInfo { group, version, kind, .. } => schema.of_kind(group, version, kind)?,
+        };
+        if Self::INFO.keeps_writers { Some(message) } else { schema.without_writers(message) }
+    }
+}
+
+/// An object as it came.
+#[derive(Debug, Clone, Copy)]
+pub enum Encoded<'a> {
+    /// Its JSON.
+    Json(&'a [u8]),
+    /// Its message, and what it is a message of.
+    Protobuf(&'static Message, &'a [u8]),
+}
+
+/// Why an object could not be decoded: where or what, never the object's text.
+#[derive(Debug)]
+pub enum Undecodable {
+    /// As JSON.
+    Json(serde_json::Error),
+    /// As protobuf.
+    Protobuf(protobuf::Error),
+}
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "line {} column {}", error.line(), error.column()),
+            Self::Protobuf(_) => f.write_str("not the expected message"),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Undecodable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<protobuf::Error> for Undecodable {
+    fn from(error: protobuf::Error) -> Self {
+        Self::Protobuf(error)
+    }
+}
+
+impl<'a> Encoded<'a> {
+    /// As a type that reads the JSON of such an object.
+    ///
+    /// # Errors
+    /// As [`Kind::read`].
+    pub fn decode<T: Deserialize<'a>>(self) -> Result<T, Undecodable> {
+        Ok(match self {
+            Self::Json(json) => serde_json::from_slice(json)?,
+            Self::Protobuf(message, bytes) => protobuf::read(message, bytes)?,
+        })
     }
 }
 
@@ -366,8 +429,11 @@ macro_rules! kind {
                 $intern
             }
 
-            $(fn read(json: &[u8], pool: &std::sync::Mutex<$crate::kinds::Pool>) -> Result<Self, serde_json::Error> {
-                $read(json, pool)
+            $(fn read(
+                object: $crate::kinds::Encoded<'_>,
+                pool: &std::sync::Mutex<$crate::kinds::Pool>,
+            ) -> Result<Self, $crate::kinds::Undecodable> {
+                $read(object, pool)
             })?
         }
     };

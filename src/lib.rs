@@ -24,6 +24,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod kinds;
 pub mod practice;
+pub mod protobuf;
 pub mod report;
 pub mod shell;
 pub mod snapshot;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::protobuf;
 use crate::text::clean;
 
 /// Why a call to a cluster failed.
@@ -182,13 +183,23 @@ pub(crate) struct Status {
     pub(crate) code: u16,
 }
 
+impl Status {
+    /// From a body in JSON or, when objects were asked for in protobuf, in that.
+    fn read(body: &[u8]) -> Option<Self> {
+        match protobuf::open_envelope(body) {
+            Ok((_, _, raw)) => protobuf::read(protobuf::schema().message("meta.v1.Status")?, raw).ok(),
+            Err(_) => serde_json::from_slice(body).ok(),
+        }
+    }
+}
+
 impl Error {
     /// The error a response of `code` with this body means.
     pub(crate) fn from_response(host: &str, code: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
         if code == 401 {
             return Self::Unauthorized;
         }
-        let status: Option<Status> = serde_json::from_slice(body).ok();
+        let status = Status::read(body);
         let Some(status) = status.filter(|s| s.message.is_some() || s.reason.is_some()) else {
             let plain = plain_text(body);
             let message = match &*plain {
@@ -268,6 +279,11 @@ impl Error {
     /// True for 410 or an expired continue token: only a new list helps.
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Status { code: 410, .. }) || matches!(self, Self::Status { reason, .. } if reason == "Expired")
+    }
+
+    /// True when the answer is not what this API answers.
+    pub fn is_garbage(&self) -> bool {
+        matches!(self, Self::Garbage { .. })
     }
 
     /// Seconds the server asked us to wait.

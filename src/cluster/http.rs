@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Connection, Error};
+use crate::protobuf;
 use crate::text::Text;
 
 /// How long a one-shot call may take.
@@ -124,6 +125,11 @@ impl Connection {
 
     /// Makes a call and hands out the body as it arrives; the limit is for the response's head only.
     pub(super) async fn open(&self, call: Call<'_>, identity: bool) -> Result<BodyStream, Error> {
+        Ok(self.open_either(call, identity).await?.0)
+    }
+
+    /// As [`Self::open`]; true when the server chose to answer in protobuf.
+    pub(super) async fn open_either(&self, call: Call<'_>, identity: bool) -> Result<(BodyStream, bool), Error> {
         let after = call.limit;
         let mut request = call.request().map_err(|error| self.garbage(&error.to_string()))?;
         if identity {
@@ -131,7 +137,10 @@ impl Connection {
             request.headers_mut().insert(header::ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
         }
         let response = tokio::time::timeout(after, self.send(request)).await;
-        Ok(self.stream_of(response.unwrap_or_else(|_| Err(Error::TimedOut { host: self.host.clone(), after }))?))
+        let response = response.unwrap_or_else(|_| Err(Error::TimedOut { host: self.host.clone(), after }))?;
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let is_protobuf = content_type.is_some_and(|value| value.as_bytes().starts_with(protobuf::MEDIA_TYPE.as_bytes()));
+        Ok((self.stream_of(response), is_protobuf))
     }
 
     /// GET as JSON of type `T`.

@@ -14,19 +14,21 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::Connection;
-use super::error::Error;
+use super::error::{Error, Status};
 use super::http::{Call, collection, encode};
 use crate::kinds::{Kind, Pool, Row};
 use crate::snapshot::{Delta, Key, Scope};
 use crate::text::Time;
 
 mod backoff;
+mod encoding;
 mod items;
 mod lines;
 mod pages;
 mod scopes;
 
 use backoff::{Backoff, jitter};
+use encoding::{Accept, WatchBody};
 use lines::WatchEvent;
 use pages::Pages;
 
@@ -47,8 +49,6 @@ const HEARD_EVERY: Duration = Duration::from_secs(1);
 const PROOF: Duration = Duration::from_secs(1);
 /// After so many failed watches in a row, list anew.
 const RELIST_AFTER: u32 = 3;
-
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Where deltas go.
 pub type Deltas = mpsc::Sender<Vec<Delta>>;
@@ -90,6 +90,8 @@ struct Feed<'a, R> {
     can_watch: bool,
     /// Rows that could not be decoded; the rest of their list is kept.
     undecodable: u64,
+    /// JSON only: the server's protobuf could not be read.
+    plain: bool,
     kind: PhantomData<fn() -> R>,
 }
 
@@ -110,6 +112,7 @@ where
             heard: None,
             can_watch: true,
             undecodable: 0,
+            plain: false,
             kind: PhantomData,
         }
     }
@@ -196,9 +199,15 @@ where
             scope: self.scope.clone(),
             tx: self.tx.clone(),
             pool: Arc::clone(self.pool),
+            accept: Accept::of::<R>(self.plain),
             kind: PhantomData,
         };
-        let done = pages.list(&self.path()).await?;
+        let mut done = pages.list(&self.path()).await;
+        if self.doubts_protobuf(&done) {
+            let pages = Pages::<R> { accept: Accept::of::<R>(self.plain), ..pages };
+            done = pages.list(&self.path()).await;
+        }
+        let done = done?;
         self.undecodable += done.undecodable;
         Pool::lock(self.pool).forget_texts();
         self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
@@ -211,6 +220,21 @@ where
         Ok(done.version)
     }
 
+    /// A server whose protobuf is not what it should be is asked for JSON from then on. True when that is new.
+    fn doubts_protobuf(&mut self, done: &Result<pages::Done, Stop>) -> bool {
+        let odd = match done {
+            Ok(done) => done.undecodable > 0,
+            Err(Stop::Failed(error)) => error.is_garbage(),
+            Err(Stop::Closed) => false,
+        };
+        let doubts = odd && !self.plain && R::message().is_some();
+        if doubts {
+            tracing::warn!(kind = R::INFO.kind, "protobuf cannot be read, JSON is asked for");
+            self.plain = true;
+        }
+        doubts
+    }
+
     /// Watches from `version` until the server ends the watch, keeping `version` up to date.
     async fn watch(&mut self, version: &mut String) -> Result<(), Stop> {
         let seconds = WATCH_SECONDS + (10.0 * jitter()) as u64;
@@ -219,12 +243,12 @@ where
             self.path(),
             encode(version)
         );
-        let accept = if R::INFO.metadata_only { METADATA } else { super::http::JSON };
-        let call = Call { accept, ..Call::get(&path) };
-        let mut body = self.connection.unless_silent(self.connection.open(call, true)).await??;
+        let accept = Accept::of::<R>(self.plain);
+        let call = Call { accept: accept.watch, ..Call::get(&path) };
+        let (mut body, is_protobuf) = self.connection.unless_silent(self.connection.open_either(call, true)).await??;
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds) + GRACE;
-        let mut lines = Lines::default();
+        let mut events = WatchBody::new(accept.message.filter(|_| is_protobuf));
         // A 200 alone proves nothing (a login page is one, too): an event does, or a stream that stays open.
         let mut proven = false;
         loop {
@@ -234,14 +258,14 @@ where
                 Ok(Err(silent)) => return Err(Stop::Failed(silent)),
                 // Ended or cut: opening the next one shows whether the server is still there.
                 Ok(Ok(None | Some(Err(_)))) => break,
-                Err(_) if !proven && !lines.is_inside_a_line() => {
+                Err(_) if !proven && !events.is_inside_an_event() => {
                     proven = true;
                     self.alive().await?;
                     continue;
                 }
                 Err(_) => return Err(Stop::Failed(Error::TimedOut { host: self.connection.host.clone(), after: GRACE })),
             };
-            if self.take(&chunk, &mut lines, version)? {
+            if self.take(&chunk, &mut events, version)? {
                 proven = true;
                 self.alive().await?;
                 self.flush().await?;
@@ -252,7 +276,7 @@ where
             self.backoff.reset();
             return Ok(());
         }
-        if !proven && (lines.is_inside_a_line() || self.backoff.failures() >= RELIST_AFTER) {
+        if !proven && (events.is_inside_an_event() || self.backoff.failures() >= RELIST_AFTER) {
             return Err(Stop::Failed(self.connection.garbage("it ends every watch at once")));
         }
         // Nothing is lost by waiting, the next watch resumes where this one ended; a server that hangs up at once is spared.
@@ -261,30 +285,37 @@ where
     }
 
     /// Decodes what a chunk of a watch completes. True when there was an event.
-    fn take(&mut self, chunk: &[u8], lines: &mut Lines, version: &mut String) -> Result<bool, Error> {
+    fn take(&mut self, chunk: &[u8], body: &mut WatchBody, version: &mut String) -> Result<bool, Error> {
         let (mut failure, mut events) = (None, false);
-        let fed = lines.feed(chunk, &mut |line: &[u8]| {
+        let (scope, batch, connection, pool) = (&self.scope, &mut self.batch, self.connection, self.pool);
+        let mut undecodable = 0;
+        let fed = body.feed::<R>(chunk, pool, &mut |read| {
             if failure.is_some() {
                 return;
             }
-            let decoded = lines::decode::<R>(line, self.pool);
-            events |= decoded.is_ok();
-            match decoded {
+            events |= read.is_ok();
+            match read {
                 Ok(Some(WatchEvent::Upsert(row))) => {
                     advance(version, &row.meta().resource_version);
-                    upsert(row, &self.scope, &mut self.batch);
+                    upsert(row, scope, batch);
                 }
                 Ok(Some(WatchEvent::Delete(meta))) => {
                     advance(version, &meta.resource_version);
-                    self.batch.push(Delta::Remove { kind: R::ID, key: Key::of(&meta) });
+                    batch.push(Delta::Remove { kind: R::ID, key: Key::of(&meta) });
                 }
                 Ok(Some(WatchEvent::Bookmark(meta))) => advance(version, &meta.resource_version),
                 Ok(Some(WatchEvent::Error(status))) => failure = Some(Error::from_status(status.code, None, status)),
-                Ok(None) => self.undecodable += 1,
-                Err(error) => failure = Some(self.connection.not_json(&error)),
+                Ok(None) => undecodable += 1,
+                Err(what) => failure = Some(connection.garbage(&what)),
             }
         });
-        fed.map_err(|_| self.connection.garbage("a line without end"))?;
+        self.undecodable += undecodable;
+        if undecodable > 0 && matches!(body, WatchBody::Protobuf(..)) {
+            // As JSON it may well be read: list anew.
+            self.plain = true;
+            failure = failure.or_else(|| Some(Error::from_status(410, None, Status::default())));
+        }
+        fed.map_err(|what| self.connection.garbage(what))?;
         failure.map_or(Ok(events), Err)
     }
 

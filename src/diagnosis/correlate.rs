@@ -16,7 +16,9 @@ use crate::changes::before;
 use crate::kinds::{KindId, ObjectRef};
 use crate::text::Text;
 
+mod agents;
 mod blast;
+mod claims;
 mod cron_jobs;
 mod dependencies;
 mod fixes;
@@ -73,6 +75,8 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     cron_jobs::gather(facts.snapshot, &mut groups);
     system::behind_dns(&mut groups);
     dependencies::behind_dependencies(facts.snapshot, &mut groups);
+    agents::behind_agents(facts.snapshot, &mut groups);
+    claims::behind_users(facts.snapshot, &mut groups);
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
@@ -139,6 +143,31 @@ fn fold<'a>(groups: &mut [Group<'a>], found: Found<'a>, explains: impl Fn(&Group
     true
 }
 
+/// Moves the members for which `moves` holds under the best group with a member that explains them; with the last of a group goes
+/// what was folded under it.
+fn fold_into<'a>(groups: &mut Vec<Group<'a>>, moves: impl Fn(&Finding) -> bool, explains: impl Fn(&Finding, &Finding) -> bool) {
+    for at in 0..groups.len() {
+        let Some(from) = groups.get_mut(at).filter(|group| group.members.iter().any(|f| moves(f.finding))) else { continue };
+        let all = std::mem::take(&mut from.members);
+        let (mut kept, mut last) = (Vec::new(), None);
+        for found in all {
+            let why = |group: &Group<'a>, found: &Found<'a>| group.members.iter().any(|f| explains(f.finding, found.finding));
+            if moves(found.finding) && fold(groups, found, why) {
+                last = Some(found.serial);
+            } else {
+                kept.push(found);
+            }
+        }
+        let Some(from) = groups.get_mut(at) else { continue };
+        from.members = kept;
+        let left = if from.members.is_empty() { std::mem::take(&mut from.symptoms) } else { Vec::new() };
+        for found in left {
+            fold(groups, found, |group, _| group.symptoms.iter().any(|f| Some(f.serial) == last));
+        }
+    }
+    groups.retain(|group| !group.members.is_empty());
+}
+
 /// As [`fold`], among these groups only.
 fn fold_among<'a>(
     groups: &mut [Group<'a>],
@@ -192,7 +221,12 @@ impl Group<'_> {
 
     /// What fails for want of these workloads and was folded under them.
     fn clients(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.symptoms.iter().filter(|f| dependencies::is_client(f.finding)).map(|f| &f.finding.workload)
+        self.symptoms.iter().filter(|f| self.brings(f.finding)).map(|f| &f.finding.workload)
+    }
+
+    /// True for what was folded under it and takes its workload down with it.
+    fn brings(&self, finding: &Finding) -> bool {
+        dependencies::is_client(finding) || !self.is_of_a_node() && agents::is_stranded(finding)
     }
 
     /// True when it says that a node is down: it speaks of all that ran there, in whatever namespace.
@@ -267,13 +301,14 @@ fn incident(facts: &Facts<'_>, group: &Group<'_>, down: &blast::Down) -> Inciden
     }
     let mut objects: BTreeSet<ObjectRef> = members.iter().copied().chain(folded()).map(|f| f.subject.clone()).collect();
     objects.extend(blast::hurt(facts.snapshot, group.id.cause, &workloads));
-    objects.extend(folded().filter(|f| dependencies::is_client(f)).map(|f| f.workload.clone()));
+    objects.extend(folded().filter(|f| group.brings(f)).map(|f| f.workload.clone()));
     let workloads: Vec<ObjectRef> = workloads.into_iter().collect();
     let objects: Vec<ObjectRef> = objects.into_iter().collect();
     let blast = blast::measure(facts.snapshot, down, &workloads, &objects);
     let since = members.iter().filter_map(|f| f.since).min();
     let (change, regression) = fixes::change_before(facts, group.id.cause, &workloads, &objects, since);
-    let base = members.iter().map(|f| severity(f)).max().unwrap_or(Severity::Warning);
+    let stranded = folded().filter(|f| group.brings(f));
+    let base = members.iter().copied().chain(stranded).map(severity).max().unwrap_or(Severity::Warning);
     let mut symptoms: Vec<String> = folded().map(|f| words::symptom(f, &workloads)).collect();
     symptoms.sort();
     symptoms.dedup();

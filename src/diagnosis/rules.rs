@@ -2,6 +2,7 @@
 
 use super::rule::Rule;
 
+pub mod agents;
 pub mod api;
 pub mod commands;
 pub mod config;
@@ -37,10 +38,12 @@ pub static ALL: &[&Rule] = &[
     &volumes::claim::CLAIM_LOST,
     &scheduling::unschedulable::UNSCHEDULABLE,
     &rollouts::stuck::ROLLOUT,
+    &rollouts::admission::DEPLOYMENT,
     &rollouts::admission::REPLICA_SET,
     &rollouts::admission::STATEFUL_SET,
     &rollouts::admission::DAEMON_SET,
     &rollouts::admission::JOB,
+    &rollouts::admission::CRON_JOB,
     &network::sandbox::SANDBOX,
     &services::endpoints::ENDPOINTS,
     &services::ports::PORTS,

@@ -7,8 +7,14 @@ use serde_json::value::RawValue;
 
 use super::pod_spec::PodSpec;
 use super::written::Written;
-use super::{Condition, Kind, Meta, Pool, kind, nullable};
+use super::{Condition, Encoded, Kind, Meta, Pool, Undecodable, kind, nullable};
+use crate::protobuf::{self, Message};
 use crate::text::{Text, Time};
+
+// Field numbers of `core.v1.Pod`.
+const METADATA: u32 = 1;
+const SPEC: u32 = 2;
+const STATUS: u32 = 3;
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -45,18 +51,23 @@ struct PodText<'a> {
 }
 
 /// Decodes a Pod; a spec that another pod had to the letter is taken from there.
-fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Pod, serde_json::Error> {
-    let text: PodText<'_> = serde_json::from_slice(json)?;
+fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
+    let (metadata, status, written_spec) = match object {
+        Encoded::Json(json) => {
+            let text: PodText<'_> = serde_json::from_slice(json)?;
+            (text.metadata, text.status, Encoded::Json(text.spec.map_or("{}", RawValue::get).as_bytes()))
+        }
+        Encoded::Protobuf(message, bytes) => parts(message, bytes)?,
+    };
     let mut pool = Pool::lock(pool);
-    let json = text.spec.map_or("{}", RawValue::get);
-    let written = pool.written.look_up(json.as_bytes());
-    let mut pod = Pod { meta: text.metadata, status: text.status, ..Pod::default() };
+    let written = pool.written.look_up(written_spec);
+    let mut pod = Pod { meta: metadata, status, ..Pod::default() };
     if let Written::Known(spec, node_name) = written {
         (pod.spec, pod.node_name) = (spec, node_name);
         pod.intern(&mut pool);
         return Ok(pod);
     }
-    let mut spec: PodSpec = serde_json::from_str(json)?;
+    let mut spec: PodSpec = written_spec.decode()?;
     pod.node_name = spec.node_name.take();
     pod.spec = Arc::new(spec);
     pod.intern(&mut pool);
@@ -64,6 +75,22 @@ fn read(json: &[u8], pool: &Mutex<Pool>) -> Result<Pod, serde_json::Error> {
         pool.written.keep(&pod.spec, pod.node_name.as_ref(), node.as_ref());
     }
     Ok(pod)
+}
+
+/// Metadata and status of a Pod's message, and its spec still as bytes.
+fn parts<'a>(message: &'static Message, bytes: &'a [u8]) -> Result<(Meta, PodStatus, Encoded<'a>), Undecodable> {
+    let (mut meta, mut status, mut spec): (_, _, &[u8]) = (Meta::default(), PodStatus::default(), &[]);
+    for (number, data) in protobuf::fields(bytes) {
+        let Some(part) = message.within(number) else { continue };
+        match number {
+            METADATA => meta = protobuf::read(part, data)?,
+            SPEC => spec = data,
+            STATUS => status = protobuf::read(part, data)?,
+            _ => {}
+        }
+    }
+    let of_spec = message.within(SPEC).unwrap_or(message);
+    Ok((meta, status, Encoded::Protobuf(of_spec, spec)))
 }
 
 impl From<PodWire> for Pod {
@@ -305,37 +332,51 @@ mod tests {
         )
     }
 
+    /// The pod from its JSON, and from its protobuf.
+    fn read_both(json: &str, pools: &[Mutex<Pool>; 2]) -> [Pod; 2] {
+        let message = <Pod as Kind>::message().unwrap();
+        let bytes = protobuf::write(message, &serde_json::from_str(json).unwrap());
+        let [of_json, of_protobuf] = pools;
+        [read(Encoded::Json(json.as_bytes()), of_json).unwrap(), read(Encoded::Protobuf(message, &bytes), of_protobuf).unwrap()]
+    }
+
     #[test]
     fn replicas_share_a_spec_and_keep_their_nodes() {
-        let pool = Mutex::default();
-        let one = read(spec("n1", "aaaaa", "x").as_bytes(), &pool).unwrap();
-        let two = read(spec("n22", "bbbbb", "x").as_bytes(), &pool).unwrap();
-        assert!(Arc::ptr_eq(&one.spec, &two.spec));
-        assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
-        assert!(matches!(Pool::lock(&pool).written.look_up(b"{}"), Written::Unknown(None)));
+        let pools = Default::default();
+        let ones = read_both(&spec("n1", "aaaaa", "x"), &pools);
+        let twos = read_both(&spec("n22", "bbbbb", "x"), &pools);
+        for (one, two) in ones.iter().zip(&twos) {
+            assert!(Arc::ptr_eq(&one.spec, &two.spec));
+            assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
+        }
+        for pool in &pools {
+            assert_eq!(Pool::lock(pool).written.len(), 1, "the second was not decoded");
+        }
     }
 
     #[test]
     fn what_only_looks_like_a_node_or_a_token_is_never_shared() {
-        let pool = Mutex::default();
+        let pools = Default::default();
         let config = |pod: &Pod| pod.spec.containers[0].env_from[0].config_map_ref.clone().unwrap().name;
-        let one = read(spec("n", "aaaaa", "kube-api-access-11111").as_bytes(), &pool).unwrap();
-        let two = read(spec("n", "aaaaa", "kube-api-access-22222").as_bytes(), &pool).unwrap();
-        assert_eq!((&*config(&one), &*config(&two)), ("kube-api-access-11111", "kube-api-access-22222"));
+        let ones = read_both(&spec("n", "aaaaa", "kube-api-access-11111"), &pools);
+        let twos = read_both(&spec("n", "aaaaa", "kube-api-access-22222"), &pools);
+        for (one, two) in ones.iter().zip(&twos) {
+            assert_eq!((&*config(one), &*config(two)), ("kube-api-access-11111", "kube-api-access-22222"));
+        }
         for name in ["a", "b"] {
             let json = format!(r#"{{"metadata":{{"name":"p"}},"spec":{{"nodeSelector":{{"nodeName":"{name}"}}}}}}"#);
-            let pod = read(json.as_bytes(), &pool).unwrap();
-            assert_eq!((pod.spec.node_selector.get("nodeName").map(|v| &**v), pod.node_name), (Some(name), None));
+            for pod in read_both(&json, &pools) {
+                assert_eq!((pod.spec.node_selector.get("nodeName").map(|v| &**v), pod.node_name), (Some(name), None));
+            }
         }
     }
 
     #[test]
     fn a_pod_reads_the_same_by_text_and_by_structure() {
         let json = spec("n1", "aaaaa", "x");
-        let pool = Mutex::default();
-        for _ in 0..2 {
-            let pod = read(json.as_bytes(), &pool).unwrap();
-            let plain: Pod = serde_json::from_str(&json).unwrap();
+        let pools = Default::default();
+        let plain: Pod = serde_json::from_str(&json).unwrap();
+        for pod in [read_both(&json, &pools), read_both(&json, &pools)].into_iter().flatten() {
             assert_eq!((&*pod.spec, &pod.node_name), (&*plain.spec, &plain.node_name));
         }
     }

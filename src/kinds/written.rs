@@ -1,4 +1,4 @@
-//! Pod specs by the JSON they were written in: replicas repeat theirs to the letter, so most need no decoding.
+//! Pod specs by the bytes they were written in: replicas repeat theirs to the letter, so most need no decoding.
 //!
 //! Two things differ between replicas: `spec.nodeName`, and the random end of the access token volume's name. Both are cut out
 //! before texts are compared; [`WrittenSpecs::keep`] proves for each text it keeps that nothing else was.
@@ -8,12 +8,16 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use memchr::memmem::find_iter;
 
+use super::Encoded;
 use super::pod_spec::PodSpec;
 use super::volumes::ACCESS_TOKEN;
+use crate::protobuf;
 use crate::text::Text;
 
 const NODE_NAME: &[u8] = b"\"nodeName\":\"";
 const TOKEN_NAME: &[u8] = b"\"name\":\"kube-api-access-";
+/// `nodeName` in `core.v1.PodSpec`.
+const NODE_NAME_NUMBER: u32 = 10;
 /// Random characters after [`ACCESS_TOKEN`].
 const RANDOM: usize = 5;
 
@@ -36,9 +40,13 @@ pub(super) enum Written {
 }
 
 impl WrittenSpecs {
-    /// Cuts out of `json` what differs between replicas and looks for the rest.
-    pub(super) fn look_up(&mut self, json: &[u8]) -> Written {
-        let Some(node) = self.cut(json) else { return Written::Odd };
+    /// Cuts out of `spec` what differs between replicas and looks for the rest.
+    pub(super) fn look_up(&mut self, spec: Encoded<'_>) -> Written {
+        let node = match spec {
+            Encoded::Json(json) => self.cut(json),
+            Encoded::Protobuf(_, bytes) => self.cut_message(bytes),
+        };
+        let Some(node) = node else { return Written::Odd };
         match self.specs.get(&*self.cut) {
             Some(spec) => Written::Known(Arc::clone(spec), node),
             None => Written::Unknown(node),
@@ -53,9 +61,38 @@ impl WrittenSpecs {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.specs.len()
+    }
+
     /// Gives the memory back; what is written again is decoded again.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// As [`Self::cut`], of a message: without the field of the node's name, and without the random end of the token volume's.
+    #[expect(clippy::option_option, reason = "as in `cut`")]
+    fn cut_message(&mut self, mut bytes: &[u8]) -> Option<Option<Text>> {
+        self.cut.clear();
+        let mut node = None;
+        while let Some(field) = protobuf::next(&mut bytes).ok()? {
+            if field.number == NODE_NAME_NUMBER {
+                node = Some(std::str::from_utf8(field.data).ok()?.into());
+                continue;
+            }
+            self.cut.extend_from_slice(&field.number.to_le_bytes());
+            // The length of what follows, so that no two specs are cut to the same bytes.
+            self.cut.extend_from_slice(&field.scalar.to_le_bytes());
+            let mut from = 0;
+            for at in find_iter(field.data, ACCESS_TOKEN.as_bytes()) {
+                let random = at + ACCESS_TOKEN.len();
+                self.cut.extend_from_slice(field.data.get(from..random)?);
+                from = (random + RANDOM).min(field.data.len());
+            }
+            self.cut.extend_from_slice(field.data.get(from..)?);
+        }
+        Some(node.filter(|node: &Text| !node.is_empty()))
     }
 
     /// Fills `self.cut`; the node's name if there is one. `None`: the text is not as servers write it.

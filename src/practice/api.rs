@@ -84,9 +84,11 @@ pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let labels = Labels::of(&api.store, &request);
     tokio::time::sleep(api.faults.current_delay()).await;
     api.faults.until_it_answers().await;
-    let response = match api.faults.take_answer() {
-        Some(answer) => fault(answer),
-        None => serve(&api, request).await.unwrap_or_else(|status| reply::error(&status)),
+    let response = if let Some(answer) = api.faults.take_answer() {
+        fault(answer)
+    } else {
+        let prefers_protobuf = request::prefers_protobuf(request.headers());
+        serve(&api, request).await.unwrap_or_else(|status| reply::error_in(&status, prefers_protobuf))
     };
     api.requests.count(labels, response.status());
     let mut response = api.faults.gate(response);
@@ -140,8 +142,10 @@ async fn serve(api: &Api, request: Request) -> Result<Response, Status> {
         (status.code, status.reason) = (413, "RequestEntityTooLarge");
         status
     })?;
+    let (format, message) = request::format_of(&parts.headers, target.served.message())?;
     let shape = Shape {
-        format: request::format_of(&parts.headers)?,
+        format,
+        message,
         include: Include::parse(query.get("includeObject")),
         now: api.clock.now(),
         served: target.served,
@@ -175,7 +179,7 @@ fn fixed_path(api: &Api, path: &str, query: &Query, headers: &HeaderMap) -> Resu
             .map(|document| reply::json_value(200, &document))
             .ok_or_else(Status::unknown_path),
         other => {
-            let aggregated = request::format_of(headers) == Ok(Format::Discovery);
+            let aggregated = matches!(request::format_of(headers, None), Ok((Format::Discovery, _)));
             let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
             let document = discovery::document(&store.served_types(), other, aggregated, host);
             let Some(document) = document.or_else(|| aggregation::group(store, other)) else {
@@ -254,6 +258,12 @@ fn get(call: &Call<'_>, resource: &'static ResourceType) -> Result<Response, Sta
     let stored = call.store.stored(resource, &target.namespace, &target.name);
     let stored = stored.ok_or_else(|| Status::not_found(resource, &target.name))?;
     match call.shape.format {
+        Format::Object
+            if let Some(message) = call.shape.message
+                && call.target.served.stored_as.is_none() =>
+        {
+            Ok(reply::message(200, resource.api_version(), resource.kind, &stored.message(message)))
+        }
         Format::Object | Format::Discovery if call.target.served.stored_as.is_none() => {
             Ok(reply::json_bytes(200, stored.bytes()))
         }

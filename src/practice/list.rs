@@ -4,10 +4,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
 use serde_json::{Value, json};
 
 use super::json::{at, integer, set, text};
@@ -18,6 +16,7 @@ use super::selectors::Selector;
 use super::status::{Cause, Status};
 use super::store::{Store, Stored};
 use super::{base64, table, views};
+use crate::protobuf;
 
 /// Where the next page of a list begins.
 struct Continue {
@@ -83,6 +82,15 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
             set(&mut table, "metadata", metadata.clone());
             reply::json_value(200, &table)
         }
+        Format::Metadata | Format::Object if let Some(message) = shape.message => {
+            let form = |stored: &Arc<Stored>| match (shape.format, shape.served.stored_as) {
+                (Format::Object, None) => stored.message(message),
+                (_, None) => Bytes::from(protobuf::write(message, &stored.object())),
+                (_, Some(_)) => Bytes::from(protobuf::write(message, &views::to_served(shape.served, &stored.object()))),
+            };
+            let messages: Vec<Bytes> = stored.iter().map(form).collect();
+            reply::chunked(protobuf::MEDIA_TYPE, reply::list_messages(shape, metadata, &messages))
+        }
         Format::Metadata => {
             let items: Vec<Value> = stored.iter().map(|stored| reply::metadata_item(&stored.object())).collect();
             let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
@@ -96,15 +104,7 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
                 Some(_) => Bytes::from(views::to_served(served, &stored.object()).to_string()),
             };
             let bytes: Vec<Bytes> = stored.iter().map(form).collect();
-            let mut chunks = reply::list_bytes(served, metadata, &bytes);
-            match (chunks.len(), chunks.pop()) {
-                (1, Some(only)) => reply::json_bytes(200, only),
-                (_, last) => {
-                    chunks.extend(last);
-                    let chunks = chunks.into_iter().map(Ok::<_, std::convert::Infallible>);
-                    reply::json_bytes(200, Body::from_stream(stream::iter(chunks)))
-                }
-            }
+            reply::chunked("application/json", reply::list_bytes(served, metadata, &bytes))
         }
     }
 }

@@ -13,18 +13,31 @@ use super::resources::ResourceType;
 use super::status::Status;
 use super::table::{self, Include};
 use super::views;
+use crate::protobuf::{self, Message};
 
 /// What shapes an object on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// The accepted format.
     pub format: Format,
+    /// The message to answer in; none for JSON.
+    pub message: Option<&'static Message>,
     /// For tables: what of the object travels beside the cells.
     pub include: Include,
     /// For tables: what ages are measured from.
     pub now: DateTime<Utc>,
     /// The type the client asked for, in whose form objects leave.
     pub served: &'static ResourceType,
+}
+
+impl Shape {
+    /// `apiVersion` and `kind` of one object on its way out.
+    pub fn kind(&self) -> (String, &'static str) {
+        match self.format {
+            Format::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
+            _ => (self.served.api_version(), self.served.kind),
+        }
+    }
 }
 
 /// A response with a body that is already JSON.
@@ -46,9 +59,24 @@ pub fn json_value(code: u16, value: &Value) -> Response {
     json_bytes(code, value.to_string())
 }
 
-/// A `Status` error; 429 carries `Retry-After`.
+/// A response with an object's message.
+pub fn message(code: u16, api_version: impl AsRef<str>, kind: &str, message: &[u8]) -> Response {
+    with_type(code, protobuf::MEDIA_TYPE, protobuf::envelope(api_version.as_ref(), kind, message))
+}
+
+/// A `Status` error as JSON.
 pub fn error(status: &Status) -> Response {
-    let mut response = json_value(status.code, &status.to_value());
+    error_in(status, false)
+}
+
+/// A `Status` error, in protobuf or as JSON; 429 carries `Retry-After`.
+pub fn error_in(status: &Status, in_protobuf: bool) -> Response {
+    let value = status.to_value();
+    let of_status = protobuf::schema().message("meta.v1.Status").filter(|_| in_protobuf);
+    let mut response = match of_status {
+        Some(of_status) => message(status.code, "v1", "Status", &protobuf::write(of_status, &value)),
+        None => json_value(status.code, &value),
+    };
     if let Some(seconds) = at(&status.details, "retryAfterSeconds").and_then(Value::as_u64) {
         response.headers_mut().insert(HeaderName::from_static("retry-after"), HeaderValue::from(seconds));
     }
@@ -62,6 +90,10 @@ pub fn object(code: u16, resource: &ResourceType, object: &Value, shape: Shape) 
     }
     let form = shape.served.stored_as.is_some().then(|| views::to_served(shape.served, object));
     let object = form.as_ref().unwrap_or(object);
+    if let Some(of_object) = shape.message {
+        let (api_version, kind) = shape.kind();
+        return message(code, api_version, kind, &protobuf::write(of_object, object));
+    }
     match shape.format {
         Format::Metadata => json_value(code, &metadata_only(object)),
         Format::Object | Format::Discovery | Format::Table => json_value(code, object),
@@ -104,6 +136,41 @@ pub fn list_bytes(resource: &ResourceType, metadata: &Value, items: &[Bytes]) ->
     buffer.put_slice(b"]}\n");
     chunks.push(buffer.freeze());
     chunks
+}
+
+/// A list of messages in protobuf.
+pub fn list_messages(shape: Shape, metadata: &Value, items: &[Bytes]) -> Vec<Bytes> {
+    const CHUNK: usize = 128 * 1024;
+    let text = |name: &str| super::json::text(metadata, name).to_owned();
+    let (api_version, kind) = shape.kind();
+    let meta = protobuf::ListHead {
+        resource_version: text("resourceVersion"),
+        more: text("continue"),
+        remaining: at(metadata, "remainingItemCount").and_then(Value::as_i64),
+    };
+    let (mut buffer, tail) = protobuf::list_envelope(&api_version, &format!("{kind}List"), &meta.write(), items);
+    let mut chunks = Vec::new();
+    for item in items {
+        protobuf::list_item(&mut buffer, item);
+        if buffer.len() > CHUNK {
+            chunks.push(Bytes::from(std::mem::replace(&mut buffer, Vec::with_capacity(CHUNK + 16 * 1024))));
+        }
+    }
+    buffer.extend_from_slice(&tail);
+    chunks.push(Bytes::from(buffer));
+    chunks
+}
+
+/// A response of several chunks; of one as a whole, with its length.
+pub fn chunked(content_type: &'static str, mut chunks: Vec<Bytes>) -> Response {
+    match (chunks.len(), chunks.pop()) {
+        (1, Some(only)) => with_type(200, content_type, only),
+        (_, last) => {
+            chunks.extend(last);
+            let chunks = chunks.into_iter().map(Ok::<_, std::convert::Infallible>);
+            with_type(200, content_type, Body::from_stream(futures::stream::iter(chunks)))
+        }
+    }
 }
 
 /// The `Status` of a delete that is done.

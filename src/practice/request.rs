@@ -6,6 +6,9 @@ use super::query::{Query, percent_decode};
 use super::resources::ResourceType;
 use super::status::Status;
 use super::store::Store;
+use crate::protobuf::{self, Message};
+
+const METADATA_MESSAGE: &str = "meta.v1.PartialObjectMetadata";
 
 /// A path below `/api` or `/apis` that names a resource.
 #[derive(Clone, Debug)]
@@ -84,30 +87,53 @@ fn is_namespace_subresource(parts: &[String]) -> bool {
     parts.len() == 3 && parts.get(2).is_some_and(|part| part == "status" || part == "finalize")
 }
 
-/// The format to answer in: the first acceptable one the server speaks (JSON in all its forms; protobuf is passed over).
-pub fn format_of(headers: &HeaderMap) -> Result<Format, Status> {
-    let accepts: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let joined = accepts.join(",");
+/// The format to answer in: the first acceptable one the server speaks. `message` is what the kind's objects are in protobuf; with
+/// it comes the message to answer in, none for JSON.
+pub fn format_of(headers: &HeaderMap, message: Option<&'static Message>) -> Result<(Format, Option<&'static Message>), Status> {
+    let joined = accepted(headers);
     if joined.trim().is_empty() {
-        return Ok(Format::Object);
+        return Ok((Format::Object, None));
     }
-    joined.split(',').find_map(format_of_range).ok_or_else(Status::not_acceptable)
+    let found = joined.split(',').find_map(|range| match format_of_range(range)? {
+        (Format::Object, true) => message.map(|message| (Format::Object, Some(message))),
+        (Format::Metadata, true) => Some((Format::Metadata, protobuf::schema().message(METADATA_MESSAGE))),
+        (_, true) => None,
+        (format, false) => Some((format, None)),
+    });
+    found.ok_or_else(Status::not_acceptable)
 }
 
-fn format_of_range(range: &str) -> Option<Format> {
+/// Whether errors go out in protobuf: the client prefers it.
+pub fn prefers_protobuf(headers: &HeaderMap) -> bool {
+    accepted(headers).trim_start().starts_with(protobuf::MEDIA_TYPE)
+}
+
+fn accepted(headers: &HeaderMap) -> String {
+    let accepts: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    accepts.join(",")
+}
+
+/// A media range as a format, and whether it is in protobuf.
+fn format_of_range(range: &str) -> Option<(Format, bool)> {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next()?;
     let form = parts.find_map(|parameter| parameter.strip_prefix("as="));
-    match (media, form) {
-        ("application/json", Some("Table")) => Some(Format::Table),
-        ("application/json", Some("PartialObjectMetadata" | "PartialObjectMetadataList")) => Some(Format::Metadata),
-        ("application/json", Some("APIGroupDiscoveryList")) => range
-            .contains("v=v2;")
-            .then_some(Format::Discovery)
-            .or_else(|| (range.contains("v=v2") && !range.contains("v2beta1")).then_some(Format::Discovery)),
-        ("application/json" | "*/*" | "application/*" | "text/plain" | "text/*" | "application/yaml", None) => {
-            Some(Format::Object)
-        }
-        _ => None,
+    let is_protobuf = media == protobuf::MEDIA_TYPE;
+    if !is_protobuf && !matches!((media, form), ("application/json", _) | (_, None)) {
+        return None;
     }
+    let format = match (media, form) {
+        (_, Some("Table")) => Format::Table,
+        (_, Some("PartialObjectMetadata" | "PartialObjectMetadataList")) => Format::Metadata,
+        ("application/json", Some("APIGroupDiscoveryList")) => {
+            let is_known = range.contains("v=v2;") || (range.contains("v=v2") && !range.contains("v2beta1"));
+            return is_known.then_some((Format::Discovery, false));
+        }
+        (
+            "application/json" | "*/*" | "application/*" | "text/plain" | "text/*" | "application/yaml" | protobuf::MEDIA_TYPE,
+            None,
+        ) => Format::Object,
+        _ => return None,
+    };
+    Some((format, is_protobuf))
 }

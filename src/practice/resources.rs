@@ -8,6 +8,8 @@ mod builtin;
 
 pub use builtin::*;
 
+use crate::protobuf::{self, Message};
+
 /// A resource type: its names, verbs and subresources, as `/apis/GROUP/VERSION` lists them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ResourceType {
@@ -65,6 +67,12 @@ impl ResourceType {
     /// `apps/v1`, or `v1` for the core group: the `apiVersion` of its objects.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// What its objects are in protobuf; none for custom resources and what else has no such form.
+    pub fn message(&self) -> Option<&'static Message> {
+        let own = self.custom.is_none();
+        own.then(|| protobuf::schema().of_kind(self.group, self.version, self.kind)).flatten()
     }
 
     /// `deployments.apps`, or `pods` for the core group: how errors name the resource.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::clock::Clock;
 use super::resources::{self, ResourceType};
 use super::status::Status;
+use crate::protobuf::{self, Message};
 
 mod write;
 
@@ -94,6 +95,11 @@ impl Change {
         self.stored.is_load()
     }
 
+    /// As [`Stored::message`].
+    pub fn message(&self, message: &Message) -> Bytes {
+        self.stored.message(message)
+    }
+
     /// The object after the change, serialised once for everyone.
     pub fn bytes(&self) -> Bytes {
         self.stored.bytes()
@@ -109,11 +115,16 @@ pub struct Stored {
     pub key: (String, String),
     live: Option<Arc<Value>>,
     bytes: OnceLock<Bytes>,
+    message: OnceLock<Bytes>,
 }
 
 impl Stored {
     fn live(version: u64, key: Key, object: Arc<Value>) -> Self {
-        Self { version, key, live: Some(object), bytes: OnceLock::new() }
+        Self { version, key, live: Some(object), bytes: OnceLock::new(), message: OnceLock::new() }
+    }
+
+    fn inert(version: u64, key: Key, bytes: impl Into<OnceLock<Bytes>>) -> Self {
+        Self { version, key, live: None, bytes: bytes.into(), message: OnceLock::new() }
     }
 
     /// True for load, which is only bytes.
@@ -125,6 +136,11 @@ impl Stored {
     pub fn bytes(&self) -> Bytes {
         let serialise = || Bytes::from(self.live.as_ref().map_or_else(Vec::new, |object| object.to_string().into_bytes()));
         self.bytes.get_or_init(serialise).clone()
+    }
+
+    /// The object as its protobuf message, written once for everyone who asks for it.
+    pub fn message(&self, message: &Message) -> Bytes {
+        self.message.get_or_init(|| Bytes::from(protobuf::write(message, &self.object()))).clone()
     }
 
     /// The object, decoded on demand when it is load.
@@ -154,7 +170,7 @@ impl Past {
         let decode = |bytes: &Bytes| Arc::new(serde_json::from_slice(bytes).unwrap_or_default());
         let object = decode(&self.bytes);
         let previous = self.previous.as_ref().map(decode);
-        let stored = Arc::new(Stored { version: self.version, key: self.key, live: None, bytes: OnceLock::from(self.bytes) });
+        let stored = Arc::new(Stored::inert(self.version, self.key, self.bytes));
         Arc::new(Change { kind: self.kind, resource, object, previous, version: self.version, stored })
     }
 }
@@ -338,7 +354,7 @@ impl Store {
         inner.version += 1;
         let version = inner.version;
         let bytes = OnceLock::from(tight(json(version)));
-        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes });
+        let stored = Arc::new(Stored::inert(version, key.clone(), bytes));
         inner.tables.entry(key_of(resource)).or_default().objects.insert(key, stored);
     }
 
@@ -355,7 +371,7 @@ impl Store {
         let before = table.objects.get(key).map(|stored| stored.bytes());
         let Some(json) = json(version, before.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())) else { return };
         let bytes = tight(json);
-        let stored = Arc::new(Stored { version, key: key.clone(), live: None, bytes: OnceLock::from(bytes.clone()) });
+        let stored = Arc::new(Stored::inert(version, key.clone(), bytes.clone()));
         let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         table.objects.insert(key.clone(), stored.clone());
         table.history.push_back(Past { kind, version, key: key.clone(), bytes, previous: before });

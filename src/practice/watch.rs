@@ -27,6 +27,7 @@ use super::selectors::Selector;
 use super::status::Status;
 use super::store::{Change, ChangeKind, Store, Subscription};
 use super::{table, views};
+use crate::protobuf;
 
 /// How often a watch that allows bookmarks gets one, in real time.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(15);
@@ -81,7 +82,7 @@ pub fn watch(store: &Store, faults: &Faults, target: Target, query: &Query, shap
             let resumed = match store.subscribe_since(filter.target.resource, version) {
                 Ok(resumed) => resumed,
                 // A watch answers 200 and says what is wrong in its first event, as the real server does.
-                Err(gone) => return Ok(respond_with(event_line("ERROR", gone.to_value().to_string().as_bytes()))),
+                Err(gone) => return Ok(filter.gone(&gone)),
             };
             pending.extend(resumed.backlog.iter().filter_map(|change| filter.event(change)));
             resumed.receiver
@@ -110,11 +111,12 @@ pub fn watch(store: &Store, faults: &Faults, target: Target, query: &Query, shap
         ends: Instant::now() + Duration::from_secs(seconds),
         over: false,
     };
+    let content_type = watch.filter.content_type();
     let events = stream::unfold(watch, |mut watch| async move {
         let chunk = watch.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), watch))
     });
-    Ok(reply::json_bytes(200, Body::from_stream(events)))
+    Ok(reply::with_type(200, content_type, Body::from_stream(events)))
 }
 
 impl Watch {
@@ -201,15 +203,54 @@ impl Filter {
             (true, false) => "DELETED",
             (false, false) => return None,
         };
+        if let Some(message) = self.shape.message {
+            let whole = self.sends_stored_bytes().then(|| change.message(message));
+            let written = || Bytes::from(protobuf::write(message, &views::to_served(self.shape.served, object)));
+            return Some(self.frame(kind, &whole.unwrap_or_else(written)));
+        }
         Some(self.line(kind, object, || change.bytes()))
     }
 
     fn initial_event(&mut self, stored: &super::store::Stored) -> Option<Bytes> {
         if namespace_of(&self.target).is_none() && self.selector.is_everything() && self.sends_stored_bytes() {
-            return Some(event_line("ADDED", &stored.bytes()));
+            return Some(match self.shape.message {
+                Some(message) => self.frame("ADDED", &stored.message(message)),
+                None => event_line("ADDED", &stored.bytes()),
+            });
         }
         let object = stored.object();
-        self.wants(&object).then(|| self.line("ADDED", &object, || stored.bytes()))
+        if !self.wants(&object) {
+            return None;
+        }
+        if let Some(message) = self.shape.message {
+            let written = protobuf::write(message, &views::to_served(self.shape.served, &object));
+            return Some(self.frame("ADDED", &written));
+        }
+        Some(self.line("ADDED", &object, || stored.bytes()))
+    }
+
+    /// An event in protobuf.
+    fn frame(&self, kind: &str, message: &[u8]) -> Bytes {
+        let (api_version, of) = self.shape.kind();
+        Bytes::from(protobuf::event_frame(kind, &protobuf::envelope(&api_version, of, message)))
+    }
+
+    fn content_type(&self) -> &'static str {
+        if self.shape.message.is_some() { "application/vnd.kubernetes.protobuf;stream=watch" } else { "application/json" }
+    }
+
+    /// The answer to a watch from a version that history has no more.
+    fn gone(&self, status: &Status) -> Response {
+        let value = status.to_value();
+        let of_status = protobuf::schema().message("meta.v1.Status").filter(|_| self.shape.message.is_some());
+        let event = match of_status {
+            Some(message) => {
+                let body = protobuf::envelope("v1", "Status", &protobuf::write(message, &value));
+                Bytes::from(protobuf::event_frame("ERROR", &body))
+            }
+            None => event_line("ERROR", value.to_string().as_bytes()),
+        };
+        reply::with_type(200, self.content_type(), event)
     }
 
     fn sends_stored_bytes(&self) -> bool {
@@ -238,6 +279,9 @@ impl Filter {
         if initial_end {
             super::json::object_mut(&mut metadata, "annotations").insert("k8s.io/initial-events-end".to_owned(), json!("true"));
         }
+        if let Some(message) = self.shape.message {
+            return self.frame("BOOKMARK", &protobuf::write(message, &json!({"metadata": metadata})));
+        }
         let object = match self.shape.format {
             Format::Table => json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": [],
                 "metadata": {"resourceVersion": version.to_string()}, "rows": [{"cells": [],
@@ -259,8 +303,4 @@ fn event_line(kind: &str, object: &[u8]) -> Bytes {
     line.put_slice(object);
     line.put_slice(b"}\n");
     line.freeze()
-}
-
-fn respond_with(line: Bytes) -> Response {
-    reply::json_bytes(200, line)
 }

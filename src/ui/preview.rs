@@ -78,6 +78,8 @@ fn heading(intent: &Intent) -> String {
         Intent::SetImage { .. } => "Set image",
         Intent::Cordon { cordon: true, .. } => "Cordon",
         Intent::Cordon { cordon: false, .. } => "Uncordon",
+        Intent::Taint { present: true, .. } => "Taint",
+        Intent::Taint { present: false, .. } => "Remove taint",
         Intent::Drain { .. } => "Drain",
         Intent::Edit { .. } => "Edit",
         Intent::Trigger { .. } => "Trigger",

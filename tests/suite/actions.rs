@@ -321,6 +321,7 @@ fn every_intent_has_a_planner() {
         Intent::SetMemoryLimit { workload: workload.clone(), container: container.clone(), limit: "1Gi".to_owned() },
         Intent::SetImage { workload: workload.clone(), container, image: "x:y".to_owned() },
         Intent::Cordon { node: workload.clone(), cordon: true },
+        Intent::Taint { node: workload.clone(), taint: "a:NoSchedule".to_owned(), present: false },
         Intent::Drain { node: workload.clone() },
         Intent::Edit { object: workload.clone(), patch: actions::Patch("{}".to_owned()) },
         Intent::SetField { object: workload.clone(), field: "/spec/x".to_owned(), from: None, to: None },
@@ -371,6 +372,33 @@ fn a_cordon_is_what_kubectl_patches_and_its_way_back_is_the_opposite() {
     assert_eq!(found.way_back, Some(Intent::Cordon { node: node.clone(), cordon: false }));
     let refusal = plan(&node_with_pods(), &Intent::Cordon { node, cordon: false }).unwrap_err();
     assert!(refusal.ends_with("is open for new pods already"), "{refusal}");
+}
+
+#[test]
+fn a_taint_is_taken_off_by_position_only_while_it_is_the_one_meant_and_never_when_a_controller_keeps_it() {
+    let full = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "n1", "resourceVersion": "1"},
+        "spec": {"taints": [{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"},
+            {"key": "dedicated", "value": "database", "effect": "NoSchedule"}]}});
+    let taint = |taint: &str, present| Intent::Taint { node: ObjectRef::new("Node", "", "n1"), taint: taint.to_owned(), present };
+    let items = [full];
+    let off = plan(&items, &taint("dedicated=database:NoSchedule", false)).unwrap();
+    assert_eq!(off.kubectl, "kubectl taint nodes n1 dedicated=database:NoSchedule-");
+    let WriteVerb::JsonPatch(patch) = &off.writes[0].verb else { panic!("{:?}", off.writes) };
+    let is = json!({"key": "dedicated", "value": "database", "effect": "NoSchedule"});
+    assert_eq!(
+        *patch,
+        json!([{"op": "test", "path": "/spec/taints/1", "value": is}, {"op": "remove", "path": "/spec/taints/1"}])
+    );
+    assert_eq!(off.way_back, Some(taint("dedicated=database:NoSchedule", true)));
+    let refused = |intent| plan(&items, &intent).unwrap_err();
+    assert!(
+        refused(taint("dedicated=web:NoSchedule", false)).ends_with("does not have the taint dedicated=web:NoSchedule any more")
+    );
+    assert!(refused(taint("node.kubernetes.io/disk-pressure:NoSchedule", false)).contains("kept by a controller"));
+    assert!(refused(taint("dedicated=database:NoSchedule", true)).ends_with("already"));
+    let on = plan(&items, &taint("gpu:NoExecute", true)).unwrap();
+    let WriteVerb::JsonPatch(patch) = &on.writes[0].verb else { panic!("{:?}", on.writes) };
+    assert_eq!(*patch, json!([{"op": "add", "path": "/spec/taints/-", "value": {"key": "gpu", "effect": "NoExecute"}}]));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use http::{Request, Response};
 use k3am::cluster::Connection;
 use k3am::kinds::KindId;
+use k3am::protobuf;
 use k3am::snapshot::{CoverageState, Delta, Snapshot};
 use k3am::source::live::{LiveOptions, LiveSource};
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ enum Reply {
     End(Vec<Value>),
     /// A body that is not JSON.
     Plain(String),
+    /// A body that says it is protobuf, then silence for ever where it is a watch.
+    Protobuf(Vec<u8>, bool),
 }
 
 /// The requests so far, as `GET /path?query`.
@@ -51,13 +54,20 @@ fn server(reply: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> (Conn
 
 fn respond(reply: Reply) -> Response<Body> {
     let lines = |events: Vec<Value>| events.into_iter().map(|e| Ok::<_, Infallible>(Bytes::from(format!("{e}\n"))));
+    let is_protobuf = matches!(reply, Reply::Protobuf(..));
     let (code, body) = match reply {
+        Reply::Protobuf(bytes, false) => (200, Body::from(bytes)),
+        Reply::Protobuf(bytes, true) => {
+            let first = futures::stream::iter([Ok::<_, Infallible>(Bytes::from(bytes))]);
+            (200, Body::from_stream(first.chain(futures::stream::pending())))
+        }
         Reply::Json(code, value) => (code, Body::from(value.to_string())),
         Reply::Hang(events) => (200, Body::from_stream(futures::stream::iter(lines(events)).chain(futures::stream::pending()))),
         Reply::Plain(text) => (200, Body::from(text)),
         Reply::End(events) => (200, Body::from_stream(futures::stream::iter(lines(events)))),
     };
-    Response::builder().status(code).body(body).unwrap()
+    let media = if is_protobuf { protobuf::MEDIA_TYPE } else { "application/json" };
+    Response::builder().status(code).header("content-type", media).body(body).unwrap()
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Reply {
@@ -159,6 +169,68 @@ async fn an_error_event_410_relists_and_what_the_list_does_not_name_is_gone() {
     live.until("the first list and the event", |s| names(s) == ["a", "b", "c"]).await;
     live.until("the second list", |s| names(s) == ["b"]).await;
     assert!(pods_are(SYNCED)(&live.snapshot), "a relist is no failure");
+}
+
+/// A list of pods as its message.
+fn protobuf_list(items: &[Vec<u8>]) -> Vec<u8> {
+    let head = protobuf::ListHead { resource_version: "5".to_owned(), ..protobuf::ListHead::default() };
+    let (mut body, tail) = protobuf::list_envelope("v1", "PodList", &head.write(), items);
+    for item in items {
+        protobuf::list_item(&mut body, item);
+    }
+    body.extend(tail);
+    body
+}
+
+fn protobuf_pod(name: &str, version: u32) -> Vec<u8> {
+    protobuf::write(protobuf::schema().message("core.v1.Pod").unwrap(), &pod(name, version))
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_watches_and_errors_in_protobuf_are_read() {
+    let event = |kind: &str, of: &str, raw: &[u8]| protobuf::event_frame(kind, &protobuf::envelope("v1", of, raw));
+    let gone = json!({"code": 410, "reason": "Expired", "message": "too old"});
+    let gone = protobuf::write(protobuf::schema().message("meta.v1.Status").unwrap(), &gone);
+    let events = [event("ADDED", "Pod", &protobuf_pod("b", 6)), event("DELETED", "Pod", &protobuf_pod("a", 7))].concat();
+    let expired = event("ERROR", "Status", &gone);
+    let (connection, seen) = server(move |line, _| match line {
+        l if l.contains("resourceVersion=5") => Reply::Protobuf(events.clone(), true),
+        l if l.contains("resourceVersion=7") => Reply::Protobuf(expired.clone(), true),
+        _ => Reply::Protobuf(protobuf_list(&[protobuf_pod("a", 3), protobuf_pod("c", 4)]), false),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the list", |s| names(s) == ["a", "c"]).await;
+    live.until("the events", |s| names(s) == ["b", "c"]).await;
+    live.until("the list after 410", |s| names(s) == ["a", "c"]).await;
+    assert!(seen.lock().unwrap().iter().any(|line| line.contains("resourceVersion=7")), "it resumes after what it saw");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_protobuf_cannot_be_read_is_asked_for_json() {
+    for odd in [b"k8s\0garbage".to_vec(), b"{}".to_vec(), protobuf_list(&[vec![0x0a, 0x7f, 1]])] {
+        let (connection, _) = server(move |line, before| match line {
+            l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+            _ if before == 0 => Reply::Protobuf(odd.clone(), false),
+            _ => list(5, "", &[pod("a", 3)]),
+        });
+        let mut live = Live::start(&connection, PODS);
+        let took = live.until("the list", |s| names(s) == ["a"]).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(pods_are(SYNCED)(&live.snapshot) || !pods_are(FAILING)(&live.snapshot), "it is no failure");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_in_protobuf_that_cannot_be_read_is_not_lost() {
+    let odd = protobuf::event_frame("ADDED", &protobuf::envelope("v1", "Pod", &[0x0a, 0x7f, 1]));
+    let (connection, _) = server(move |line, before| match line {
+        l if l.contains("watch=1") && before < 2 => Reply::Protobuf(odd.clone(), true),
+        l if l.contains("watch=1") => Reply::Hang(Vec::new()),
+        _ if before == 0 => Reply::Protobuf(protobuf_list(&[protobuf_pod("a", 3)]), false),
+        _ => list(9, "", &[pod("a", 3), pod("b", 8)]),
+    });
+    let mut live = Live::start(&connection, PODS);
+    live.until("the list as JSON", |s| names(s) == ["a", "b"]).await;
 }
 
 #[tokio::test(start_paused = true)]

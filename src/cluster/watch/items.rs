@@ -6,6 +6,8 @@
 
 use serde::Deserialize;
 
+use crate::protobuf::ListHead;
+
 /// `metadata` of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -15,6 +17,12 @@ pub(crate) struct ListMeta {
     /// Token of the next page.
     #[serde(rename = "continue")]
     pub(crate) more: Option<String>,
+}
+
+impl From<ListHead> for ListMeta {
+    fn from(head: ListHead) -> Self {
+        Self { resource_version: head.resource_version, more: Some(head.more).filter(|more| !more.is_empty()) }
+    }
 }
 
 /// The body is not a list.

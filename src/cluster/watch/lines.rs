@@ -1,4 +1,4 @@
-//! Cuts the body of a watch into lines, and decodes them.
+//! Cuts the body of a watch into lines, and decodes them; decodes frames of protobuf.
 
 use std::borrow::Cow;
 use std::sync::Mutex;
@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cluster::error::Status;
-use crate::kinds::{Kind, Meta, Pool};
+use crate::kinds::{Encoded, Kind, Meta, Pool};
+use crate::protobuf::{self, Message, NotProtobuf};
 
 /// The longest line we hold: an object is at most 1.5 MiB in etcd, some grow when written as JSON.
 const LONGEST_LINE: usize = 16 << 20;
@@ -92,13 +93,32 @@ pub(crate) fn decode<R: Kind>(line: &[u8], pool: &Mutex<Pool>) -> Result<Option<
     let json = object.get();
     let head = || serde_json::from_str::<Head>(json).map(|head| head.metadata);
     let decoded = match &*kind {
-        "ADDED" | "MODIFIED" => R::read(json.as_bytes(), pool).map(WatchEvent::Upsert),
+        "ADDED" | "MODIFIED" => R::read(Encoded::Json(json.as_bytes()), pool).ok().map(WatchEvent::Upsert),
+        "DELETED" => head().ok().map(WatchEvent::Delete),
+        "BOOKMARK" => head().ok().map(WatchEvent::Bookmark),
+        "ERROR" => serde_json::from_str(json).ok().map(WatchEvent::Error),
+        _ => None,
+    };
+    Ok(decoded)
+}
+
+/// As [`decode`], of a frame of protobuf whose objects are of `message`.
+pub(crate) fn decode_frame<R: Kind>(
+    message: &'static Message,
+    frame: &[u8],
+    pool: &Mutex<Pool>,
+) -> Result<Option<WatchEvent<R>>, NotProtobuf> {
+    let (kind, body) = protobuf::open_event(frame)?;
+    let (_, _, raw) = protobuf::open_envelope(body)?;
+    let head = || protobuf::read::<Head>(message, raw).ok().map(|head| head.metadata);
+    let status = || protobuf::read(protobuf::schema().message("meta.v1.Status")?, raw).ok();
+    Ok(match &*kind {
+        "ADDED" | "MODIFIED" => R::read(Encoded::Protobuf(message, raw), pool).ok().map(WatchEvent::Upsert),
         "DELETED" => head().map(WatchEvent::Delete),
         "BOOKMARK" => head().map(WatchEvent::Bookmark),
-        "ERROR" => serde_json::from_str(json).map(WatchEvent::Error),
-        _ => return Ok(None),
-    };
-    Ok(decoded.ok())
+        "ERROR" => status().map(WatchEvent::Error),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
-use super::items::{ListMeta, Splitter};
+use super::encoding::{Accept, ListBody};
+use super::items::ListMeta;
 use super::{Deltas, Stop, upsert};
-use crate::cluster::http::{BodyStream, Call, JSON, encode};
+use crate::cluster::http::{BodyStream, Call, encode};
 use crate::cluster::{Connection, Error};
 use crate::kinds::{Kind, Pool, Row};
 use crate::snapshot::{Delta, Scope};
@@ -29,8 +30,6 @@ const AT_ONCE: usize = 2;
 const BATCH: usize = 128;
 /// Longest silence in the middle of a page.
 const SILENCE: Duration = Duration::from_secs(30);
-
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A list that was read to its end.
 #[derive(Debug, Default)]
@@ -48,6 +47,7 @@ pub(super) struct Pages<R> {
     pub(super) scope: Scope,
     pub(super) tx: Deltas,
     pub(super) pool: Arc<Mutex<Pool>>,
+    pub(super) accept: Accept,
     pub(super) kind: PhantomData<fn() -> R>,
 }
 
@@ -58,6 +58,7 @@ impl<R> Clone for Pages<R> {
             scope: self.scope.clone(),
             tx: self.tx.clone(),
             pool: Arc::clone(&self.pool),
+            accept: self.accept,
             kind: PhantomData,
         }
     }
@@ -107,32 +108,30 @@ where
     }
 
     async fn read(&self, path: &str, tell: oneshot::Sender<ListMeta>, batch: &mut Vec<Delta>) -> Result<u64, Stop> {
-        let accept = if R::INFO.metadata_only { METADATA_LIST } else { JSON };
-        let mut body = self
-            .connection
-            .unless_silent(self.connection.open(Call { accept, limit: SILENCE, ..Call::get(path) }, false))
-            .await??;
-        let mut splitter = if R::INFO.keeps_writers { Splitter::new() } else { Splitter::without_managed_fields() };
+        let call = Call { accept: self.accept.list, limit: SILENCE, ..Call::get(path) };
+        let (mut body, is_protobuf) = self.connection.unless_silent(self.connection.open_either(call, false)).await??;
+        let mut items = ListBody::new::<R>(self.accept.message.filter(|_| is_protobuf));
         let (mut tell, mut undecodable) = (Some(tell), 0);
         while let Some(chunk) = self.chunk(&mut body).await? {
-            let fed = splitter.feed(&chunk, &mut |item: &[u8]| match R::read(item, &self.pool) {
+            let fed = items.feed(&chunk, &mut |item| match R::read(item, &self.pool) {
                 Ok(row) => upsert(row, &self.scope, batch),
                 Err(error) => {
                     undecodable += 1;
-                    tracing::warn!(kind = R::INFO.kind, line = error.line(), column = error.column(), "undecodable object");
+                    tracing::warn!(kind = R::INFO.kind, %error, "undecodable object");
                 }
             });
             fed.map_err(|not| self.connection.garbage(not.0))?;
-            if let Some(meta) = splitter.meta()
+            if tell.is_some()
+                && let Some(meta) = items.meta()
                 && let Some(tell) = tell.take()
             {
-                let _ = tell.send(meta.clone());
+                let _ = tell.send(meta);
             }
             if batch.len() >= BATCH {
                 self.flush(batch).await?;
             }
         }
-        let meta = splitter.finish().map_err(|not| self.connection.garbage(not.0))?;
+        let meta = items.finish().map_err(|not| self.connection.garbage(not.0))?;
         if let Some(tell) = tell {
             let _ = tell.send(meta);
         }

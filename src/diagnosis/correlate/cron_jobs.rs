@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Found, Group, blast, is_generic};
+use super::{Found, Group, blast, dependencies, is_generic};
 use crate::kinds::ObjectRef;
 use crate::snapshot::Snapshot;
 
@@ -56,7 +56,10 @@ pub(super) fn says_of_runs(group: &Group<'_>, found: &Found<'_>) -> bool {
 }
 
 fn is_about(group: &Group<'_>, runs: &BTreeSet<ObjectRef>) -> bool {
-    group.workloads().all(|workload| runs.contains(workload))
+    let is_run = |workload: &ObjectRef| runs.contains(workload);
+    // What is refused to others too: a quota has room for nobody.
+    let refused = group.members.iter().any(|found| dependencies::is_refused(found.finding));
+    if refused { group.workloads().any(is_run) } else { group.workloads().all(is_run) }
 }
 
 fn is_of(group: &Group<'_>, cron_job: &ObjectRef) -> bool {

@@ -98,7 +98,7 @@ fn root_of(snapshot: &Snapshot, (groups, index): (&[Group<'_>], &ByWorkload), ow
 }
 
 /// Pods that may not even be created.
-fn is_refused(finding: &Finding) -> bool {
+pub(super) fn is_refused(finding: &Finding) -> bool {
     ["quota-exceeded", "limit-range-violated", "pod-security-denied", "webhook-denied", "service-account-missing"]
         .contains(&finding.cause.0)
 }

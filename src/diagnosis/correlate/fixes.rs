@@ -4,8 +4,10 @@ use super::{Found, Group};
 use crate::actions::Intent;
 use crate::changes::{self, Change, ChangeKind};
 use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
+use crate::diagnosis::rules::commands::{fix, kubectl, quoted, template_of, with_action};
 use crate::kinds::ObjectRef;
 use crate::text::Time;
 
@@ -73,17 +75,56 @@ fn regression(facts: &Facts<'_>, workload: &ObjectRef, objects: &[ObjectRef]) ->
 
 /// Undo first when a rollout is to blame, then what the rule of the strongest finding says.
 pub(super) fn fixes(facts: &Facts<'_>, group: &Group<'_>, regression: Option<&Regression>, change: Option<&Change>) -> Vec<Fix> {
-    let mut fixes: Vec<Fix> = regression.map(|r| undo(facts, r)).into_iter().collect();
+    let mut fixes: Vec<Fix> = group.members.iter().find_map(|found| replace_old_pod(facts, found.finding)).into_iter().collect();
+    fixes.extend(regression.map(|r| undo(facts, r)));
     fixes.extend(change.filter(|_| regression.is_none()).and_then(|change| undo_suspect(group, change)));
     let Some(Found { rule, finding, .. }) = group.members.first() else { return fixes };
     for fix in (rule.fixes)(facts, finding) {
         let undone = regression.is_some() && matches!(fix.action, Some(Intent::Undo { .. }));
-        if !undone && !fixes.iter().any(|known| known.command == fix.command) {
+        if !undone && !is_already_so(facts, &fix) && !fixes.iter().any(|known| known.command == fix.command) {
             fixes.push(fix);
         }
     }
     fixes.truncate(FIXES);
     fixes
+}
+
+/// True for an image that the template has already: only a pod of an older template is without it.
+fn is_already_so(facts: &Facts<'_>, fix: &Fix) -> bool {
+    let Some(Intent::SetImage { workload, container, image }) = &fix.action else { return false };
+    let template = template_of(facts, workload);
+    template.and_then(|spec| spec.container(container).map(|c| *c.image == **image)).unwrap_or(false)
+}
+
+/// A pod of an older template that holds up its StatefulSet: with `OrderedReady` the controller waits for it to be ready and does
+/// not replace it, also when the template was put right ("forced rollback" in the documentation of StatefulSets).
+fn replace_old_pod(facts: &Facts<'_>, finding: &Finding) -> Option<Fix> {
+    let namespace = &finding.workload.namespace;
+    let set = facts
+        .snapshot
+        .stateful_sets
+        .named(namespace, &finding.workload.name)
+        .filter(|_| &*finding.workload.kind == "StatefulSet")?;
+    let name = if &*finding.subject.kind == "Pod" { &finding.subject.name } else { finding.facts.get("pod")? };
+    let pod =
+        facts.snapshot.pods.named(namespace, name).filter(|pod| !pod.is_ready() && pod.meta.deletion_timestamp.is_none())?;
+    let (newest, own) = (set.status.update_revision.as_deref()?, pod.meta.label("controller-revision-hash")?);
+    let is_newest = newest == own || newest.strip_suffix(own).is_some_and(|rest| rest.ends_with('-'));
+    let ordered = set.spec.pod_management_policy.as_deref() != Some("Parallel");
+    let rolls = set.spec.update_strategy.kind.as_deref() != Some("OnDelete");
+    let partition = set.spec.update_strategy.rolling_update.as_ref().and_then(|update| update.partition).unwrap_or(0);
+    let ordinal: i32 = name.rsplit('-').next()?.parse().ok()?;
+    let seen = set.meta.generation.is_none() || set.status.observed_generation >= set.meta.generation;
+    if is_newest || !ordered || !rolls || !seen || ordinal < partition {
+        return None;
+    }
+    let plain = fix(
+        format!("Delete {name}, which is of an older template"),
+        kubectl(namespace, format!("delete pod {}", quoted(name))),
+        Risk::Disruptive,
+        "the template was changed since; the controller waits for this pod and does not replace it by itself",
+    );
+    Some(with_action(plain, Intent::Delete { object: ObjectRef::new("Pod", namespace, name), force: false }))
 }
 
 /// A release that serves, and serves badly, has no older pods left to compare with: what rolled out just before is suspected.

@@ -31,7 +31,7 @@ const CONSEQUENCES: &[(&str, &[&str])] = &[
     ("latency-high", &["Crash", "Not ready", "cpu-throttled"]),
     ("job-failed", &["Image", "Configuration and start", "Crash"]),
     ("job-deadline-exceeded", &["Image", "Configuration and start", "Crash", "Scheduling"]),
-    ("cronjob-failing", &["Image", "Configuration and start", "Crash", "job-failed"]),
+    ("cronjob-failing", &["Image", "Configuration and start", "Crash", "job-failed", "Admission and rollout"]),
     ("database-unreachable", &["network-policy-blocks"]),
     ("database-host-unknown", &["network-policy-blocks"]),
     ("dependency-unreachable", &["network-policy-blocks"]),
@@ -108,7 +108,8 @@ fn is_consequence(effect: CauseId, cause: CauseId) -> bool {
         .any(|behind| cause.0 == *behind || family(cause) == *behind || (behind.ends_with('-') && cause.0.starts_with(behind)))
 }
 
-fn family(cause: CauseId) -> &'static str {
+/// The family of a cause.
+pub(super) fn family(cause: CauseId) -> &'static str {
     cause.cause().map_or("", |c| c.family)
 }
 
@@ -151,7 +152,8 @@ pub(super) fn is_hurt_by_node_of(snapshot: &Snapshot, group: &Group<'_>, related
     unready.peek().is_some() && unready.all(|pod| pod.node_name.as_ref().is_some_and(|node| nodes.contains(&node)))
 }
 
-fn node_of(snapshot: &Snapshot, subject: &ObjectRef) -> Option<crate::text::Text> {
+/// The node of a pod.
+pub(super) fn node_of(snapshot: &Snapshot, subject: &ObjectRef) -> Option<crate::text::Text> {
     if &*subject.kind != "Pod" {
         return None;
     }

@@ -7,7 +7,7 @@ use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
 use crate::kinds::pod_spec::PodSpec;
-use crate::kinds::{ObjectRef, Row};
+use crate::kinds::{KindId, ObjectRef, Row};
 
 /// A fix that is only shown.
 pub fn fix(title: impl Into<String>, command: impl Into<String>, risk: Risk, why: impl Into<String>) -> Fix {
@@ -134,6 +134,15 @@ pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
         Risk::Safe,
         "the application's own words, in full",
     ))
+}
+
+/// Read the log of a workload's pods; `None` where it has none that stays: kubectl would wait for one. `how` are further flags.
+pub fn workload_log(facts: &Facts<'_>, workload: &ObjectRef, how: &str, (title, why): (&str, &str)) -> Option<Fix> {
+    let seen = facts.snapshot.coverage.is_complete(KindId::Pod, &workload.namespace);
+    if seen && facts.snapshot.pods_of(workload).iter().all(|pod| pod.meta.deletion_timestamp.is_some()) {
+        return None;
+    }
+    Some(fix(title, kubectl(&workload.namespace, format!("logs {} {how}", target(workload))), Risk::Safe, why))
 }
 
 /// `kubectl describe` of any object.

@@ -1,5 +1,6 @@
 //! Pods that find no node.
 
+pub mod claims;
 pub mod decide;
 pub mod message;
 pub mod resize;

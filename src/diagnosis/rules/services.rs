@@ -4,3 +4,4 @@ pub mod endpoints;
 pub mod ingress;
 pub mod ports;
 pub mod route;
+mod wrong_pods;

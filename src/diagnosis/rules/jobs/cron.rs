@@ -7,9 +7,10 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, workload_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods;
+use crate::diagnosis::rules::rollouts::admission::classify;
 use crate::kinds::jobs::{CronJob, Job};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 use crate::text;
@@ -28,7 +29,7 @@ Reads
 Source
   pkg/controller/cronjob/cronjob_controllerv2.go.
 Look-alikes
-  A suspended CronJob rests on purpose. One failed run followed by a good one is history. Under concurrencyPolicy Forbid a run
+  A suspended CronJob rests on purpose. Jobs that a quota or a webhook refuses are that cause. One failed run followed by a good one is history. Under concurrencyPolicy Forbid a run
   that takes longer than the interval skips a few on purpose.
 Fixes
   Repair the Job's cause, delete the run that hangs, correct the schedule.
@@ -38,6 +39,11 @@ Fixes
     check,
     fixes,
 };
+
+/// True for a refusal that the rules of admission understand.
+fn says_why(text: &str) -> bool {
+    classify(text).is_some_and(|cause| cause != "rollout-stuck")
+}
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     let Row::CronJob(cron) = row else { return };
@@ -76,6 +82,8 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
                 | "FailedCreate"
         ) && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
             && cron.status.last_schedule_time.is_none_or(|t| e.last_seen().is_none_or(|seen| seen > t))
+            // A refusal that names its reason is a cause of its own.
+            && !(&*e.reason == "FailedCreate" && says_why(e.text()))
     });
     let active = jobs.iter().find(|j| j.status.active > 0);
     let skipped = skipped(facts, cron);
@@ -144,7 +152,7 @@ fn silent(facts: &Facts<'_>, cron: &CronJob, skipped: usize, active: Option<&Job
         .done()
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let cron = &finding.subject;
     let mut fixes = Vec::new();
     if let Some(active) = finding.facts.get("active") {
@@ -156,12 +164,8 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ));
     }
     if !fact(finding, "job").is_empty() {
-        fixes.push(fix(
-            "Read the last run's log",
-            kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))),
-            Risk::Safe,
-            "the run's own words",
-        ));
+        let run = ObjectRef::new("Job", &cron.namespace, fact(finding, "job"));
+        fixes.extend(workload_log(facts, &run, "--tail=200", ("Read the last run's log", "the run's own words")));
     }
     let again = format!("create job {} --from=cronjob/{}", quoted(&format!("{}-retry", cron.name)), quoted(&cron.name));
     fixes.push(fix(

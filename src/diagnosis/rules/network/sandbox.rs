@@ -2,11 +2,13 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding, Root};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{cordon, describe, fact, fix, kubectl, pods_on, quoted, target};
+use crate::diagnosis::rules::agents;
+use crate::diagnosis::rules::commands::{cordon, describe, fact, fix, kubectl, pods_on, quoted, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
@@ -83,6 +85,11 @@ static WRAPPER: Pattern = Pattern::new(r"^Failed (?:to )?create pod sandbox: (?:
 /// True when the text says that addresses have run out.
 pub fn says_exhausted(text: &str) -> bool {
     EXHAUSTED.iter().any(|p| p.is_match(text))
+}
+
+/// True when the text speaks of the pod's network, not of the runtime.
+pub fn says_network(text: &str) -> bool {
+    NETWORK_WORDS.is_match(text) || NOT_READY.is_match(text)
 }
 
 fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
@@ -231,10 +238,7 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             "the pods that wait cannot start, and keep trying for addresses others may need",
         );
         let replicas = i32::try_from(started).unwrap_or(0);
-        fixes.push(super::super::commands::with_action(
-            plain,
-            crate::actions::Intent::Scale { workload: workload.clone(), replicas },
-        ));
+        fixes.push(with_action(plain, Intent::Scale { workload: workload.clone(), replicas }));
     }
     let node = fact(finding, "node");
     let why = "finished pods and forgotten workloads hold addresses too; far fewer pods than addresses means leaked leases under /var/lib/cni/networks";
@@ -244,32 +248,17 @@ fn addresses(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     fixes
 }
 
-/// Network agents that run one pod a node.
-const AGENTS: &[&str] = &[
-    "calico-node",
-    "aws-node",
-    "cilium",
-    "kube-flannel",
-    "canal",
-    "weave-net",
-    "kindnet",
-    "antrea-agent",
-    "azure-cns",
-    "ovnkube-node",
-    "kube-router",
-];
-
 fn agent(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let node = fact(finding, "node");
-    let agent = facts.snapshot.pods_on(node).find(|p| AGENTS.iter().any(|a| p.meta.name.starts_with(a)));
     let mut fixes = Vec::new();
-    if let Some(pod) = agent {
-        fixes.push(fix(
+    if let Some(pod) = agents::network_agent(facts.snapshot, node) {
+        let plain = fix(
             format!("Restart the network agent {}", pod.meta.name),
             kubectl(&pod.meta.namespace, format!("delete pod {}", quoted(&pod.meta.name))),
             Risk::Disruptive,
             format!("it serves the network of node {node}"),
-        ));
+        );
+        fixes.push(with_action(plain, Intent::Delete { object: draft::pod_ref(pod), force: false }));
     }
     fixes.push(describe(&ObjectRef::new("Node", "", node), "conditions and pods of the node"));
     fixes

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::diagnosis::cause::CauseId;
+use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::{Confidence, Evidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
@@ -26,10 +26,12 @@ const CAUSES: &[CauseId] = &[
 
 const DOC: &str = "\
 What it detects
-  A ReplicaSet, StatefulSet, DaemonSet or Job whose pods the API server refuses: a quota is used up, a LimitRange, Pod Security or
-  an admission webhook says no, a webhook does not answer, the service account does not exist.
+  A ReplicaSet, StatefulSet, DaemonSet or Job whose pods the API server refuses, a CronJob whose Jobs it refuses, a Deployment
+  whose ReplicaSet it refuses: a quota is used up, a LimitRange, Pod Security or an admission webhook says no, a webhook does not
+  answer, the service account does not exist.
 Reads
-  Condition ReplicaFailure (reason FailedCreate) of the ReplicaSet; events FailedCreate of the controller object, also behind
+  Condition ReplicaFailure (reason FailedCreate) of the ReplicaSet, and of the Deployment where its ReplicaSets cannot be read;
+  its condition Progressing with reason ReplicaSetCreateError; events FailedCreate of the controller object, also behind
   \"(combined from similar events)\".
 Source
   resourcequota/controller.go, limitranger/admission.go, pod-security-admission, plugin/pkg/admission/serviceaccount, apiserver
@@ -48,10 +50,12 @@ macro_rules! admission_rules {
     };
 }
 admission_rules! {
+    DEPLOYMENT = "admission-deployment", Deployment;
     REPLICA_SET = "admission-replicaset", ReplicaSet;
     STATEFUL_SET = "admission-statefulset", StatefulSet;
     DAEMON_SET = "admission-daemonset", DaemonSet;
     JOB = "admission-job", Job;
+    CRON_JOB = "admission-cronjob", CronJob;
 }
 
 /// Wordings in the order they must be tried.
@@ -108,38 +112,74 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     }
     let kind = row.kind();
     let object = ObjectRef::new(kind.name(), &meta.namespace, &meta.name);
-    let failure = match row {
-        Row::ReplicaSet(rs) => Condition::find(&rs.status.conditions, "ReplicaFailure").filter(|c| c.is_true()),
-        _ => None,
-    };
+    let failure = failure(row);
     let events = facts.snapshot.events_of(kind, meta);
+    let passed = last_created(facts, row);
     let event = events.iter().rev().find(|e| {
         matches!(&*e.reason, "FailedCreate" | "ReplicaSetCreateError")
             && pods::is_recent(facts.now, e.last_seen(), TimeDelta::hours(1))
+            && !(passed.is_some() && e.last_seen() < passed)
     });
     let mut quotes = Vec::new();
     quotes.extend(failure.map(|f| draft::condition(object, f)));
     quotes.extend(event.map(|e| draft::event(e)));
     let text = failure.map(Condition::message).or(event.map(|e| e.text())).unwrap_or_default();
     let since = failure.and_then(|f| f.last_transition_time).or(event.and_then(|e| e.first_seen()));
-    if let Some(cause) = classify(text) {
+    // What names no reason of its own stays with the rule of CronJobs.
+    let own = |cause: &&str| kind != KindId::CronJob || *cause != "rollout-stuck";
+    if let Some(cause) = classify(text).filter(own) {
         out.findings.push(find(facts, (kind, meta), cause, text, (quotes, since)));
     }
 }
 
-/// True while the controller has fewer pods than it wants.
+/// The condition that says so.
+fn failure(row: &Row) -> Option<&Condition> {
+    let conditions = match row {
+        Row::ReplicaSet(rs) => &rs.status.conditions,
+        Row::Deployment(d) => &d.status.conditions,
+        _ => return None,
+    };
+    let no_set = || Condition::find(conditions, "Progressing").filter(|c| c.reason() == "ReplicaSetCreateError");
+    Condition::find(conditions, "ReplicaFailure").filter(|c| c.is_true()).or_else(no_set)
+}
+
+/// When something was created all the same, where counters do not tell: what was refused before is over.
+fn last_created(facts: &Facts<'_>, row: &Row) -> Option<Time> {
+    match row {
+        Row::Job(job) => facts.snapshot.pods.controlled_by(&job.meta.uid).filter_map(|pod| pod.meta.creation_timestamp).max(),
+        Row::CronJob(cron) => {
+            let created = facts.snapshot.jobs.controlled_by(&cron.meta.uid).filter_map(|job| job.meta.creation_timestamp).max();
+            created.max(cron.status.last_schedule_time)
+        }
+        _ => None,
+    }
+}
+
+/// True while the controller has fewer pods (or Jobs) than it wants.
 fn is_short(facts: &Facts<'_>, row: &Row) -> bool {
     match row {
+        // A ReplicaSet that is there speaks for itself.
+        Row::Deployment(d) => {
+            let read = facts.snapshot.replica_sets.controlled_by(&d.meta.uid).any(|rs| failure_of(&rs.status.conditions));
+            !read && d.status.updated_replicas < d.spec.replicas.unwrap_or(1)
+        }
         Row::ReplicaSet(rs) => rs.status.replicas < rs.spec.replicas.unwrap_or(1),
         Row::StatefulSet(s) => s.status.replicas < s.spec.replicas.unwrap_or(1),
         Row::DaemonSet(d) => d.status.current_number_scheduled < d.status.desired_number_scheduled,
         Row::Job(j) => {
-            let has_pods = facts.snapshot.pods.controlled_by(&j.meta.uid).next().is_some();
-            let counted = j.status.active + j.status.succeeded + j.status.failed;
-            !has_pods && counted == 0 && j.spec.suspend != Some(true) && j.status.completion_time.is_none()
+            let at_once = j.spec.parallelism.unwrap_or(1);
+            let wanted = j.spec.completions.map_or(at_once, |all| at_once.min(all - j.status.succeeded));
+            let ended = j.status.completion_time.is_some()
+                || j.status.conditions.iter().any(|c| matches!(&*c.kind, "Failed" | "Complete") && c.is_true());
+            j.status.active < wanted && j.spec.suspend != Some(true) && !ended
         }
+        Row::CronJob(c) => c.spec.suspend != Some(true),
         _ => false,
     }
+}
+
+fn failure_of(conditions: &[Condition]) -> bool {
+    Condition::find(conditions, "ReplicaFailure").is_some_and(Condition::is_true)
 }
 
 fn find(
@@ -153,22 +193,26 @@ fn find(
     let name = pattern.and_then(|p| p.first_group(message)).unwrap_or_default().to_owned();
     let own = message.split_once("is forbidden: ").map_or(message, |(_, rest)| rest);
     let own = text::ellipsis(own.strip_prefix("Error creating: ").unwrap_or(own), 200);
+    let what = refused(kind, message);
     let says = match cause {
-        "quota-exceeded" => format!("the quota {name} refuses the pods: {own}"),
+        "quota-exceeded" if name.is_empty() => format!("a quota refuses the {what}: {own}"),
+        "quota-exceeded" => format!("the quota {name} refuses the {what}: {own}"),
         "service-account-missing" => format!("the service account {name} does not exist in namespace {}", meta.namespace),
-        "webhook-unreachable" => format!("the admission webhook {name} does not answer, so no pod can be created: {own}"),
-        "webhook-denied" => format!("admission refuses the pods: {own}"),
-        "pod-security-denied" => format!("Pod Security refuses the pods: {own}"),
-        "limit-range-violated" => format!("a LimitRange refuses the pods: {own}"),
-        _ => format!("the pods cannot be created: {own}"),
+        "webhook-unreachable" => format!("the admission webhook {name} does not answer, so the {what} cannot be created: {own}"),
+        "webhook-denied" => format!("admission refuses the {what}: {own}"),
+        "pod-security-denied" => format!("Pod Security refuses the {what}: {own}"),
+        "limit-range-violated" => format!("a LimitRange refuses the {what}: {own}"),
+        _ => format!("the {what} cannot be created: {own}"),
     };
     let draft = Draft::new(facts, cause, kind.name(), meta)
         .says(says)
         .maybe("name", Some(&name))
         .because_all(quotes)
         .sure(if cause == "rollout-stuck" { Confidence::Likely } else { Confidence::Certain })
-        .not("the pods themselves: they were never created")
+        .not(format!("the {what} themselves: they were never created"))
         .since(since);
+    // No user waits for a run as they wait for an answer.
+    let draft = if kind == KindId::CronJob { draft.severity(Severity::Warning) } else { draft };
     let draft = match cause {
         "quota-exceeded" if !name.is_empty() => quota(facts, meta, &name, draft),
         "service-account-missing" if !name.is_empty() => draft.rooted_in("ServiceAccount", &meta.namespace, &name),
@@ -177,6 +221,18 @@ fn find(
         _ => draft,
     };
     draft.done()
+}
+
+/// What could not be created.
+fn refused(kind: KindId, message: &str) -> &'static str {
+    if message.contains("persistentvolumeclaims \"") {
+        return "claims";
+    }
+    match kind {
+        KindId::CronJob => "Jobs",
+        KindId::Deployment if message.contains("replicasets") => "ReplicaSets",
+        _ => "pods",
+    }
 }
 
 fn quota(facts: &Facts<'_>, meta: &Meta, name: &str, draft: Draft) -> Draft {

@@ -1,10 +1,11 @@
 //! `disruption-budget-blocks`: a budget that keeps a node from being drained.
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, describe, fact, fix, kubectl, target};
+use crate::diagnosis::rules::commands::{can_roll_out, describe, fact, fix, kubectl, patched, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 
@@ -80,11 +81,15 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             Risk::Safe,
             "one pod more than the budget needs may then move",
         );
-        fixes.push(crate::diagnosis::rules::commands::with_action(
-            plain,
-            crate::actions::Intent::Scale { workload: workload.clone(), replicas },
-        ));
+        fixes.push(with_action(plain, Intent::Scale { workload: workload.clone(), replicas }));
     }
+    fixes.push(patched(
+        "Let one pod be missing",
+        budget,
+        r#"{"spec":{"maxUnavailable":1,"minAvailable":null}}"#,
+        Risk::Disruptive,
+        "evictions then go on, one pod at a time: put the budget back when the work on the node is over",
+    ));
     fixes.push(describe(budget, "minAvailable or maxUnavailable, and what it counts"));
     fixes
 }

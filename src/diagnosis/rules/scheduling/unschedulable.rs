@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 
 use super::decide::{self, Sick, decisive, untolerated};
 use super::message::{self, Message};
+use crate::actions::Intent;
+use crate::actions::taint::is_kept;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
@@ -13,6 +15,7 @@ use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::network::sandbox;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
+use crate::diagnosis::rules::scheduling::claims;
 use crate::kinds::pods::Pod;
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 
@@ -93,7 +96,6 @@ pub static REASONS: [(&str, Pattern); 11] = [
     ),
 ];
 
-static CLAIM: Pattern = Pattern::new(r#"(?:persistentvolumeclaim|PVC) "([^"]+)""#);
 static RESOURCE: Pattern = Pattern::new(r"Insufficient (\S+)");
 
 /// The cause one reason stands for.
@@ -200,7 +202,7 @@ fn explain(facts: &Facts<'_>, pod: &Pod, text: &str) -> Draft {
         .collect();
     let draft = draft.says(format!("no node fits: {}", reasons.join("; ")));
     let draft = match cause {
-        "volume-unbound" | "volume-lost" => claims(facts, pod, &message, draft),
+        "volume-unbound" | "volume-lost" => claims::say(facts, pod, &message, draft),
         "taint-not-tolerated" => taints(facts, pod, draft),
         "nodes-unschedulable" => cordoned(facts, draft),
         "node-selector-unmatched" => selector(pod, draft),
@@ -334,80 +336,25 @@ fn requests(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Dr
     draft
 }
 
-fn claims(facts: &Facts<'_>, pod: &Pod, message: &Message, draft: Draft) -> Draft {
-    let named = message.reasons.iter().find_map(|r| CLAIM.first_group(&r.text).map(str::to_owned));
-    let of_pod = pod.spec.volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref()).map(|c| c.claim_name.to_string());
-    let unbound = of_pod
-        .into_iter()
-        .find(|name| facts.snapshot.volume_claims.named(&pod.meta.namespace, name).is_none_or(|c| &*c.status.phase != "Bound"));
-    let Some(name) = named.or(unbound) else { return draft };
-    let namespace = &pod.meta.namespace;
-    let object = ObjectRef::new("PersistentVolumeClaim", namespace, &name);
-    let draft = draft.fact("claim", &name).rooted_in("PersistentVolumeClaim", namespace, &name);
-    let Some(claim) = facts.snapshot.volume_claims.named(namespace, &name) else {
-        if !facts.snapshot.coverage.is_complete(KindId::PersistentVolumeClaim, namespace) {
-            return draft;
-        }
-        return draft.says(format!("the claim {name} does not exist")).because(draft::quote(
-            object,
-            EvidenceSource::Status,
-            "PersistentVolumeClaim",
-            "no object of this name is listed",
-            None,
-        ));
-    };
-    if let Some(deleted) = claim.meta.deletion_timestamp {
-        let when = crate::text::timestamp(deleted);
-        return draft
-            .fact("deleted", &when)
-            .says(format!("the claim {name} is being deleted: no new pod may use it"))
-            .because(draft::quote(object, EvidenceSource::Status, "metadata.deletionTimestamp", when, Some(deleted)));
-    }
-    let class = claim.spec.storage_class_name.as_deref().unwrap_or_default();
-    let events = facts.snapshot.events_of(KindId::PersistentVolumeClaim, &claim.meta);
-    let draft = draft.maybe("class", Some(class)).because(draft::quote(
-        object,
-        EvidenceSource::Status,
-        "status.phase",
-        &*claim.status.phase,
-        None,
-    ));
-    let why = events.iter().rev().find(|e| {
-        matches!(&*e.reason, "ProvisioningFailed" | "FailedBinding" | "ExternalProvisioning" | "VolumeMismatch" | "ClaimLost")
-    });
-    match why {
-        Some(event) => draft
-            .says(format!("the claim {name} is not bound: {}", crate::text::ellipsis(event.text().trim_end_matches('.'), 160)))
-            .because(draft::event(event)),
-        None => {
-            draft.says(format!("the claim {name} is not bound (storage class {})", if class.is_empty() { "none" } else { class }))
-        }
-    }
-}
-
 fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let node = fact(finding, "node");
     let mut fixes = Vec::new();
     match finding.cause.0 {
         "nodes-unschedulable" if !node.is_empty() => {
-            fixes.push(fix(
+            let plain = fix(
                 format!("Let {node} take pods again"),
                 format!("kubectl uncordon {}", quoted(node)),
                 Risk::Safe,
-                "it is cordoned",
-            ));
+                "it is cordoned: when the work on it is over",
+            );
+            fixes.push(with_action(plain, Intent::Cordon { node: ObjectRef::new("Node", "", node), cordon: false }));
         }
         "taint-not-tolerated" if !node.is_empty() => {
             let taint = fact(finding, "taint");
             fixes.push(edit(finding, "Add the toleration", format!("the pods do not tolerate {taint}")));
-            fixes.push(fix(
-                format!("Remove the taint from {node}"),
-                format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
-                Risk::Disruptive,
-                "only when nobody relies on it",
-            ));
+            fixes.extend(remove_taint(node, taint));
         }
-        "volume-unbound" => fixes.extend(claim_fixes(finding)),
+        "volume-unbound" => fixes.extend(claims::fixes(finding)),
         "insufficient-cpu"
         | "insufficient-memory"
         | "insufficient-resource"
@@ -427,32 +374,20 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     fixes
 }
 
-fn claim_fixes(finding: &Finding) -> Vec<Fix> {
-    let claim = fact(finding, "claim");
-    let class = fact(finding, "class");
-    let look = if claim.is_empty() {
-        "get persistentvolumeclaims".to_owned()
-    } else {
-        format!("describe persistentvolumeclaim {}", quoted(claim))
-    };
-    if finding.facts.contains_key("deleted") {
-        let why = "it names the pods that still use it; a deletion cannot be taken back, the claim has to be created anew when it is gone";
-        return vec![fix("See who holds the claim that is going", kubectl(&finding.workload.namespace, look), Risk::Safe, why)];
+/// A taint that a controller keeps comes back: of those nothing is offered. That of a control plane is a person's to take off.
+fn remove_taint(node: &str, taint: &str) -> Option<Fix> {
+    if is_kept(taint) {
+        return None;
     }
-    vec![
-        fix(
-            "See why the claim is not bound",
-            kubectl(&finding.workload.namespace, look),
-            Risk::Safe,
-            "its events name the storage class or the provisioner",
-        ),
-        fix(
-            "List the storage classes there are",
-            "kubectl get storageclasses",
-            Risk::Safe,
-            format!("the claim asks for {}", if class.is_empty() { "the default one" } else { class }),
-        ),
-    ]
+    let plain = fix(
+        format!("Remove the taint from {node}"),
+        format!("kubectl taint nodes {} {}", quoted(node), quoted(&format!("{taint}-"))),
+        Risk::Disruptive,
+        "only when nobody relies on it",
+    );
+    let own = !taint.starts_with("node-role.kubernetes.io/");
+    let intent = Intent::Taint { node: ObjectRef::new("Node", "", node), taint: taint.to_owned(), present: false };
+    Some(if own { with_action(plain, intent) } else { plain })
 }
 
 fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
@@ -464,7 +399,7 @@ fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         let replicas = i32::try_from(ready).unwrap_or(1);
         let command = kubectl(&workload.namespace, format!("scale {} --replicas={replicas}", target(workload)));
         let plain = fix(format!("Scale {workload} to the {ready} pods that fit"), command, Risk::Safe, "the others find no room");
-        fixes.push(with_action(plain, crate::actions::Intent::Scale { workload: workload.clone(), replicas }));
+        fixes.push(with_action(plain, Intent::Scale { workload: workload.clone(), replicas }));
     }
     if can_roll_out(workload)
         && !container.is_empty()

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::diagnosis::cause::CauseId;
-use crate::diagnosis::finding::{EvidenceSource, Finding};
+use crate::diagnosis::cause::{CauseId, Severity};
+use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{describe, edit, fact, fix, kubectl, patched, quoted};
 use crate::diagnosis::rules::config::refs::distance;
 use crate::diagnosis::rules::draft::{self, Draft};
+use crate::kinds::jobs::Job;
 use crate::kinds::network::Service;
 use crate::kinds::pods::Pod;
 use crate::kinds::{KindId, ObjectRef, Row};
@@ -21,15 +22,17 @@ pub static ENDPOINTS: Rule = Rule {
     causes: &[CauseId("service-no-endpoints"), CauseId("load-balancer-pending")],
     doc: "\
 What it detects
-  A Service whose selector matches no pod, or whose pods are all unready; a LoadBalancer that gets no address.
+  A Service whose selector matches no pod, or only pods that have ended, or whose pods are all unready; a LoadBalancer that gets
+  no address.
 Reads
   spec.{type,selector,publishNotReadyAddresses}, the pods' labels and readiness, EndpointSlices, status.loadBalancer, events of the
   service controller.
 Source
   pkg/controller/endpointslice; cloud-provider service controller.
 Look-alikes
-  ExternalName and selector-less Services have no pods of their own. A workload scaled to zero on purpose leaves its Service empty on
-  purpose. Unready pods have their own cause: this finding folds under it.
+  A headless Service of a Job, and one of a CronJob's runs, are empty between runs. ExternalName and selector-less Services have no
+  pods of their own. A workload scaled to zero on purpose leaves its Service empty on purpose. Unready pods have their own cause:
+  this finding folds under it.
 Fixes
   Correct the selector; repair the pods.
 ",
@@ -83,6 +86,11 @@ fn nothing_selected(facts: &Facts<'_>, service: &Service, out: &mut Output) {
         return;
     }
     let selector = selector_text(service);
+    let ended = ended(facts, service);
+    if !ended.is_empty() {
+        out.findings.extend(only_ended(facts, service, &selector, &ended));
+        return;
+    }
     let mut draft = Draft::new(facts, "service-no-endpoints", "Service", &service.meta)
         .says(format!("its selector {selector} matches no pod in namespace {}", service.meta.namespace))
         .fact("selector", &selector)
@@ -133,7 +141,46 @@ fn scaled_to_zero(facts: &Facts<'_>, service: &Service) -> bool {
     facts.snapshot.deployments.in_namespace(namespace).any(|d| fits(&d.spec.template.metadata.labels))
         || facts.snapshot.stateful_sets.in_namespace(namespace).any(|s| fits(&s.spec.template.metadata.labels))
         || facts.snapshot.daemon_sets.in_namespace(namespace).any(|d| fits(&d.spec.template.metadata.labels))
-        || facts.snapshot.jobs.in_namespace(namespace).any(|j| fits(&j.spec.template.metadata.labels))
+        || facts.snapshot.jobs.in_namespace(namespace).any(|j| fits(&j.spec.template.metadata.labels) && !has_ended(j))
+}
+
+fn has_ended(job: &Job) -> bool {
+    job.status.conditions.iter().any(|c| matches!(&*c.kind, "Complete" | "Failed") && c.is_true())
+}
+
+/// The pods a Service selects that have ended.
+fn ended<'a>(facts: &Facts<'a>, service: &Service) -> Vec<&'a Pod> {
+    let fits = |p: &&Pod| p.is_finished() && service.spec.selector.iter().all(|(k, v)| p.meta.labels.get(k) == Some(v));
+    facts.snapshot.pods.in_namespace(&service.meta.namespace).filter(fits).collect()
+}
+
+/// What to say of a Service that selects none but those. Nothing where it is in order: a headless Service goes with a Job (its
+/// pods find each other by it), and the runs of a CronJob come again.
+fn only_ended(facts: &Facts<'_>, service: &Service, selector: &str, ended: &[&Pod]) -> Option<Finding> {
+    let first = ended.first()?;
+    let of_cron_job = |pod: &&Pod| {
+        let job = pod.meta.controller().filter(|owner| &*owner.kind == "Job");
+        let job = job.and_then(|job| facts.snapshot.jobs.named(&pod.meta.namespace, &job.name));
+        job.is_some_and(|job| job.meta.controller().is_some())
+    };
+    let headless = service.spec.cluster_ip.as_deref() == Some("None");
+    if headless || service.meta.controller().is_some() || ended.iter().any(of_cron_job) {
+        return None;
+    }
+    let of: BTreeSet<String> = ended.iter().map(|pod| facts.snapshot.workload_of(pod).to_string()).collect();
+    let of = of.into_iter().collect::<Vec<_>>().join(", ");
+    let mut draft = Draft::new(facts, "service-no-endpoints", "Service", &service.meta)
+        .says(format!("its selector {selector} matches only pods that have ended ({of}): nothing answers"))
+        .fact("selector", selector)
+        .severity(Severity::Warning)
+        .sure(Confidence::Likely)
+        .because(draft::quote(reference(service), EvidenceSource::Spec, "spec.selector", selector, None))
+        .because(draft::pod_status(first, "status.phase", &*first.status.phase, None))
+        .not("unready pods: those it selects do not run any more");
+    if let Some(meant) = meant(facts, service) {
+        draft = draft.fact("meant", &meant);
+    }
+    Some(draft.done())
 }
 
 /// A pod that carries one of the selector's keys with another value.

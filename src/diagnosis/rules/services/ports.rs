@@ -1,6 +1,9 @@
 //! `service-port-mismatch`: the Service sends traffic to a port nobody serves.
 
+use std::collections::BTreeMap;
+
 use super::endpoints::selected;
+use super::wrong_pods;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
@@ -28,11 +31,12 @@ Reads
 Source
   pkg/controller/util/endpoint (FindPort fails silently); Kubernetes never checks numeric target ports.
 Look-alikes
-  Declaring containerPorts is optional: a pod that declares none is only suspected when its command, probe or log names another
-  port. A port among several may belong to another container of the pod, or to a second listener of the application; webhooks of
-  operators listen on 9443 without declaring it.
+  A Service that selects pods of several workloads is right when one of them serves the port. One that selects another workload
+  while the one of its own name serves the port has a wrong selector. Declaring containerPorts is optional: a pod that declares
+  none is only suspected when its command, probe or log names another port. A port among several may belong to another container
+  of the pod, or to a second listener of the application; webhooks of operators listen on 9443 without declaring it.
 Fixes
-  Point the Service at the port that is served.
+  Point the Service at the port that is served, or its selector at the workload that serves it.
 ",
     subject: KindId::Service,
     needs: &[KindId::Pod],
@@ -45,17 +49,32 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     if service.spec.selector.is_empty() || service.meta.deletion_timestamp.is_some() {
         return;
     }
-    let pods = selected(facts, service);
-    let Some(pod) = pods.iter().find(|p| p.is_ready()).or(pods.first()) else { return };
+    let pods = one_a_workload(facts, selected(facts, service));
     for (index, port) in service.spec.ports.iter().enumerate() {
         if port.protocol.as_deref().is_some_and(|p| p != "TCP") {
             continue;
         }
-        if let Some(finding) = mismatch(facts, service, (index, port), pod, out) {
-            out.findings.push(finding);
+        // The endpoints that do serve it get the traffic: all have to be wrong.
+        let wrong: Option<Vec<Finding>> = pods.iter().map(|pod| mismatch(facts, service, (index, port), pod, out)).collect();
+        if let Some(first) = wrong.and_then(|wrong| wrong.into_iter().next()) {
+            out.findings.push(wrong_pods::said(facts, (service, port), &pods, first));
             return;
         }
     }
+}
+
+/// Of every workload one pod, a ready one if there is; those with a ready one first.
+fn one_a_workload<'a>(facts: &Facts<'_>, pods: Vec<&'a Pod>) -> Vec<&'a Pod> {
+    let mut by_workload: BTreeMap<ObjectRef, &Pod> = BTreeMap::new();
+    for pod in pods {
+        let known = by_workload.entry(facts.snapshot.workload_of(pod)).or_insert(pod);
+        if pod.is_ready() && !known.is_ready() {
+            *known = pod;
+        }
+    }
+    let mut pods: Vec<&Pod> = by_workload.into_values().collect();
+    pods.sort_by_key(|pod| !pod.is_ready());
+    pods
 }
 
 fn mismatch(
@@ -187,7 +206,8 @@ fn base(facts: &Facts<'_>, service: &Service, index: usize, target: &str) -> Dra
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let service = &finding.subject;
     let mut fixes = Vec::new();
-    if let Some(port) = finding.facts.get("serves") {
+    fixes.extend(wrong_pods::fix(finding));
+    if let Some(port) = finding.facts.get("serves").filter(|_| fixes.is_empty()) {
         let (field, target) = (format!("/spec/ports/{}/targetPort", fact(finding, "index")), fact(finding, "target"));
         fixes.push(field_set(
             format!("Send traffic to port {port}"),

@@ -132,9 +132,6 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
         .since(Some(deleted));
     let mut who = finalizer_owner(first);
     if kind == KindId::PersistentVolumeClaim {
-        if keeps_a_pod_waiting(facts, meta) {
-            return;
-        }
         let users = users_of(facts, meta);
         if let Some(user) = users.first() {
             who = format!("used by {}", users.join(", "));
@@ -148,21 +145,14 @@ fn check(facts: &Facts<'_>, row: &Row, out: &mut Output) {
     out.findings.push(draft.says(format!("the finalizer {names} holds it: {who}")).done());
 }
 
-fn users_of(facts: &Facts<'_>, claim: &Meta) -> Vec<String> {
+/// The pods that hold a claim: those not yet placed do not (pkg/controller/volume/pvcprotection).
+pub fn users_of(facts: &Facts<'_>, claim: &Meta) -> Vec<String> {
     let uses = |p: &&crate::kinds::pods::Pod| {
         !p.is_finished()
+            && p.node_name.is_some()
             && p.spec.volumes.iter().any(|v| v.persistent_volume_claim.as_ref().is_some_and(|c| c.claim_name == claim.name))
     };
     facts.snapshot.pods.in_namespace(&claim.namespace).filter(uses).map(|p| p.meta.name.to_string()).collect()
-}
-
-/// True when the scheduler holds a pod back because this claim is going: that pod's incident tells it, and what to do.
-fn keeps_a_pod_waiting(facts: &Facts<'_>, claim: &Meta) -> bool {
-    let said = format!("persistentvolumeclaim \"{}\" is being deleted", claim.name);
-    facts.snapshot.pods.in_namespace(&claim.namespace).any(|pod| {
-        pod.meta.deletion_timestamp.is_none()
-            && pod.condition("PodScheduled").is_some_and(|c| !c.is_true() && c.message().contains(&said))
-    })
 }
 
 /// The fixes for anything a finalizer holds.
@@ -192,18 +182,31 @@ pub fn finalizer_fixes(finding: &Finding) -> Vec<Fix> {
         Risk::Safe,
         finalizer_owner(finalizer),
     ));
-    let command = kubectl(
-        &object.namespace,
-        format!("patch {} --type=merge -p {}", target(object), quoted(r#"{"metadata":{"finalizers":null}}"#)),
-    );
+    if finalizer.starts_with("external-attacher/") {
+        fixes.push(fix(
+            "See where it is attached",
+            "kubectl get volumeattachments -o custom-columns=NAME:.metadata.name,VOLUME:.spec.source.persistentVolumeName,NODE:.spec.nodeName,DELETED:.metadata.deletionTimestamp",
+            Risk::Safe,
+            "a VolumeAttachment that does not go, on a node that is gone, holds the volume",
+        ));
+    }
+    fixes.push(remove_finalizer(object, finalizer));
+    fixes
+}
+
+/// Taking a finalizer off, with one key.
+pub fn remove_finalizer(object: &ObjectRef, finalizer: &str) -> Fix {
+    // The first of them, and only while it is this one: others may still be cleaned up after.
+    let path = "/metadata/finalizers/0";
+    let patch = serde_json::json!([{"op": "test", "path": path, "value": finalizer}, {"op": "remove", "path": path}]);
+    let command = kubectl(&object.namespace, format!("patch {} --type=json -p {}", target(object), quoted(&patch.to_string())));
     let remove = fix(
         format!("Remove the finalizer {finalizer}"),
         command,
         Risk::Destructive,
         "last resort: whatever its controller would have cleaned up is left behind",
     );
-    fixes.push(with_action(remove, Intent::RemoveFinalizer { object: object.clone(), finalizer: finalizer.to_owned() }));
-    fixes
+    with_action(remove, Intent::RemoveFinalizer { object: object.clone(), finalizer: finalizer.to_owned() })
 }
 
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
