@@ -6,7 +6,7 @@ use crate::actions::{Intent, Patch};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
-use crate::kinds::pod_spec::PodSpec;
+use crate::kinds::pod_spec::{Container, PodSpec};
 use crate::kinds::{KindId, ObjectRef, Row};
 
 /// A fix that is only shown.
@@ -84,6 +84,42 @@ pub fn template_of(facts: &Facts<'_>, workload: &ObjectRef) -> Option<std::sync:
         Row::Job(j) => Some(j.spec.template.spec.clone()),
         Row::Pod(p) => Some(p.spec.clone()),
         _ => None,
+    }
+}
+
+/// A field of a container of the workload's template, as a JSON pointer; `None` when its template is not known or has no such.
+pub fn container_field(facts: &Facts<'_>, workload: &ObjectRef, container: &str, field: &str) -> Option<String> {
+    let spec = template_of(facts, workload).filter(|_| can_roll_out(workload))?;
+    let at = |list: &[Container]| list.iter().position(|c| &*c.name == container);
+    let (list, index) = match (at(&spec.containers), at(&spec.init_containers)) {
+        (Some(index), _) => ("containers", index),
+        (None, index) => ("initContainers", index?),
+    };
+    Some(format!("/spec/template/spec/{list}/{index}/{field}"))
+}
+
+/// `kubectl set resources` of one amount that the container has now (`requests` or `limits`), with one key for the same.
+pub fn set_resource(
+    facts: &Facts<'_>,
+    (workload, container): (&ObjectRef, &str),
+    (which, resource): (&str, &str),
+    amount: &str,
+    (title, why): (String, String),
+) -> Fix {
+    let rest = format!("set resources {} -c {} --{which}={resource}={amount}", target(workload), quoted(container));
+    let plain = fix(title, kubectl(&workload.namespace, rest), Risk::Disruptive, why);
+    let present = template_of(facts, workload).is_some_and(|spec| {
+        spec.container(container).is_some_and(|c| {
+            let amounts = if which == "limits" { &c.resources.limits } else { &c.resources.requests };
+            amounts.contains_key(resource)
+        })
+    });
+    match container_field(facts, workload, container, &format!("resources/{which}/{resource}")).filter(|_| present) {
+        Some(field) => {
+            let to = Some(format!("\"{amount}\""));
+            with_action(plain, Intent::SetField { object: workload.clone(), field, from: None, to })
+        }
+        None => plain,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Evidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{fact, fix, kubectl, quoted, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::terminating::objects::{finalizer_owner, remove_finalizer};
@@ -118,12 +119,14 @@ fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             Risk::Safe,
             "it blocks the deletion of every namespace",
         ));
-        fixes.push(fix(
+        let plain = fix(
             "Delete the dead API service",
             format!("kubectl delete apiservice {}", quoted(service)),
             Risk::Destructive,
             "only when nothing serves it any more",
-        ));
+        );
+        let object = ObjectRef::new("APIService", "", service);
+        fixes.push(with_action(plain, Intent::Delete { object, force: false }));
     }
     for resource in fact(finding, "resources").split_whitespace().take(NAMED) {
         fixes.push(list(name, resource, fact(finding, "finalizer")));
