@@ -62,6 +62,13 @@ pub enum Intent {
         /// Without waiting for the kubelet.
         force: bool,
     },
+    /// Let a pod that is being deleted have less time to stop.
+    ShortenGrace {
+        /// The pod.
+        pod: ObjectRef,
+        /// Seconds from when it was asked to stop.
+        seconds: u32,
+    },
     /// Remove one finalizer of an object.
     RemoveFinalizer {
         /// From what.
@@ -297,6 +304,7 @@ impl fmt::Display for Intent {
             Self::Scale { workload, replicas } => write!(f, "{workload} to {replicas} replicas"),
             Self::Restart { workload } => write!(f, "restart {workload}"),
             Self::Delete { object, .. } => write!(f, "delete {object}"),
+            Self::ShortenGrace { pod, seconds } => write!(f, "{seconds} s for {pod} to stop"),
             Self::RemoveFinalizer { object, finalizer } => write!(f, "finalizer {finalizer} off {object}"),
             Self::SetMemoryLimit { workload, container, limit } => write!(f, "{workload} {container} memory limit {limit}"),
             Self::SetImage { workload, container, image } => write!(f, "{workload} {container}={image}"),

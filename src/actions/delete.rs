@@ -2,19 +2,23 @@
 
 use serde_json::Value;
 
-use super::objects::text;
+use super::objects::{number, text};
 use super::{Facts, Intent, ObjectRequest, Plan, Planner, Refusal, Write, WriteVerb, command, warnings};
+use crate::changes::DiffLine;
 use crate::kinds::{ObjectRef, Row};
 
-/// Plans [`Intent::Delete`].
+/// Plans [`Intent::Delete`] and [`Intent::ShortenGrace`].
 pub static PLANNER: Planner = Planner { needs, plan };
 
 fn needs(intent: &Intent) -> Option<Vec<ObjectRequest>> {
-    let Intent::Delete { object, .. } = intent else { return None };
+    let (Intent::Delete { object, .. } | Intent::ShortenGrace { pod: object, .. }) = intent else { return None };
     Some(vec![ObjectRequest::Object(object.clone())])
 }
 
 fn plan(intent: &Intent, facts: &Facts<'_>) -> Option<Result<Plan, Refusal>> {
+    if let Intent::ShortenGrace { pod, seconds } = intent {
+        return Some(facts.objects.require(pod).and_then(|full| shortened(intent, (full, pod), *seconds)));
+    }
     let Intent::Delete { object, force } = intent else { return None };
     let found = facts.objects.require(object);
     Some(found.and_then(|full| if *force { forced(intent, facts, full, object) } else { gentle(intent, facts, full, object) }))
@@ -43,6 +47,28 @@ fn forced(intent: &Intent, facts: &Facts<'_>, full: &Value, object: &ObjectRef) 
     }
     let arguments = ["--grace-period=0".to_owned(), "--force".to_owned()];
     Ok(build(intent, (full, object), Some(0), &arguments, notes))
+}
+
+/// Asks once more for the deletion of what is being deleted, with less time: more is never given.
+fn shortened(intent: &Intent, (full, pod): (&Value, &ObjectRef), seconds: u32) -> Result<Plan, Refusal> {
+    if text(full, "/metadata/deletionTimestamp").is_empty() {
+        return Err(Refusal(format!("{pod} is not being deleted")));
+    }
+    let now = number(full, "/metadata/deletionGracePeriodSeconds").unwrap_or_default();
+    if now <= i64::from(seconds) {
+        return Err(Refusal(format!("{pod} has no more than {now} seconds to stop as it is")));
+    }
+    let note = format!("what has not stopped {seconds} seconds after it was asked to is killed: work under way is lost");
+    let plan = build(intent, (full, pod), Some(seconds), &[format!("--grace-period={seconds}")], vec![note]);
+    Ok(Plan {
+        title: format!("Shorten grace period  {pod}"),
+        diff: vec![DiffLine {
+            field: "grace period".to_owned(),
+            old: Some(format!("{now} s")),
+            new: Some(format!("{seconds} s")),
+        }],
+        ..plan
+    })
 }
 
 fn notes(facts: &Facts<'_>, full: &Value, object: &ObjectRef) -> Vec<String> {

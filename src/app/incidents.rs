@@ -159,6 +159,7 @@ impl Incidents {
             Intent::Scale { .. } => "scaling",
             Intent::Restart { .. } => "restarting",
             Intent::Delete { .. } => "deleting",
+            Intent::ShortenGrace { .. } => "stopping",
             Intent::RemoveFinalizer { .. } => "finalizer removed",
             Intent::Edit { .. } | Intent::SetField { .. } => "edited",
             Intent::Cordon { cordon: true, .. } => "cordoned",

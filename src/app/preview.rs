@@ -197,6 +197,7 @@ pub fn target(intent: &Intent) -> Option<&ObjectRef> {
         | Intent::RemoveFinalizer { object, .. }
         | Intent::SetField { object, .. }
         | Intent::Edit { object, .. } => object,
+        Intent::ShortenGrace { pod, .. } => pod,
         Intent::Cordon { node, .. } | Intent::Taint { node, .. } | Intent::Drain { node } => node,
         Intent::Trigger { cron_job } | Intent::Suspend { cron_job, .. } => cron_job,
     })

@@ -150,7 +150,8 @@ fn settings(text: &str) -> String {
         let after = after.strip_prefix('=').unwrap_or(after);
         let word = name.rsplit(|c: char| c.is_whitespace() || matches!(c, '?' | '&' | ';' | ',' | '"' | '\'' | '{')).next();
         let end = after.find(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | '"' | '\'')).unwrap_or(after.len());
-        if end > 0 && word.is_some_and(|word| word.len() <= 64 && secret_name(word)) {
+        let is_file = is_key_file(after.get(..end).unwrap_or_default());
+        if end > 0 && !is_file && word.is_some_and(|word| word.len() <= 64 && secret_name(word)) {
             out.push_str(MASK);
             rest = after.split_at(end).1;
         } else {
@@ -159,6 +160,14 @@ fn settings(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A file that holds a key is named, not shown: `--key=tls.key`.
+fn is_key_file(value: &str) -> bool {
+    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_'));
+    let named =
+        value.rsplit_once('.').is_some_and(|(name, kind)| !name.is_empty() && matches!(kind, "key" | "pem" | "crt" | "p12"));
+    plain && named
 }
 
 #[cfg(test)]
@@ -193,6 +202,7 @@ mod tests {
         let kept = [
             "http://127.0.0.1:5999/v2/team/app@sha256:0123: connect: connection refused",
             r#"Get "http://10.88.0.64:9000/health": dial tcp 10.88.0.64:9000: connect: connection refused"#,
+            "kubectl create secret tls shop-tls --cert=tls.crt --key=tls.key",
             r#"duplicate key value violates unique constraint "orders_pkey" DETAIL: Key (id)=(5) already exists"#,
         ];
         for line in kept {

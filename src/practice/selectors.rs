@@ -155,6 +155,7 @@ fn field_value(resource: &ResourceType, object: &Value, path: &str) -> Option<St
         "status.phase" => matches!(resource.plural, "pods" | "namespaces"),
         "status.replicas" => resource.plural == "replicasets",
         "status.successful" => resource.plural == "jobs",
+        "spec.signerName" => resource.plural == "certificatesigningrequests",
         "spec.unschedulable" => resource.plural == "nodes",
         "spec.clusterIP" | "spec.type" => resource.plural == "services",
         "type" => matches!(resource.plural, "events" | "secrets"),

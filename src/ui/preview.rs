@@ -72,6 +72,7 @@ fn heading(intent: &Intent) -> String {
         Intent::Restart { .. } => "Restart",
         Intent::Delete { force: true, .. } => "Delete at once",
         Intent::Delete { .. } => "Delete",
+        Intent::ShortenGrace { .. } => "Shorten grace period",
         Intent::RemoveFinalizer { .. } => "Remove finalizer",
         Intent::SetMemoryLimit { .. } => "Set memory limit",
         Intent::SetField { .. } => "Set one field",

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -24,6 +25,11 @@ use k3am::practice::{Options, PracticeCluster};
 use k3am::snapshot::{Changed, Delta, Snapshot};
 use k3am::source::live::{LiveOptions, LiveSource};
 use tokio::sync::mpsc;
+
+use kubectl::Printed;
+
+#[path = "../support/kubectl.rs"]
+mod kubectl;
 
 /// Simulated seconds in a real one.
 const SPEED: f64 = 30.0;
@@ -178,9 +184,13 @@ async fn attempt(name: &str, outcome: &mut Outcome) -> Result<(), String> {
     let cluster = PracticeCluster::start(&options).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = cluster.write_kubeconfig(dir.path()).unwrap();
-    let connection = connect(&ConnectOptions { kubeconfig: Some(kubeconfig), ..ConnectOptions::default() }).await.unwrap();
+    let connection =
+        connect(&ConnectOptions { kubeconfig: Some(kubeconfig.clone()), ..ConnectOptions::default() }).await.unwrap();
     let mut look = Look::start(&cluster, &connection);
     diagnosed(&mut look, &lesson, outcome).await?;
+    if let Some(printed) = &*PRINTED {
+        understood(printed, kubeconfig, look.wrong()).await?;
+    }
     let door = Door::new(connection, None).with_journal(dir.path().join("journal"));
     heal(&mut look, &scenario, &lesson, &door, outcome).await?;
     let healed = look.until(|look| look.wrong().is_empty()).await;
@@ -213,6 +223,22 @@ async fn diagnosed(look: &mut Look<'_>, lesson: &Lesson, outcome: &mut Outcome) 
         return Err(format!("{} incidents of one root:\n{seen}", outcome.roots));
     }
     Ok(())
+}
+
+/// The official kubectl, once for all scenarios.
+static PRINTED: LazyLock<Option<Arc<Printed>>> = LazyLock::new(|| Printed::open().map(Arc::new));
+
+/// Every command that the fixes print is one that kubectl and the cluster accept.
+async fn understood(printed: &Arc<Printed>, kubeconfig: PathBuf, incidents: Vec<&Incident>) -> Result<(), String> {
+    let fixes = incidents.into_iter().flat_map(|incident| &incident.fixes);
+    let commands: Vec<String> = fixes.map(|fix| fix.command.clone()).collect();
+    let printed = Arc::clone(printed);
+    let problems = tokio::task::spawn_blocking(move || {
+        let tried = commands.iter().filter_map(|command| printed.problem(&kubeconfig, command));
+        tried.collect::<Vec<String>>().join("\n")
+    });
+    let problems = problems.await.unwrap();
+    if problems.is_empty() { Ok(()) } else { Err(format!("kubectl does not accept what is printed:\n{problems}")) }
 }
 
 /// Applies the first fix that k3am can apply, or makes the edit the scenario names.
@@ -301,7 +327,8 @@ async fn each_cause_is_named_first_and_its_first_fix_ends_it() {
     outcomes.sort_by_key(|outcome| order.iter().position(|name| *name == outcome.name));
     let problems: Vec<String> =
         outcomes.iter().filter(|o| !o.problem.is_empty()).map(|o| format!("{}: {}", o.name, o.problem)).collect();
-    println!("{}\n{}", problems.join("\n"), table(&outcomes));
+    let commands = PRINTED.as_ref().map_or(0, |printed| printed.understood());
+    println!("{}\n{}{commands} printed commands understood by kubectl", problems.join("\n"), table(&outcomes));
     assert!(problems.is_empty(), "{} scenarios fail, see above", problems.len());
     assert!(twice <= MOST_TWICE, "{twice} scenarios need the machine for themselves, see above");
 }

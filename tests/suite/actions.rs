@@ -317,6 +317,7 @@ fn every_intent_has_a_planner() {
         Intent::Scale { workload: workload.clone(), replicas: 1 },
         Intent::Restart { workload: workload.clone() },
         Intent::Delete { object: object.clone(), force: false },
+        Intent::ShortenGrace { pod: object.clone(), seconds: 30 },
         Intent::RemoveFinalizer { object, finalizer: "x".to_owned() },
         Intent::SetMemoryLimit { workload: workload.clone(), container: container.clone(), limit: "1Gi".to_owned() },
         Intent::SetImage { workload: workload.clone(), container, image: "x:y".to_owned() },
@@ -399,6 +400,24 @@ fn a_taint_is_taken_off_by_position_only_while_it_is_the_one_meant_and_never_whe
     let on = plan(&items, &taint("gpu:NoExecute", true)).unwrap();
     let WriteVerb::JsonPatch(patch) = &on.writes[0].verb else { panic!("{:?}", on.writes) };
     assert_eq!(*patch, json!([{"op": "add", "path": "/spec/taints/-", "value": {"key": "gpu", "effect": "NoExecute"}}]));
+}
+
+#[test]
+fn a_grace_period_is_only_ever_shortened() {
+    let pod = ObjectRef::new("Pod", "shop", "importer");
+    let shorten = |seconds| Intent::ShortenGrace { pod: pod.clone(), seconds };
+    let mut full = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "importer", "namespace": "shop", "uid": "u1", "resourceVersion": "1"},
+        "spec": {"containers": []}, "status": {"phase": "Running"}});
+    assert!(plan(&[full.clone()], &shorten(30)).unwrap_err().ends_with("is not being deleted"));
+    full["metadata"]["deletionTimestamp"] = json!("2026-11-22T21:00:00Z");
+    full["metadata"]["deletionGracePeriodSeconds"] = json!(3600);
+    let found = plan(&[full.clone()], &shorten(30)).unwrap();
+    let WriteVerb::Delete { grace_seconds, uid } = &found.writes[0].verb else { panic!("{:?}", found.writes) };
+    assert_eq!((*grace_seconds, uid.as_deref()), (Some(30), Some("u1")));
+    assert_eq!(found.kubectl, "kubectl delete pod/importer --grace-period=30 -n shop");
+    assert_eq!(found.diff[0].short(), "grace period 3600 s → 30 s");
+    full["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+    assert!(plan(&[full], &shorten(30)).unwrap_err().contains("no more than 30 seconds"));
 }
 
 #[test]

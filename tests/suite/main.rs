@@ -32,6 +32,7 @@ mod practice_capture;
 mod practice_conformance;
 mod practice_kubectl;
 mod practice_sim;
+mod printed;
 mod protobuf;
 mod proxy;
 mod report;

@@ -11,15 +11,9 @@ use k3am::practice::access::Role;
 use k3am::practice::{Options, PracticeCluster};
 use serde_json::Value;
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/practice");
+use crate::printed::kubectl::official;
 
-/// A folder of official clients: the one `.ci/run` names, or where it caches them.
-fn official(program: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("K3AM_OFFICIAL_CLIENTS").map(PathBuf::from);
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?.join("k3am-ci/kubectl-v37");
-    named.into_iter().chain([cache]).map(|folder| folder.join(program)).find(|path| path.is_file())
-}
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/practice");
 
 fn distribution() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join("kubectl")).find(|path| path.is_file())

@@ -252,6 +252,20 @@ fn quiet_fixtures_yield_nothing() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// The commands of the fixes of everything that the fixtures show.
+pub(crate) fn commands_of_fixtures() -> BTreeSet<String> {
+    let mut commands = BTreeSet::new();
+    for rule in rules::every() {
+        for (_, fixture) in fixtures(rule.name, "fires") {
+            let snapshot = fixture.snapshot();
+            let facts = Facts { snapshot: &snapshot, now: fixture.now };
+            let fixes = findings(rule, &facts).into_iter().flat_map(|finding| (rule.fixes)(&facts, &finding));
+            commands.extend(fixes.map(|fix| fix.command));
+        }
+    }
+    commands
+}
+
 #[test]
 fn every_finding_quotes_evidence_and_has_complete_fixes() {
     let mut problems = Vec::new();

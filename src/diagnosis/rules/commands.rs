@@ -6,8 +6,8 @@ use crate::actions::{Intent, Patch};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
-use crate::kinds::pod_spec::PodSpec;
-use crate::kinds::{ObjectRef, Row};
+use crate::kinds::pod_spec::{Container, PodSpec};
+use crate::kinds::{KindId, ObjectRef, Row};
 
 /// A fix that is only shown.
 pub fn fix(title: impl Into<String>, command: impl Into<String>, risk: Risk, why: impl Into<String>) -> Fix {
@@ -87,6 +87,42 @@ pub fn template_of(facts: &Facts<'_>, workload: &ObjectRef) -> Option<std::sync:
     }
 }
 
+/// A field of a container of the workload's template, as a JSON pointer; `None` when its template is not known or has no such.
+pub fn container_field(facts: &Facts<'_>, workload: &ObjectRef, container: &str, field: &str) -> Option<String> {
+    let spec = template_of(facts, workload).filter(|_| can_roll_out(workload))?;
+    let at = |list: &[Container]| list.iter().position(|c| &*c.name == container);
+    let (list, index) = match (at(&spec.containers), at(&spec.init_containers)) {
+        (Some(index), _) => ("containers", index),
+        (None, index) => ("initContainers", index?),
+    };
+    Some(format!("/spec/template/spec/{list}/{index}/{field}"))
+}
+
+/// `kubectl set resources` of one amount that the container has now (`requests` or `limits`), with one key for the same.
+pub fn set_resource(
+    facts: &Facts<'_>,
+    (workload, container): (&ObjectRef, &str),
+    (which, resource): (&str, &str),
+    amount: &str,
+    (title, why): (String, String),
+) -> Fix {
+    let rest = format!("set resources {} -c {} --{which}={resource}={amount}", target(workload), quoted(container));
+    let plain = fix(title, kubectl(&workload.namespace, rest), Risk::Disruptive, why);
+    let present = template_of(facts, workload).is_some_and(|spec| {
+        spec.container(container).is_some_and(|c| {
+            let amounts = if which == "limits" { &c.resources.limits } else { &c.resources.requests };
+            amounts.contains_key(resource)
+        })
+    });
+    match container_field(facts, workload, container, &format!("resources/{which}/{resource}")).filter(|_| present) {
+        Some(field) => {
+            let to = Some(format!("\"{amount}\""));
+            with_action(plain, Intent::SetField { object: workload.clone(), field, from: None, to })
+        }
+        None => plain,
+    }
+}
+
 /// `kubectl rollout restart`, for causes that the pods' next start cures.
 pub fn restart(finding: &Finding, why: impl Into<String>) -> Option<Fix> {
     let workload = &finding.workload;
@@ -134,6 +170,15 @@ pub fn read_log(finding: &Finding, previous: bool) -> Option<Fix> {
         Risk::Safe,
         "the application's own words, in full",
     ))
+}
+
+/// Read the log of a workload's pods; `None` where it has none that stays: kubectl would wait for one. `how` are further flags.
+pub fn workload_log(facts: &Facts<'_>, workload: &ObjectRef, how: &str, (title, why): (&str, &str)) -> Option<Fix> {
+    let seen = facts.snapshot.coverage.is_complete(KindId::Pod, &workload.namespace);
+    if seen && facts.snapshot.pods_of(workload).iter().all(|pod| pod.meta.deletion_timestamp.is_some()) {
+        return None;
+    }
+    Some(fix(title, kubectl(&workload.namespace, format!("logs {} {how}", target(workload))), Risk::Safe, why))
 }
 
 /// `kubectl describe` of any object.

@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::{Condition, KindId, ObjectRef, Row};
 
@@ -81,11 +82,14 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             "the API server sends the requests there",
         ),
         describe(&finding.subject, "the API server's own words"),
-        fix(
-            "Delete the APIService",
-            format!("kubectl delete apiservice {}", quoted(&finding.subject.name)),
-            Risk::Destructive,
-            "only when nothing serves it any more; the API is gone then",
+        with_action(
+            fix(
+                "Delete the APIService",
+                format!("kubectl delete apiservice {}", quoted(&finding.subject.name)),
+                Risk::Destructive,
+                "only when nothing serves it any more; the API is gone then",
+            ),
+            Intent::Delete { object: finding.subject.clone(), force: false },
         ),
     ]
 }

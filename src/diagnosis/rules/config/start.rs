@@ -1,15 +1,18 @@
 //! Create and start errors of the runtime: command, permission, format, user, mounts.
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target};
+use crate::diagnosis::rules::commands::{
+    can_roll_out, container_field, edit, fact, fix, kubectl, quoted, target, template_of, with_action,
+};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods::{self, End};
 use crate::kinds::pods::{ContainerView, Pod};
-use crate::kinds::{KindId, Row};
+use crate::kinds::{KindId, ObjectRef, Row};
 use crate::text;
 
 /// The rule.
@@ -182,7 +185,17 @@ fn find(
     Some(draft.done())
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+/// Setting the user of a container, which may have no security context yet.
+fn run_as(facts: &Facts<'_>, workload: &ObjectRef, container: &str) -> Option<Intent> {
+    let template = template_of(facts, workload)?;
+    let has_context = template.container(container)?.security_context.is_some();
+    let (rest, to) =
+        if has_context { ("securityContext/runAsUser", "1000") } else { ("securityContext", r#"{"runAsUser":1000}"#) };
+    let field = container_field(facts, workload, container, rest)?;
+    Some(Intent::SetField { object: workload.clone(), field, from: None, to: Some(to.to_owned()) })
+}
+
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let container = fact(finding, "container");
     let mut fixes = Vec::new();
     if finding.cause.0 == "run-as-root-forbidden" && can_roll_out(&finding.workload) {
@@ -190,7 +203,11 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
             r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"{container}","securityContext":{{"runAsUser":1000}}}}]}}}}}}}}"#
         );
         let command = kubectl(&finding.workload.namespace, format!("patch {} -p {}", target(&finding.workload), quoted(&patch)));
-        fixes.push(fix("Run it as user 1000", command, Risk::Disruptive, "the kubelet can only verify a numeric user"));
+        let plain = fix("Run it as user 1000", command, Risk::Disruptive, "the kubelet can only verify a numeric user");
+        fixes.push(match run_as(facts, &finding.workload, container) {
+            Some(action) => with_action(plain, action),
+            None => plain,
+        });
     }
     let why = match finding.cause.0 {
         "command-not-found" => format!("{} is not in the image", fact(finding, "command")),

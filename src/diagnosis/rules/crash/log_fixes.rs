@@ -4,8 +4,10 @@ use crate::actions::Intent;
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::Facts;
-use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, read_log, restart, target, with_action};
-use crate::kinds::Row;
+use crate::diagnosis::rules::commands::{
+    can_roll_out, edit, fact, fix, kubectl, quoted, read_log, restart, target, with_action, workload_log,
+};
+use crate::kinds::{ObjectRef, Row};
 
 /// Best first, by cause.
 pub fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
@@ -157,8 +159,9 @@ fn migration(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let jobs = facts.snapshot.jobs.in_namespace(&finding.workload.namespace).find(|j| j.meta.name.contains("migrat"));
     let mut fixes = Vec::new();
     if let Some(job) = jobs {
-        let command = kubectl(&job.meta.namespace, format!("logs job/{} --tail=100", quoted(&job.meta.name)));
-        fixes.push(fix("Read the migration Job's log", command, Risk::Safe, "the schema and the image must belong together"));
+        let job = ObjectRef::new("Job", &job.meta.namespace, &job.meta.name);
+        let what = ("Read the migration Job's log", "the schema and the image must belong together");
+        fixes.extend(workload_log(facts, &job, "--tail=100", what));
     }
     fixes.push(edit(
         finding,

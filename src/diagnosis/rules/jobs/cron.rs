@@ -3,11 +3,12 @@
 use chrono::TimeDelta;
 
 use super::schedule::Schedule;
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, with_action, workload_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods;
 use crate::diagnosis::rules::rollouts::admission::classify;
@@ -152,32 +153,31 @@ fn silent(facts: &Facts<'_>, cron: &CronJob, skipped: usize, active: Option<&Job
         .done()
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let cron = &finding.subject;
     let mut fixes = Vec::new();
     if let Some(active) = finding.facts.get("active") {
-        fixes.push(fix(
+        let plain = fix(
             format!("Delete the run {active} that hangs"),
             kubectl(&cron.namespace, format!("delete job {}", quoted(active))),
             Risk::Disruptive,
             "it keeps the next runs from starting",
-        ));
+        );
+        let object = ObjectRef::new("Job", &cron.namespace, active);
+        fixes.push(with_action(plain, Intent::Delete { object, force: false }));
     }
     if !fact(finding, "job").is_empty() {
-        fixes.push(fix(
-            "Read the last run's log",
-            kubectl(&cron.namespace, format!("logs job/{} --tail=200", quoted(fact(finding, "job")))),
-            Risk::Safe,
-            "the run's own words",
-        ));
+        let run = ObjectRef::new("Job", &cron.namespace, fact(finding, "job"));
+        fixes.extend(workload_log(facts, &run, "--tail=200", ("Read the last run's log", "the run's own words")));
     }
     let again = format!("create job {} --from=cronjob/{}", quoted(&format!("{}-retry", cron.name)), quoted(&cron.name));
-    fixes.push(fix(
+    let plain = fix(
         "Run it once now",
         kubectl(&cron.namespace, again),
         Risk::Disruptive,
         "shows whether the repair works before the next schedule",
-    ));
+    );
+    fixes.push(with_action(plain, Intent::Trigger { cron_job: cron.clone() }));
     fixes.push(describe(cron, "schedule, policy and events"));
     fixes
 }

@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fix, quoted, workload_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::workload::migration::repository;
 use crate::kinds::jobs::Job;
@@ -159,21 +159,21 @@ fn does_the_same(one: &Job, other: &Job) -> bool {
     other.meta.controller().is_none() && work(one) == work(other)
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let job = &finding.subject;
     let name = quoted(&job.name);
     let recreate = format!(
         "kubectl -n {ns} get job {name} -o json | jq 'del(.spec.selector, .spec.template.metadata.labels, .metadata.uid, .metadata.resourceVersion, .status)' | kubectl -n {ns} replace --force -f -",
         ns = quoted(&job.namespace)
     );
-    vec![
-        fix("Read its log", kubectl(&job.namespace, format!("logs job/{name} --tail=200")), Risk::Safe, "the pods' own words"),
-        fix(
-            "Run it again",
-            recreate,
-            Risk::Disruptive,
-            "once the cause is repaired: a Job that has failed never retries by itself",
-        ),
-        describe(job, "conditions and events"),
-    ]
+    let mut fixes: Vec<Fix> =
+        workload_log(facts, job, "--tail=200", ("Read its log", "the pods' own words")).into_iter().collect();
+    fixes.push(fix(
+        "Run it again",
+        recreate,
+        Risk::Disruptive,
+        "once the cause is repaired: a Job that has failed never retries by itself",
+    ));
+    fixes.push(describe(job, "conditions and events"));
+    fixes
 }

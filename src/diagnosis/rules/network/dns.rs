@@ -8,7 +8,7 @@ use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fix, kubectl, target, with_action};
+use crate::diagnosis::rules::commands::{describe, fix, kubectl, target, with_action, workload_log};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::services::endpoints::selected;
@@ -148,16 +148,21 @@ fn reported(facts: &Facts<'_>, service: &Service) -> Option<Finding> {
     Some(finding)
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+/// What kubeadm installs of CoreDNS (`cmd/kubeadm/app/phases/addons/dns`).
+const REPLICAS: i32 = 2;
+
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let namespace = &workload.namespace;
-    let mut fixes = vec![fix(
-        "Read the log of the cluster DNS",
-        kubectl(namespace, format!("logs {} --tail=100 --prefix", target(workload))),
-        Risk::Safe,
-        "it says what it cannot reach",
-    )];
-    if matches!(&*workload.kind, "Deployment" | "DaemonSet") {
+    let what = ("Read the log of the cluster DNS", "it says what it cannot reach");
+    let mut fixes: Vec<Fix> = workload_log(facts, workload, "--tail=100 --prefix", what).into_iter().collect();
+    let deployment = facts.snapshot.deployments.named(namespace, &workload.name).filter(|_| &*workload.kind == "Deployment");
+    if deployment.is_some_and(|deployment| deployment.spec.replicas == Some(0)) {
+        let command = kubectl(namespace, format!("scale {} --replicas={REPLICAS}", target(workload)));
+        let scale =
+            fix(format!("Scale {workload} to {REPLICAS}"), command, Risk::Safe, "it was scaled to none; installers start two");
+        fixes.push(with_action(scale, crate::actions::Intent::Scale { workload: workload.clone(), replicas: REPLICAS }));
+    } else if matches!(&*workload.kind, "Deployment" | "DaemonSet") {
         let command = kubectl(namespace, format!("rollout restart {}", target(workload)));
         let restart = fix(format!("Restart {workload}"), command, Risk::Disruptive, "one pod after the other");
         fixes.push(with_action(restart, crate::actions::Intent::Restart { workload: workload.clone() }));

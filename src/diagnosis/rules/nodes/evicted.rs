@@ -2,16 +2,17 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{edit, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{edit, fact, fix, kubectl, quoted, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::nodes::condition;
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::kinds::pods::Pod;
-use crate::kinds::{KindId, Row};
+use crate::kinds::{KindId, ObjectRef, Row};
 
 /// The rule.
 pub static EVICTED: Rule = Rule {
@@ -145,7 +146,7 @@ fn under_pressure(facts: &Facts<'_>, node: &str) -> bool {
     facts.snapshot.nodes.named("", node).and_then(|n| condition::trouble(n)) == Some("node-pressure")
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let namespace = &finding.subject.namespace;
     let mut fixes = Vec::new();
     match finding.cause.0 {
@@ -171,12 +172,35 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ));
         return fixes;
     }
-    let command = kubectl(namespace, "delete pods --field-selector status.phase=Failed");
-    fixes.push(fix(
-        "Delete the failed leftovers",
-        command,
-        Risk::Disruptive,
-        "they never run again and their controllers made new pods; the logs of failed Jobs in the namespace go with them",
-    ));
+    fixes.extend(delete_leftovers(facts, finding));
     fixes
 }
+
+/// Deletes what has failed of the workload's pods. A Job counts them, and their logs say why it failed: its own are left alone.
+fn delete_leftovers(facts: &Facts<'_>, finding: &Finding) -> Option<Fix> {
+    let (namespace, workload) = (&finding.subject.namespace, &finding.workload);
+    let pods = facts.snapshot.pods_of(workload);
+    let failed = pods.iter().filter(|pod| &*pod.status.phase == "Failed" && pod.meta.deletion_timestamp.is_none());
+    let names: Vec<&str> = failed.map(|pod| &*pod.meta.name).take(AT_ONCE).collect();
+    if names.is_empty() || &*workload.kind == "Job" {
+        return None;
+    }
+    let words: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    let plain = fix(
+        if names.len() == 1 {
+            "Delete the failed leftover".to_owned()
+        } else {
+            format!("Delete {} failed leftovers", names.len())
+        },
+        kubectl(namespace, format!("delete pod {}", words.join(" "))),
+        Risk::Safe,
+        "they never run again, and their controller has made new pods",
+    );
+    let mut each: Vec<Intent> =
+        names.iter().map(|name| Intent::Delete { object: ObjectRef::new("Pod", namespace, name), force: false }).collect();
+    let action = if each.len() == 1 { each.pop()? } else { Intent::Several(each) };
+    Some(with_action(plain, action))
+}
+
+/// Leftovers deleted with one key.
+const AT_ONCE: usize = 20;

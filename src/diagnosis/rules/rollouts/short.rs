@@ -3,11 +3,12 @@
 
 use chrono::TimeDelta;
 
+use crate::actions::Intent;
 use crate::diagnosis::cause::{CauseId, Severity};
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fix, kubectl, target};
+use crate::diagnosis::rules::commands::{describe, fix, kubectl, quoted, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::kinds::pods::Pod;
 use crate::kinds::workloads::{DaemonSet, StatefulSet};
@@ -179,12 +180,14 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if let Some(pod) = finding.facts.get("pod") {
         fixes.push(describe(&ObjectRef::new("Pod", namespace, pod), "why it is not ready"));
-        fixes.push(fix(
+        let plain = fix(
             format!("Delete {pod}"),
-            kubectl(namespace, format!("delete pod {}", crate::diagnosis::rules::commands::quoted(pod))),
+            kubectl(namespace, format!("delete pod {}", quoted(pod))),
             Risk::Disruptive,
-            "after a template was taken back, the pod of the bad revision must be deleted by hand",
-        ));
+            "it is made anew; after a template was taken back, the pod of the bad revision must be deleted by hand",
+        );
+        let object = ObjectRef::new("Pod", namespace, pod);
+        fixes.push(with_action(plain, Intent::Delete { object, force: false }));
     }
     fixes.push(describe(workload, "counts and events"));
     fixes.push(fix(

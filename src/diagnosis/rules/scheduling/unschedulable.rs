@@ -10,7 +10,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target, with_action};
+use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, set_resource, target, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::network::sandbox;
 use crate::diagnosis::rules::pattern::Pattern;
@@ -407,16 +407,8 @@ fn room(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         && matches!(resource, "cpu" | "memory")
     {
         let half = if resource == "cpu" { crate::text::cores(amount / 2.0) } else { crate::text::bytes(amount / 2.0) };
-        let command = kubectl(
-            &workload.namespace,
-            format!("set resources {} -c {} --requests={resource}={half}", target(workload), quoted(container)),
-        );
-        fixes.push(fix(
-            format!("Request {half} of {resource} instead"),
-            command,
-            Risk::Disruptive,
-            format!("it requests {} now", fact(finding, "request")),
-        ));
+        let what = (format!("Request {half} of {resource} instead"), format!("it requests {} now", fact(finding, "request")));
+        fixes.push(set_resource(facts, (workload, container), ("requests", resource), &half, what));
     }
     fixes
 }

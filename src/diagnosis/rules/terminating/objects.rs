@@ -182,18 +182,31 @@ pub fn finalizer_fixes(finding: &Finding) -> Vec<Fix> {
         Risk::Safe,
         finalizer_owner(finalizer),
     ));
-    let command = kubectl(
-        &object.namespace,
-        format!("patch {} --type=merge -p {}", target(object), quoted(r#"{"metadata":{"finalizers":null}}"#)),
-    );
+    if finalizer.starts_with("external-attacher/") {
+        fixes.push(fix(
+            "See where it is attached",
+            "kubectl get volumeattachments -o custom-columns=NAME:.metadata.name,VOLUME:.spec.source.persistentVolumeName,NODE:.spec.nodeName,DELETED:.metadata.deletionTimestamp",
+            Risk::Safe,
+            "a VolumeAttachment that does not go, on a node that is gone, holds the volume",
+        ));
+    }
+    fixes.push(remove_finalizer(object, finalizer));
+    fixes
+}
+
+/// Taking a finalizer off, with one key.
+pub fn remove_finalizer(object: &ObjectRef, finalizer: &str) -> Fix {
+    // The first of them, and only while it is this one: others may still be cleaned up after.
+    let path = "/metadata/finalizers/0";
+    let patch = serde_json::json!([{"op": "test", "path": path, "value": finalizer}, {"op": "remove", "path": path}]);
+    let command = kubectl(&object.namespace, format!("patch {} --type=json -p {}", target(object), quoted(&patch.to_string())));
     let remove = fix(
         format!("Remove the finalizer {finalizer}"),
         command,
         Risk::Destructive,
         "last resort: whatever its controller would have cleaned up is left behind",
     );
-    fixes.push(with_action(remove, Intent::RemoveFinalizer { object: object.clone(), finalizer: finalizer.to_owned() }));
-    fixes
+    with_action(remove, Intent::RemoveFinalizer { object: object.clone(), finalizer: finalizer.to_owned() })
 }
 
 fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {

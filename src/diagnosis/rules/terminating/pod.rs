@@ -319,12 +319,15 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
         ],
         "terminating-finalizer" => super::objects::finalizer_fixes(finding),
         "terminating-ignores-sigterm" | "terminating-prestop-hook" => vec![
-            delete(
-                finding,
-                "Shorten the grace period",
-                "--grace-period=30",
-                Risk::Disruptive,
-                "SIGKILL follows after 30 seconds instead; a grace period can only be shortened",
+            with_action(
+                delete(
+                    finding,
+                    "Shorten the grace period",
+                    "--grace-period=30",
+                    Risk::Disruptive,
+                    "SIGKILL follows after 30 seconds instead; a grace period can only be shortened",
+                ),
+                Intent::ShortenGrace { pod: finding.subject.clone(), seconds: 30 },
             ),
             super::super::commands::edit(
                 finding,

@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, target};
+use crate::diagnosis::rules::commands::{describe, fact, fix, patched};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
 use crate::diagnosis::rules::pods;
@@ -143,16 +143,10 @@ fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let mut fixes = Vec::new();
     if fact(finding, "multi") == "true" && &*workload.kind == "Deployment" {
-        let command = kubectl(
-            &workload.namespace,
-            format!(
-                "patch {} -p '{{\"spec\":{{\"strategy\":{{\"type\":\"Recreate\",\"rollingUpdate\":null}}}}}}'",
-                target(workload)
-            ),
-        );
-        fixes.push(fix(
+        fixes.push(patched(
             "Stop the old pod before the new one starts",
-            command,
+            workload,
+            r#"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}"#,
             Risk::Disruptive,
             "only one node may hold the volume, and a rolling update wants two",
         ));

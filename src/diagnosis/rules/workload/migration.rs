@@ -1,10 +1,11 @@
 //! A migration Job that failed, or fails again and again, while the Deployment it belongs to rolls out.
 
+use crate::actions::{Intent, Patch};
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted};
+use crate::diagnosis::rules::commands::{describe, fact, fix, kubectl, quoted, with_action, workload_log};
 use crate::diagnosis::rules::crash::from_log::CRASH_FROM_LOG;
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::jobs::job::superseded;
@@ -128,22 +129,26 @@ fn is_rolling_out(deployment: &Deployment) -> bool {
     wanted > 0 && (behind || deployment.status.updated_replicas < wanted || deployment.status.unavailable_replicas > 0)
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let job = &finding.subject;
     let deployment = fact(finding, "deployment");
-    vec![
-        fix(
-            "Read the migration's log",
-            kubectl(&job.namespace, format!("logs job/{} --tail=200", quoted(&job.name))),
-            Risk::Safe,
-            "the migration says why it stops",
-        ),
-        fix(
-            format!("Hold the rollout of {deployment}"),
-            kubectl(&job.namespace, format!("rollout pause deployment/{}", quoted(deployment))),
-            Risk::Safe,
-            "so that no more pods with the new code start; `kubectl rollout resume` goes on",
+    let log = workload_log(facts, job, "--tail=200", ("Read the migration's log", "the migration says why it stops"));
+    let mut fixes: Vec<Fix> = log.into_iter().collect();
+    let hold = Intent::Edit {
+        object: ObjectRef::new("Deployment", &job.namespace, deployment),
+        patch: Patch(r#"{"spec":{"paused":true}}"#.to_owned()),
+    };
+    fixes.extend([
+        with_action(
+            fix(
+                format!("Hold the rollout of {deployment}"),
+                kubectl(&job.namespace, format!("rollout pause deployment/{}", quoted(deployment))),
+                Risk::Safe,
+                "so that no more pods with the new code start; `kubectl rollout resume` goes on",
+            ),
+            hold,
         ),
         describe(job, "conditions and events of the migration"),
-    ]
+    ]);
+    fixes
 }

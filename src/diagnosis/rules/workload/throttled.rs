@@ -6,7 +6,7 @@ use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::{Confidence, Evidence, EvidenceRequest, EvidenceSource, Finding};
 use crate::diagnosis::incident::{Fix, Risk};
 use crate::diagnosis::rule::{Facts, Output, Rule};
-use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, target};
+use crate::diagnosis::rules::commands::{can_roll_out, edit, fact, fix, kubectl, quoted, set_resource};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pods::ProbeKind;
 use crate::diagnosis::rules::probes::failure::{self, Failure};
@@ -162,18 +162,15 @@ fn at_limit(facts: &Facts<'_>, pod: &Pod, container: &Container, usage: &Usage, 
     )
 }
 
-fn fixes(_facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
+fn fixes(facts: &Facts<'_>, finding: &Finding) -> Vec<Fix> {
     let workload = &finding.workload;
     let (container, limit) = (fact(finding, "container"), fact(finding, "limit"));
     let mut fixes = Vec::new();
     if let Some(now) = crate::text::quantity(limit).filter(|_| can_roll_out(workload)) {
         let more = format!("{:.0}m", (now * 2000.0).ceil());
-        let command = kubectl(
-            &workload.namespace,
-            format!("set resources {} -c {} --limits=cpu={more}", target(workload), quoted(container)),
-        );
         let why = format!("it wants more than {limit}; the pods are replaced one by one");
-        fixes.push(fix(format!("Raise the CPU limit of {container} to {more}"), command, Risk::Disruptive, why));
+        let title = format!("Raise the CPU limit of {container} to {more}");
+        fixes.push(set_resource(facts, (workload, container), ("limits", "cpu"), &more, (title, why)));
     } else {
         fixes.push(edit(finding, "Raise its CPU limit", format!("it wants more than {limit}")));
     }
