@@ -1,4 +1,4 @@
-//! An IPAddress object for each cluster IP of a Service, as the API server's allocator keeps them
+//! An `IPAddress` object for each cluster IP of a Service, as the API server's allocator keeps them
 //! (`pkg/registry/core/service/ipallocator`).
 
 use super::super::object;
