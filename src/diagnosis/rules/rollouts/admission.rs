@@ -89,7 +89,7 @@ pub static CLASSES: [(&str, Pattern); 8] = [
     (
         "webhook-denied",
         Pattern::new(
-            r#"admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.*denied request|no PriorityClass with name (\S+) was found|RuntimeClass "([^"]+)" not found"#,
+            r#"admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.*denied request|no PriorityClass with name (\S+) was found|RuntimeClass "([^"]+)" not found|image policy webhook backend denied one or more images|conflicts? with its namespace (?:node label selector|whitelist)"#,
         ),
     ),
     (
