@@ -25,6 +25,7 @@ mod discovery;
 mod eviction;
 pub mod faults;
 pub mod fields;
+mod flow_control;
 mod health;
 mod http;
 pub mod json;
@@ -143,6 +144,7 @@ impl PracticeCluster {
         rbac::bootstrap(&store);
         aggregation::bootstrap(&store);
         admission::bootstrap(&store);
+        flow_control::bootstrap(&store);
         life.spawn(controllers::drive(EndpointsController::new(store.clone()), store.clone(), clock.clone()));
         load::fill(&store, options.pods)?;
         life.spawn(load::stream(store.clone(), options.events_per_second, options.seed));

@@ -13,6 +13,7 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event_expiry;
 pub mod garbage_collector;
+pub mod ip_address;
 pub mod job;
 pub mod namespace;
 pub mod node_lifecycle;

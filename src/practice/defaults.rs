@@ -51,6 +51,14 @@ pub fn apply(resource: &ResourceType, object: &mut Value, addresses: &Addresses)
         "mutatingwebhookconfigurations" => objects::webhooks(object, true),
         "validatingwebhookconfigurations" => objects::webhooks(object, false),
         "customresourcedefinitions" => objects::definition(object),
+        "flowschemas" => set_default(object, "spec.matchingPrecedence", 1000),
+        "prioritylevelconfigurations" => objects::priority_level(object),
+        "validatingadmissionpolicies" | "mutatingadmissionpolicies" => objects::policy(object),
+        "validatingadmissionpolicybindings" | "mutatingadmissionpolicybindings" => {
+            objects::match_resources(object, "spec.matchResources");
+        }
+        "resourceclaims" => objects::claim_requests(object, "/spec/devices/requests"),
+        "resourceclaimtemplates" => objects::claim_requests(object, "/spec/spec/devices/requests"),
         "csidrivers" => objects::driver(object),
         "priorityclasses" => set_default(object, "preemptionPolicy", "PreemptLowerPriority"),
         "podtemplates" => pods::template(object, "template"),

@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Call};
 use super::clock::timestamp;
-use super::json::{at, items, text};
+use super::json::{at, items, set, text};
 use super::list::namespace_of;
 use super::load;
 use super::reply;
+use super::request::Format;
 use super::resources::{NODES, PODS};
 use super::runtime::Usage;
 use super::selectors::Selector;
 use super::status::Status;
+use super::table::Include;
 
 /// What a node uses besides its pods: kubelet, runtime, kernel.
 const NODE_OVERHEAD: (f64, f64) = (0.06, 420.0 * 1024.0 * 1024.0);
@@ -38,6 +40,14 @@ pub fn serve(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
         let nodes = api.store.list(&NODES, None);
         nodes.iter().filter(|node| selector.matches(&NODES, node)).filter_map(|node| node_metrics(api, node, now)).collect()
     };
+    if call.shape.format == Format::Table {
+        let named = |metrics: &&Value| target.name.is_empty() || text(metrics, "metadata.name") == target.name;
+        let shown: Vec<&Value> = measured.iter().filter(named).collect();
+        if shown.is_empty() && !target.name.is_empty() {
+            return Err(Status::not_found(target.resource, &target.name));
+        }
+        return Ok(reply::json_value(200, &table_of(&shown, call)));
+    }
     if target.name.is_empty() {
         let list = json!({"kind": format!("{}List", target.resource.kind), "apiVersion": "metrics.k8s.io/v1beta1",
             "metadata": {}, "items": measured});
@@ -45,9 +55,46 @@ pub fn serve(api: &Api, call: &Call<'_>) -> Result<Response, Status> {
     }
     let one = measured.into_iter().find(|metrics| text(metrics, "metadata.name") == target.name);
     let mut one = one.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
-    super::json::set(&mut one, "kind", target.resource.kind);
-    super::json::set(&mut one, "apiVersion", "metrics.k8s.io/v1beta1");
+    set(&mut one, "kind", target.resource.kind);
+    set(&mut one, "apiVersion", "metrics.k8s.io/v1beta1");
     Ok(reply::json_value(200, &one))
+}
+
+/// The rows of metrics-server (`pkg/api/table.go`): the name, each resource, the window; no columns without a row.
+fn table_of(measured: &[&Value], call: &Call<'_>) -> Value {
+    let column =
+        |name: &str, format: &str| json!({"name": name, "type": "string", "format": format, "description": "", "priority": 0});
+    let columns = match measured {
+        [] => Vec::new(),
+        _ => vec![column("Name", "name"), column("cpu", "quantity"), column("memory", "quantity"), column("Window", "duration")],
+    };
+    let rows: Vec<Value> = measured
+        .iter()
+        .map(|metrics| {
+            let containers = items(metrics, "containers");
+            let used = |what: &str| match containers {
+                [] => text(metrics, &format!("usage.{what}")).to_owned(),
+                _ => total(containers, what),
+            };
+            let mut row =
+                json!({"cells": [text(metrics, "metadata.name"), used("cpu"), used("memory"), text(metrics, "window")]});
+            match call.shape.include {
+                Include::Metadata => set(&mut row, "object", reply::metadata_only(metrics)),
+                Include::Object => set(&mut row, "object", (*metrics).clone()),
+                Include::None => {}
+            }
+            row
+        })
+        .collect();
+    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": columns, "rows": rows})
+}
+
+/// The containers' use together, in the unit each of them has.
+fn total(containers: &[Value], what: &str) -> String {
+    let written = || containers.iter().map(|container| text(container, &format!("usage.{what}")));
+    let unit: String = written().next().unwrap_or_default().chars().filter(|character| !character.is_ascii_digit()).collect();
+    let sum: u64 = written().filter_map(|amount| amount.trim_end_matches(&unit).parse::<u64>().ok()).sum();
+    format!("{sum}{unit}")
 }
 
 fn pod_metrics(api: &Api, pod: &Value) -> Option<Value> {

@@ -119,6 +119,14 @@ impl ResourceType {
                 | "validatingwebhookconfigurations"
                 | "priorityclasses"
                 | "ingressclasses"
+                | "flowschemas"
+                | "prioritylevelconfigurations"
+                | "validatingadmissionpolicies"
+                | "validatingadmissionpolicybindings"
+                | "mutatingadmissionpolicies"
+                | "mutatingadmissionpolicybindings"
+                | "deviceclasses"
+                | "resourceslices"
         )
     }
 }

@@ -15,6 +15,7 @@ mod cluster;
 mod config;
 mod custom;
 mod pods;
+mod policies;
 mod services;
 mod workloads;
 
@@ -64,7 +65,7 @@ pub fn of_objects(resource: &ResourceType, objects: &[&Value], shape: Shape, hea
     if let Some(custom) = &resource.custom {
         return custom::of_objects(custom, objects, shape, header);
     }
-    let every = [pods::COLUMNS, workloads::COLUMNS, services::COLUMNS, config::COLUMNS, cluster::COLUMNS];
+    let every = [pods::COLUMNS, workloads::COLUMNS, services::COLUMNS, config::COLUMNS, cluster::COLUMNS, policies::COLUMNS];
     let found = every.iter().flat_map(|list| list.iter()).find(|columns| columns.plural == resource.plural);
     let columns = found.unwrap_or(&PLAIN);
     let rows: Vec<Value> = objects.iter().map(|object| row(&(columns.row)(object, shape.now), object, shape)).collect();

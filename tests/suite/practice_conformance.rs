@@ -84,7 +84,7 @@ impl Client {
 fn every_resource(client: &Client) {
     let file = format!("{FIXTURES}/every-resource.yaml");
     let count = std::fs::read_to_string(&file).unwrap().lines().filter(|line| line.starts_with("kind: ")).count();
-    assert!(count >= 32, "{count}");
+    assert!(count >= 42, "{count}");
     let tried = client.ok(&format!("apply --dry-run=client -f {file}"));
     assert_eq!(tried.lines().filter(|line| line.contains("created (dry run)")).count(), count, "{tried}");
     let made = client.ok(&format!("apply --validate=strict -f {file}"));
@@ -106,7 +106,8 @@ fn every_resource(client: &Client) {
         assert!(metadata["creationTimestamp"].is_string(), "{object}");
     }
     let wide = client.ok(&format!("get -o wide -f {file}"));
-    for heading in ["REFERENCE", "ALLOWED DISRUPTIONS", "PROVISIONER", "ROLE", "WEBHOOKS", "HOLDER", "POD-SELECTOR"] {
+    for heading in ["REFERENCE", "ALLOWED DISRUPTIONS", "PROVISIONER", "ROLE", "WEBHOOKS", "HOLDER", "POD-SELECTOR", "MISSINGPL"]
+    {
         assert!(wide.contains(heading), "{heading} in {wide}");
     }
     client.ok(&format!("label -f {file} seen=yes"));
@@ -297,6 +298,7 @@ fn rights_and_duty(client: &mut Client) {
     client.until("endpoints go with their service", |client| !client.ok("get endpoints -o name").contains("shop"));
     assert!(client.ok("get priorityclasses").contains("system-node-critical"));
     server_itself(client);
+    own_objects(client);
     budget_holds_a_drain(client);
     client.ok("cordon node1");
     assert!(client.ok("get nodes").contains("SchedulingDisabled"));
@@ -306,6 +308,52 @@ fn rights_and_duty(client: &mut Client) {
     assert!(client.ok("cluster-info").contains("control plane"));
     assert!(client.ok("get apiservices").contains("v1.apps"));
     assert!(client.ok("get clusterroles").contains("cluster-admin"));
+}
+
+/// Kinds the server makes objects of by itself, and tables of another server's.
+fn own_objects(client: &Client) {
+    let rows = |what: &str| -> Vec<Vec<String>> {
+        let printed = client.ok(what);
+        printed.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    let schemas = rows("get flowschemas");
+    assert_eq!(schemas[0], ["NAME", "PRIORITYLEVEL", "MATCHINGPRECEDENCE", "DISTINGUISHERMETHOD", "AGE", "MISSINGPL"]);
+    let of = |rows: &[Vec<String>], name: &str| rows.iter().find(|row| row[0] == name).unwrap().clone();
+    assert_eq!(of(&schemas, "probes")[1..4], ["exempt", "2", "<none>"]);
+    assert_eq!(of(&schemas, "probes")[5], "False");
+    let levels = rows("get prioritylevelconfigurations");
+    assert_eq!(of(&levels, "node-high")[1..6], ["Limited", "40", "64", "6", "50"]);
+    assert_eq!(of(&levels, "catch-all")[1..6], ["Limited", "5", "<none>", "<none>", "<none>"]);
+    let lonely = "apiVersion: flowcontrol.apiserver.k8s.io/v1\nkind: FlowSchema\nmetadata: {name: lonely}\nspec: {priorityLevelConfiguration: {name: gone}}\n";
+    assert!(client.apply(lonely).0);
+    client.until("a schema without its level is marked", |_| of(&rows("get flowschemas"), "lonely")[5] == "True");
+
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: numbered, namespace: default}\nspec: {clusterIP: 10.96.7.7, ports: [{port: 80}]}\n";
+    assert!(client.apply(service).0);
+    client.until("its address is an object", |client| client.run(&["get", "ipaddress", "10.96.7.7"], "").0);
+    assert_eq!(of(&rows("get ipaddresses"), "10.96.7.7")[1], "services/default/numbered");
+    client.ok("delete service numbered -n default");
+    client.until("and goes with it", |client| !client.run(&["get", "ipaddress", "10.96.7.7"], "").0);
+    assert_eq!(of(&rows("get servicecidrs"), "kubernetes")[1], "10.96.0.0/16");
+    let range = "apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\nmetadata: {name: more}\nspec: {cidrs: [10.97.0.0/16]}\n";
+    assert!(client.apply(range).0 && client.apply(range).1.contains("unchanged"));
+    // Older ones describe a version (v1beta1) that servers of 1.36 no longer serve.
+    if client.ok("version --client").contains("v1.37") {
+        assert!(client.ok("describe servicecidr more").contains("10.97.0.0/16"));
+        assert!(client.ok("describe ipaddress 10.96.0.1").contains("Name:       kubernetes"));
+    }
+    let slice = client.json("get endpointslice kubernetes -n default");
+    assert_eq!(slice["ports"][0]["port"], 6443);
+    assert!(
+        client.ok("describe service kubernetes -n default").contains(slice["endpoints"][0]["addresses"][0].as_str().unwrap())
+    );
+
+    client.until("use is measured", |_| rows("get pods.metrics.k8s.io -n default").len() > 2);
+    let measured = rows("get pods.metrics.k8s.io -n default");
+    assert_eq!(measured[0], ["NAME", "CPU", "MEMORY", "WINDOW"]);
+    assert!(measured[1][1].ends_with('n') && measured[1][2].ends_with("Ki"), "{measured:?}");
+    assert_eq!(rows("get nodes.metrics.k8s.io node1")[1][0], "node1");
+    assert!(client.refused("get nodes.metrics.k8s.io nobody").contains("NotFound"));
 }
 
 /// What the server says about itself, and what it refuses to promise.

@@ -33,6 +33,11 @@ fn main() {
         k::admissionregistration::v1::MutatingWebhookConfiguration, k::admissionregistration::v1::ValidatingWebhookConfiguration,
         k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
         k::scheduling::v1::PriorityClass, k::coordination::v1::Lease, k::node::v1::RuntimeClass, k::discovery::v1::EndpointSlice,
+        k::networking::v1::IPAddress, k::networking::v1::ServiceCIDR,
+        k::admissionregistration::v1::MutatingAdmissionPolicy, k::admissionregistration::v1::MutatingAdmissionPolicyBinding,
+        k::admissionregistration::v1::ValidatingAdmissionPolicy, k::admissionregistration::v1::ValidatingAdmissionPolicyBinding,
+        k::resource::v1::DeviceClass, k::resource::v1::ResourceClaim, k::resource::v1::ResourceClaimTemplate,
+        k::resource::v1::ResourceSlice, k::flowcontrol::v1::FlowSchema, k::flowcontrol::v1::PriorityLevelConfiguration,
         k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions,
     );
     let definitions = generator.take_definitions(true);

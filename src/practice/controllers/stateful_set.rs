@@ -6,7 +6,7 @@
 use super::super::clock::Clock;
 use super::super::object;
 use super::super::recorder::{Recorder, Said, Source};
-use super::super::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, ResourceType, STATEFUL_SETS};
+use super::super::resources::{CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, ResourceType, STATEFUL_SETS};
 use super::super::store::{Store, Writer};
 use super::owned::{self, MANAGER};
 use super::{Change, Controller, Key, Retries};
@@ -35,7 +35,7 @@ impl StatefulSetController {
     fn create(&self, set: &Value, ordinal: i64, revision: &str) -> Result<(), String> {
         let (namespace, set_name) = (object::namespace(set), object::name(set));
         let name = format!("{set_name}-{ordinal}");
-        let mut pod = owned::pod_of(set, "StatefulSet", revision);
+        let mut pod = self.pod_of(set, ordinal, revision);
         object::put(&mut pod, &["metadata", "name"], json!(name));
         object::put(&mut pod, &["metadata", "labels", "statefulset.kubernetes.io/pod-name"], json!(name));
         object::put(&mut pod, &["metadata", "labels", "apps.kubernetes.io/pod-index"], json!(ordinal.to_string()));
@@ -70,6 +70,22 @@ impl StatefulSetController {
         }
     }
 
+    /// A pod of the new template, or of the current one where the partition keeps the ordinal out of the update.
+    fn pod_of(&self, set: &Value, ordinal: i64, revision: &str) -> Value {
+        let partition = object::int(set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
+        let current = object::text(set, "/status/currentRevision");
+        if ordinal < partition && !current.is_empty() && current != revision {
+            let kept = self.store.get(&CONTROLLER_REVISIONS, object::namespace(set), current);
+            if let Some(mut template) = kept.and_then(|kept| kept.pointer("/data/spec/template").cloned()) {
+                object::remove(&mut template, &["$patch"]);
+                let mut former = set.clone();
+                object::put(&mut former, &["spec", "template"], template);
+                return owned::pod_of(&former, "StatefulSet", current);
+            }
+        }
+        owned::pod_of(set, "StatefulSet", revision)
+    }
+
     fn say_refused(&self, set: &Value, what: &str, why: &str) -> String {
         let message = format!("Create {what} in StatefulSet {} failed error: {why}", object::name(set));
         self.recorder.record(SOURCE, set, Said::warning("FailedCreate", &message));
@@ -102,7 +118,7 @@ impl StatefulSetController {
                     self.recorder.record(SOURCE, set, Said::warning("RecreatingFailedPod", &message));
                     self.delete(set, pod);
                 }
-                Some(pod) if owned::is_serving(pod) => continue,
+                Some(pod) if owned::is_serving(pod) && self.is_available(set, pod) => continue,
                 Some(_) => {}
             }
             if ordered {
@@ -128,28 +144,44 @@ impl StatefulSetController {
                 self.delete(set, pod);
                 return;
             }
-            if !owned::is_serving(pod) {
+            if !owned::is_serving(pod) || !self.is_available(set, pod) {
                 return;
             }
         }
     }
 
+    /// Whether a pod has been ready for as long as the set wants.
+    fn is_available(&self, set: &Value, pod: &Value) -> bool {
+        object::condition_is_true(pod, "Ready") && self.until_available(set, pod).is_none()
+    }
+
+    /// How long a ready pod has yet to be ready to count as available.
+    fn until_available(&self, set: &Value, pod: &Value) -> Option<Duration> {
+        let patience = chrono::Duration::seconds(object::int(set, "/spec/minReadySeconds").unwrap_or(0));
+        let ready = object::condition(pod, "Ready").filter(|ready| object::text(ready, "/status") == "True")?;
+        let since = object::time(ready, "/lastTransitionTime")?;
+        (since + patience - self.clock.now()).to_std().ok().filter(|left| !left.is_zero())
+    }
+
     fn write_status(&self, set: &Value, revision: &str) {
         let pods = owned::pods_of(&self.store, set);
         let present: Vec<_> = pods.iter().filter(|pod| !object::is_finished_pod(pod)).collect();
-        let of = |hash: &str| present.iter().filter(|pod| owned::revision_of(pod) == hash).count();
-        let ready = present.iter().filter(|pod| owned::is_serving(pod)).count();
+        let staying = || present.iter().filter(|pod| !object::is_deleting(pod));
+        let of = |hash: &str| staying().filter(|pod| owned::revision_of(pod) == hash).count();
+        let ready = present.iter().filter(|pod| object::condition_is_true(pod, "Ready")).count();
+        let available = present.iter().filter(|pod| self.is_available(set, pod));
         let updated = of(owned::hash_of(revision));
         let wanted = object::int(set, "/spec/replicas").unwrap_or(1) as usize;
         let before = match object::text(set, "/status/currentRevision") {
             "" => revision,
             before => before,
         };
-        let done = updated == present.len() && updated == wanted && ready == wanted;
+        let rolling = object::text(set, "/spec/updateStrategy/type") != "OnDelete";
+        let done = rolling && updated == wanted && ready == wanted && present.len() == wanted;
         let current = if done { revision } else { before };
         let status = json!({
             "observedGeneration": object::at(set, "/metadata/generation"), "replicas": present.len(), "readyReplicas": ready,
-            "availableReplicas": ready, "currentReplicas": of(owned::hash_of(current)), "updatedReplicas": updated,
+            "availableReplicas": available.count(), "currentReplicas": of(owned::hash_of(current)), "updatedReplicas": updated,
             "currentRevision": current, "updateRevision": revision, "collisionCount": 0,
         });
         let _ = self.store.modify(&STATEFUL_SETS, object::namespace(set), object::name(set), Writer::status(MANAGER), |set| {
@@ -193,6 +225,7 @@ impl Controller for StatefulSetController {
             }
         }
         self.write_status(&set, &revision);
-        again
+        let soonest = pods.values().filter_map(|pod| self.until_available(&set, pod)).min();
+        again.into_iter().chain(soonest).min()
     }
 }

@@ -98,6 +98,51 @@ pub fn webhooks(object: &mut Value, mutating: bool) {
     }
 }
 
+/// A priority level: the shares and queues that are not said.
+pub fn priority_level(object: &mut Value) {
+    let own = if text(object, "spec.type") == "Exempt" { ("exempt", 0) } else { ("limited", 30) };
+    set_default(object, &format!("spec.{}.nominalConcurrencyShares", own.0), own.1);
+    set_default(object, &format!("spec.{}.lendablePercent", own.0), 0);
+    if text(object, "spec.limited.limitResponse.type") == "Queue" {
+        for (field, value) in [("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)] {
+            set_default(object, &format!("spec.limited.limitResponse.queuing.{field}"), value);
+        }
+    }
+}
+
+/// An admission policy.
+pub fn policy(object: &mut Value) {
+    set_default(object, "spec.failurePolicy", "Fail");
+    match_resources(object, "spec.matchConstraints");
+}
+
+/// What a claim asks for, itself or in a template.
+pub fn claim_requests(object: &mut Value, path: &str) {
+    for request in object.pointer_mut(path).and_then(Value::as_array_mut).into_iter().flatten() {
+        if at(request, "exactly").is_none() {
+            continue;
+        }
+        set_default(request, "exactly.allocationMode", "ExactCount");
+        if text(request, "exactly.allocationMode") == "ExactCount" {
+            set_default(request, "exactly.count", 1);
+        }
+    }
+}
+
+/// What a policy or its binding is about, where it says so.
+pub fn match_resources(object: &mut Value, path: &str) {
+    if at(object, path).is_none() {
+        return;
+    }
+    set_default(object, &format!("{path}.matchPolicy"), "Equivalent");
+    object_mut(object, &format!("{path}.namespaceSelector"));
+    object_mut(object, &format!("{path}.objectSelector"));
+    let pointer = format!("/{}/resourceRules", path.replace('.', "/"));
+    for rule in object.pointer_mut(&pointer).and_then(Value::as_array_mut).into_iter().flatten() {
+        set_default(rule, "scope", "*");
+    }
+}
+
 /// A custom resource definition: the names that follow from the kind.
 pub fn definition(object: &mut Value) {
     let kind = text(object, "spec.names.kind").to_owned();

@@ -280,10 +280,20 @@ resource_types! {
         subresources: &[sub("status", "Ingress", GET_AND_WRITE)],
         ..namespaced("networking.k8s.io", "v1", "Ingress", "ingresses", "ingress")
     };
+    /// `networking.k8s.io/v1/ipaddresses`: one for each cluster IP (`controllers::ip_address`).
+    IP_ADDRESSES = ResourceType {
+        short_names: &["ip"],
+        ..cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses", "ipaddress")
+    };
     /// `networking.k8s.io/v1/networkpolicies`.
     NETWORK_POLICIES = ResourceType {
         short_names: &["netpol"],
         ..namespaced("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", "networkpolicy")
+    };
+    /// `networking.k8s.io/v1/servicecidrs`.
+    SERVICE_CIDRS = ResourceType {
+        subresources: &[sub("status", "ServiceCIDR", GET_AND_WRITE)],
+        ..cluster("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", "servicecidr")
     };
     /// `policy/v1/poddisruptionbudgets`.
     POD_DISRUPTION_BUDGETS = ResourceType {
@@ -322,6 +332,16 @@ resource_types! {
         short_names: &["vac"],
         ..cluster("storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", "volumeattributesclass")
     };
+    /// `admissionregistration.k8s.io/v1/mutatingadmissionpolicies`: kept, never evaluated.
+    MUTATING_ADMISSION_POLICIES = ResourceType {
+        categories: API_EXTENSIONS,
+        ..cluster("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicy")
+    };
+    /// `admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings`: kept, never evaluated.
+    MUTATING_ADMISSION_POLICY_BINDINGS = ResourceType {
+        categories: API_EXTENSIONS,
+        ..cluster("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding")
+    };
     /// `admissionregistration.k8s.io/v1/mutatingwebhookconfigurations`.
     MUTATING_WEBHOOK_CONFIGURATIONS = ResourceType {
         categories: API_EXTENSIONS,
@@ -332,6 +352,17 @@ resource_types! {
             "mutatingwebhookconfigurations",
             "mutatingwebhookconfiguration",
         )
+    };
+    /// `admissionregistration.k8s.io/v1/validatingadmissionpolicies`: kept, never evaluated.
+    VALIDATING_ADMISSION_POLICIES = ResourceType {
+        categories: API_EXTENSIONS,
+        subresources: &[sub("status", "ValidatingAdmissionPolicy", GET_AND_WRITE)],
+        ..cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "validatingadmissionpolicy")
+    };
+    /// `admissionregistration.k8s.io/v1/validatingadmissionpolicybindings`: kept, never evaluated.
+    VALIDATING_ADMISSION_POLICY_BINDINGS = ResourceType {
+        categories: API_EXTENSIONS,
+        ..cluster("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "validatingadmissionpolicybinding")
     };
     /// `admissionregistration.k8s.io/v1/validatingwebhookconfigurations`.
     VALIDATING_WEBHOOK_CONFIGURATIONS = ResourceType {
@@ -368,6 +399,34 @@ resource_types! {
     RUNTIME_CLASSES = cluster("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", "runtimeclass");
     /// `discovery.k8s.io/v1/endpointslices`.
     ENDPOINT_SLICES = namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice");
+    /// `resource.k8s.io/v1/deviceclasses`.
+    DEVICE_CLASSES = cluster("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", "deviceclass");
+    /// `resource.k8s.io/v1/resourceclaims`: kept, never allocated.
+    RESOURCE_CLAIMS = ResourceType {
+        subresources: &[sub("status", "ResourceClaim", GET_AND_WRITE)],
+        ..namespaced("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", "resourceclaim")
+    };
+    /// `resource.k8s.io/v1/resourceclaimtemplates`.
+    RESOURCE_CLAIM_TEMPLATES =
+        namespaced("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", "resourceclaimtemplate");
+    /// `resource.k8s.io/v1/resourceslices`.
+    RESOURCE_SLICES = cluster("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", "resourceslice");
+    /// `flowcontrol.apiserver.k8s.io/v1/flowschemas`.
+    FLOW_SCHEMAS = ResourceType {
+        subresources: &[sub("status", "FlowSchema", GET_AND_WRITE)],
+        ..cluster("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", "flowschema")
+    };
+    /// `flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations`.
+    PRIORITY_LEVEL_CONFIGURATIONS = ResourceType {
+        subresources: &[sub("status", "PriorityLevelConfiguration", GET_AND_WRITE)],
+        ..cluster(
+            "flowcontrol.apiserver.k8s.io",
+            "v1",
+            "PriorityLevelConfiguration",
+            "prioritylevelconfigurations",
+            "prioritylevelconfiguration",
+        )
+    };
     /// `metrics.k8s.io/v1beta1/nodes`, computed, never stored.
     NODE_METRICS =
         ResourceType { verbs: &["get", "list"], ..cluster("metrics.k8s.io", "v1beta1", "NodeMetrics", "nodes", "") };

@@ -1,14 +1,16 @@
-//! What every cluster has: nodes, the four namespaces, the `kubernetes` Service.
+//! What every cluster has: nodes, the four namespaces, the `kubernetes` Service with its addresses.
 
 use super::super::controllers::node_lifecycle::LEASE_NAMESPACE;
 use super::super::kubelet::node::HEALTHY;
 use super::super::object;
-use super::super::resources::{LEASES, NAMESPACES, NODES, SERVICES};
+use super::super::resources::{ENDPOINT_SLICES, ENDPOINTS, LEASES, NAMESPACES, NODES, SERVICE_CIDRS, SERVICES};
 use super::super::store::{Store, Writer};
 use super::Scenario;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+/// The address of the API server, outside the nodes.
+const SERVER: &str = "192.0.2.10";
 /// How old the cluster is, in days.
 const AGE_DAYS: i64 = 41;
 
@@ -28,6 +30,7 @@ pub fn lay(store: &Store, scenario: Option<&Scenario>) {
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]},
     });
     let _ = past.create(&SERVICES, service, Writer::update("kube-apiserver"));
+    own_addresses(&past);
     let quiet = Scenario::find("quiet").ok();
     let nodes = scenario.or(quiet.as_ref()).map(Scenario::nodes).unwrap_or_default();
     for (index, spec) in nodes.iter().enumerate() {
@@ -41,6 +44,27 @@ pub fn lay(store: &Store, scenario: Option<&Scenario>) {
         let recent = store.dated(now - chrono::Duration::seconds(70));
         let _ = recent.modify(&NODES, "", &name, Writer::status("kubelet"), |node| object::put(node, &["status"], status));
     }
+}
+
+/// Where the server itself is reached, which it writes down itself, and the range of cluster IPs.
+fn own_addresses(past: &Store) {
+    let writer = || Writer::update("kube-apiserver");
+    let slice = json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4", "endpoints": [{"addresses": [SERVER], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
+    });
+    let _ = past.create(&ENDPOINT_SLICES, slice, writer());
+    let endpoints = json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": SERVER}], "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]}],
+    });
+    let _ = past.create(&ENDPOINTS, endpoints, writer());
+    let range = json!({"metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
+        "spec": {"cidrs": ["10.96.0.0/16"]},
+        "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes default Service CIDR is ready",
+            "lastTransitionTime": object::stamp(past.clock().now())}]}});
+    let _ = past.create(&SERVICE_CIDRS, range, writer());
 }
 
 fn node(spec: &Value, index: usize, born: DateTime<Utc>, now: DateTime<Utc>) -> Value {
