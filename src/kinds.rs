@@ -29,6 +29,7 @@ pub mod pods;
 pub mod policies;
 pub mod policy;
 pub mod probes;
+mod shared;
 pub mod storage;
 pub mod volumes;
 pub mod workloads;
@@ -267,8 +268,8 @@ pub struct Pool {
     texts: HashSet<Text>,
     labels: HashSet<Arc<BTreeMap<Text, Text>>>,
     specs: HashSet<Arc<pod_spec::PodSpec>>,
-    /// Specs by their JSON.
-    written: written::WrittenSpecs,
+    /// What replicas repeat, by its bytes.
+    repeated: written::Repeated,
 }
 
 impl Pool {
@@ -286,14 +287,14 @@ impl Pool {
         pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the JSON of specs: when a list is complete, few will be written again soon.
+    /// Forgets the bytes of specs: when a list is complete, few will be written again soon.
     pub fn forget_texts(&mut self) {
-        self.written.forget();
+        self.repeated.forget();
     }
 
     /// Drops what no row uses any more, so that a pool that lives for weeks stays as small as what it serves.
     pub fn forget_unused(&mut self) {
-        self.written.forget();
+        self.repeated.forget();
         self.specs.retain(|spec| Arc::strong_count(spec) > 1);
         self.labels.retain(|labels| Arc::strong_count(labels) > 1);
         self.texts.retain(|text| Arc::strong_count(text) > 1);
@@ -320,6 +321,10 @@ impl Pool {
 
     /// Replaces `spec` by the shared copy of an equal one: pods of one template share one spec.
     pub fn spec(&mut self, spec: &mut Arc<pod_spec::PodSpec>) {
+        // Shared already: it came from here.
+        if Arc::strong_count(spec) > 1 {
+            return;
+        }
         if let Some(known) = self.specs.get(spec) {
             *spec = Arc::clone(known);
         } else {
@@ -354,17 +359,22 @@ where
 pub struct Condition {
     /// `Ready`, `Progressing`, ...
     #[serde(rename = "type")]
+    #[serde(deserialize_with = "shared::word")]
     pub kind: Text,
     /// `True`, `False` or `Unknown`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "shared::word")]
     pub status: Text,
     /// CamelCase reason.
+    #[serde(deserialize_with = "shared::optional_word")]
     pub reason: Option<Text>,
     /// Human-readable text, untruncated.
+    #[serde(deserialize_with = "shared::optional_word")]
     pub message: Option<Text>,
     /// When `status` last changed.
+    #[serde(deserialize_with = "shared::time")]
     pub last_transition_time: Option<crate::text::Time>,
     /// When a Deployment controller last touched it.
+    #[serde(deserialize_with = "shared::time")]
     pub last_update_time: Option<crate::text::Time>,
 }
 

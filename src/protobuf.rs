@@ -14,9 +14,9 @@ mod write;
 pub use envelope::{
     Frames, Items, ListHead, NotProtobuf, envelope, event_frame, list_envelope, list_item, open_envelope, open_event,
 };
-pub use read::{Error, read};
+pub use read::{Error, TIME, read};
 pub use schema::{Message, Schema, schema};
-pub use wire::{Malformed, Raw, fields, next};
+pub use wire::{Malformed, Raw, fields, next, run};
 pub use write::write;
 
 /// The media type; what a client accepts and a server answers with.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use self::index::Index;
 use crate::for_each_kind;
 use crate::kinds::{Kind, KindId, Meta, ObjectRef, Row};
 use crate::text::Text;
@@ -14,6 +15,7 @@ pub mod configs;
 pub mod coverage;
 pub mod delta;
 pub mod evidence;
+mod index;
 pub mod owners;
 pub mod table;
 
@@ -43,13 +45,13 @@ macro_rules! define_snapshot {
             pub configs: Configs,
             /// Context name, server version, time of the bundle.
             pub identity: Identity,
-            pods_by_node: HashMap<Text, BTreeSet<Key>>,
+            pods_by_node: Index<Text, crate::kinds::pods::Pod>,
             pods_not_ready: usize,
-            events_by_object: HashMap<ObjectRef, BTreeSet<Key>>,
+            events_by_object: Index<ObjectRef, crate::kinds::events::Event>,
         }
 
         impl Snapshot {
-            fn insert(&mut self, row: Row) -> Option<Row> {
+            fn insert(&mut self, row: &Row) -> Option<Row> {
                 match row { $(Row::$variant(row) => self.$field.insert(row).map(Row::from),)* }
             }
 
@@ -147,17 +149,18 @@ impl Snapshot {
         let kind = row.kind();
         let key = Key::of(row.meta());
         self.coverage.seen(kind, scope, &key);
-        let old = self.insert(row.clone());
+        let old = self.insert(row);
         if let Some(old) = &old {
-            if old.meta().resource_version == row.meta().resource_version
-                && old.meta().uid == row.meta().uid
-                && !row.meta().resource_version.is_empty()
-            {
-                return None;
-            }
             self.unindex(old);
         }
         self.index(row);
+        let is_as_it_was = |old: &Row| {
+            let (old, new) = (old.meta(), row.meta());
+            old.resource_version == new.resource_version && old.uid == new.uid && !new.resource_version.is_empty()
+        };
+        if old.as_ref().is_some_and(is_as_it_was) {
+            return None;
+        }
         Some(Changed::Object { kind, key, before: old })
     }
 
@@ -228,11 +231,11 @@ impl Snapshot {
             Row::Pod(pod) => {
                 self.pods_not_ready += usize::from(is_not_ready(pod));
                 if let Some(node) = &pod.node_name {
-                    self.pods_by_node.entry(node.clone()).or_default().insert(Key::of(&pod.meta));
+                    self.pods_by_node.insert(node, pod);
                 }
             }
             Row::Event(event) => {
-                self.events_by_object.entry(event.object()).or_default().insert(Key::of(&event.meta));
+                self.events_by_object.insert(&event.object(), event);
             }
             _ => {}
         }
@@ -243,10 +246,10 @@ impl Snapshot {
             Row::Pod(pod) => {
                 self.pods_not_ready = self.pods_not_ready.saturating_sub(usize::from(is_not_ready(pod)));
                 if let Some(node) = &pod.node_name {
-                    remove_from(&mut self.pods_by_node, node, &Key::of(&pod.meta));
+                    self.pods_by_node.remove(node, &pod.meta);
                 }
             }
-            Row::Event(event) => remove_from(&mut self.events_by_object, &event.object(), &Key::of(&event.meta)),
+            Row::Event(event) => self.events_by_object.remove(&event.object(), &event.meta),
             _ => {}
         }
     }
@@ -258,13 +261,12 @@ impl Snapshot {
 
     /// Pods on that node, sorted by key.
     pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &crate::kinds::pods::Pod> {
-        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+        self.pods_by_node.of(node)
     }
 
     /// Events about that object, of any incarnation, oldest first. Compare `involved_object.uid` where names are reused.
     pub fn events_about(&self, object: &ObjectRef) -> Vec<&crate::kinds::events::Event> {
-        let mut events: Vec<_> =
-            self.events_by_object.get(object).into_iter().flatten().filter_map(|key| self.events.get(key)).collect();
+        let mut events: Vec<_> = self.events_by_object.of(object).collect();
         events.sort_by_key(|e| (e.last_seen(), e.meta.name.clone()));
         events
     }
@@ -287,13 +289,4 @@ impl Snapshot {
 
 fn is_not_ready(pod: &crate::kinds::pods::Pod) -> bool {
     !pod.is_finished() && !pod.is_ready()
-}
-
-fn remove_from<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<Key>>, at: &K, key: &Key) {
-    if let Some(set) = index.get_mut(at) {
-        set.remove(key);
-        if set.is_empty() {
-            index.remove(at);
-        }
-    }
 }

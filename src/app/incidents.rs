@@ -1,6 +1,6 @@
 //! The incidents as shown: the engine's, plus those that are being fixed or have recovered, until dismissed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -78,7 +78,7 @@ impl Incidents {
     /// Takes over what the engine says now. Incidents it no longer has are recovering or recovered.
     pub fn refresh(&mut self, engine: &[Arc<Incident>], snapshot: &Snapshot, now: Time) {
         let before = std::mem::take(&mut self.all);
-        let was: HashMap<&IncidentId, &Shown> = before.iter().rev().map(|row| (&row.incident.id, row)).collect();
+        let was: HashMap<&IncidentId, &Shown, Hasher> = before.iter().rev().map(|row| (&row.incident.id, row)).collect();
         let broken = Broken::of(engine);
         let old_index = self.selected_index();
         // What is still broken for another (better known) reason has not recovered.
@@ -228,27 +228,39 @@ fn fits(filter: &Filter, incident: &Incident) -> bool {
     filter.keeps(&text.join("  ")) && filter.keeps_labels(label)
 }
 
-/// What is broken now, to be asked about.
+type Hasher = foldhash::fast::RandomState;
+
+/// What is broken now, to be asked about: for each incident, with every diagnosis.
 struct Broken<'a> {
-    ids: BTreeSet<&'a IncidentId>,
-    workloads: BTreeSet<&'a ObjectRef>,
-    objects: BTreeSet<&'a ObjectRef>,
+    ids: HashSet<&'a IncidentId, Hasher>,
+    incidents: &'a [Arc<Incident>],
+    named: std::cell::OnceCell<Named<'a>>,
+}
+
+/// The workloads and objects that are broken.
+struct Named<'a> {
+    workloads: HashSet<&'a ObjectRef, Hasher>,
+    objects: HashSet<&'a ObjectRef, Hasher>,
 }
 
 impl<'a> Broken<'a> {
     fn of(incidents: &'a [Arc<Incident>]) -> Self {
-        Self {
-            ids: incidents.iter().map(|i| &i.id).collect(),
-            workloads: incidents.iter().flat_map(|i| &i.workloads).collect(),
-            objects: incidents.iter().flat_map(|i| &i.objects).collect(),
-        }
+        Self { ids: incidents.iter().map(|i| &i.id).collect(), incidents, named: std::cell::OnceCell::new() }
+    }
+
+    /// Only asked for when an incident is gone.
+    fn named(&self) -> &Named<'a> {
+        self.named.get_or_init(|| Named {
+            workloads: self.incidents.iter().flat_map(|i| &i.workloads).collect(),
+            objects: self.incidents.iter().flat_map(|i| &i.objects).collect(),
+        })
     }
 
     /// True when the same incident is still open, or one of another cause that names one of its workloads or objects.
     fn concerns(&self, gone: &Incident) -> bool {
         self.ids.contains(&gone.id)
-            || gone.workloads.iter().any(|w| self.workloads.contains(w))
-            || gone.objects.iter().any(|o| self.objects.contains(o))
+            || gone.workloads.iter().any(|w| self.named().workloads.contains(w))
+            || gone.objects.iter().any(|o| self.named().objects.contains(o))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The stable vocabulary of causes. An id names the **cause**, never the symptom; ids may be added, never renamed.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// How bad: `critical` = users are affected or a workload has no ready pod; `warning` = degraded, at risk, or a change is
 /// blocked; `info` = worth knowing.
@@ -32,7 +34,7 @@ pub struct CauseId(pub &'static str);
 impl CauseId {
     /// The entry of the vocabulary.
     pub fn cause(self) -> Option<&'static Cause> {
-        CAUSES.iter().find(|c| c.id == self.0)
+        BY_ID.get(self.0).copied()
     }
 
     /// The id of that name, if it is in the vocabulary.
@@ -65,6 +67,10 @@ pub struct Cause {
 const fn cause(id: &'static str, family: &'static str, severity: Severity, generic: bool, meaning: &'static str) -> Cause {
     Cause { id, family, severity, generic, meaning }
 }
+
+/// Asked several times for each finding.
+static BY_ID: LazyLock<HashMap<&'static str, &'static Cause, foldhash::fast::RandomState>> =
+    LazyLock::new(|| CAUSES.iter().map(|cause| (cause.id, cause)).collect());
 
 /// Every cause k3am can name, a line each.
 #[rustfmt::skip]

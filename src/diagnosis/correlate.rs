@@ -5,7 +5,7 @@
 //! fold symptoms under the cause they follow from, measure who feels it (`correlate/blast.rs`), judge, order.
 //! Invariant: the result depends on the set of findings only, not on their order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::cause::{CauseId, Severity};
@@ -29,7 +29,11 @@ mod system;
 mod words;
 
 pub use blast::backends;
+use memory::{Made, Ranked};
 pub use memory::{Memory, Touched};
+
+/// Of maps that are looked into for every finding, and never in order.
+type Hasher = foldhash::fast::RandomState;
 
 /// A finding with the rule that found it.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +61,10 @@ const QUOTES: usize = 6;
 
 /// Merges findings into incidents, worst first. See the module docs. `memory` holds those of the last time, `touched` what changed
 /// since then.
-pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memory, touched: &Touched) -> Vec<Arc<Incident>> {
-    found.sort_by(|a, b| strength(b).cmp(&strength(a)).then_with(|| order(a.finding).cmp(&order(b.finding))));
+pub fn correlate(facts: &Facts<'_>, found: Vec<Found<'_>>, memory: &mut Memory, touched: &Touched) -> Vec<Arc<Incident>> {
+    let mut found: Vec<_> = found.into_iter().map(|f| (strength(&f), f)).collect();
+    found.sort_by(|(a, f), (b, g)| b.cmp(a).then_with(|| order(f.finding).cmp(&order(g.finding))));
+    let mut found: Vec<Found<'_>> = found.into_iter().map(|(_, f)| f).collect();
     found.dedup_by(|a, b| a.finding == b.finding);
     let kept = suppress::explained_on_the_same_subject(&found);
     let (kept, by_node) = suppress::on_dead_nodes(facts.snapshot, kept);
@@ -80,6 +86,9 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     // Symptoms of workloads first: a Service may then fold under what they became.
     let (of_routes, of_workloads): (Vec<_>, Vec<_>) = derived.into_iter().partition(|f| blast::is_route(&f.finding.workload));
     for symptoms in [of_workloads, of_routes] {
+        if symptoms.is_empty() {
+            continue;
+        }
         let mut alone = Vec::new();
         let index = ByWorkload::of(&groups);
         for found in symptoms {
@@ -99,34 +108,33 @@ pub fn correlate(facts: &Facts<'_>, mut found: Vec<Found<'_>>, memory: &mut Memo
     }
     system::behind_api_services(&mut groups);
     let mut incidents = put_together(facts, &groups, memory, touched);
-    judge::rank(facts, &mut incidents);
-    incidents
+    judge::rank(&mut incidents);
+    incidents.into_iter().map(|ranked| ranked.incident).collect()
 }
 
 /// The groups as incidents, those that nothing changed about as they were.
-fn put_together(facts: &Facts<'_>, groups: &[Group<'_>], memory: &mut Memory, touched: &Touched) -> Vec<Arc<Incident>> {
-    let mut next = Memory::default();
-    let mut incidents = Vec::with_capacity(groups.len());
-    let mut anew = Vec::new();
-    for group in groups {
-        let made = memory::Made::of(group);
-        match memory.recall(&group.id, &made, touched).filter(|_| !group.is_of_a_node()) {
-            Some(incident) => {
-                next.keep(group.id.clone(), made, &incident);
-                incidents.push(incident);
-            }
-            None => anew.push((group, made)),
+fn put_together(facts: &Facts<'_>, groups: &[Group<'_>], memory: &mut Memory, touched: &Touched) -> Vec<Ranked> {
+    let made: Vec<Made> = groups.iter().map(Made::of).collect();
+    let mut namespaces: HashSet<Text, Hasher> = HashSet::default();
+    for namespace in made.iter().flat_map(Made::namespaces) {
+        if !namespaces.contains(namespace) {
+            namespaces.insert(namespace.clone());
         }
     }
-    let mut namespaces: BTreeSet<Text> = anew.iter().flat_map(|(_, made)| made.namespaces()).cloned().collect();
-    namespaces.extend(anew.iter().flat_map(|(group, _)| blast::namespaces_on(facts.snapshot, group)));
-    let down = blast::down_services(facts.snapshot, namespaces);
-    for (group, made) in anew {
-        let incident = Arc::new(words::redacted(incident(facts, group, &down)));
-        next.keep(group.id.clone(), made, &incident);
-        incidents.push(incident);
+    namespaces.extend(groups.iter().flat_map(|group| blast::namespaces_on(facts.snapshot, group)));
+    let down = memory.begin(facts.snapshot, namespaces, touched);
+    let mut incidents = Vec::with_capacity(groups.len());
+    for (group, made) in groups.iter().zip(made) {
+        let known = memory.recall(facts, group, &made, (touched, &down)).filter(|_| !group.is_of_a_node());
+        let ranked = known.unwrap_or_else(|| {
+            let incident = words::redacted(incident(facts, group, &down));
+            let ranked = Ranked { down: judge::count_down(facts.snapshot, &incident), incident: Arc::new(incident) };
+            memory.keep(facts, group, made, ranked.clone());
+            ranked
+        });
+        incidents.push(ranked);
     }
-    *memory = next;
+    memory.end(down);
     incidents
 }
 
@@ -186,18 +194,18 @@ fn fold_among<'a>(
 
 /// Where the groups about a workload are, so that folding looks at few of many.
 #[derive(Debug)]
-pub(super) struct ByWorkload {
-    places: BTreeMap<ObjectRef, Vec<usize>>,
+pub(super) struct ByWorkload<'a> {
+    places: HashMap<&'a ObjectRef, Vec<usize>, Hasher>,
     of_nodes: Vec<usize>,
 }
 
-impl ByWorkload {
-    fn of(groups: &[Group<'_>]) -> Self {
-        let mut places: BTreeMap<ObjectRef, Vec<usize>> = BTreeMap::new();
+impl<'a> ByWorkload<'a> {
+    fn of(groups: &[Group<'a>]) -> Self {
+        let mut places: HashMap<&'a ObjectRef, Vec<usize>, Hasher> = HashMap::default();
         let mut of_nodes = Vec::new();
         for (at, group) in groups.iter().enumerate() {
             for workload in group.workloads().chain(group.clients()) {
-                let known = places.entry(workload.clone()).or_default();
+                let known = places.entry(workload).or_default();
                 if known.last() != Some(&at) {
                     known.push(at);
                 }
@@ -214,13 +222,13 @@ impl ByWorkload {
     }
 }
 
-impl Group<'_> {
-    fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
+impl<'a> Group<'a> {
+    fn workloads(&self) -> impl Iterator<Item = &'a ObjectRef> + use<'_, 'a> {
         self.members.iter().map(|f| &f.finding.workload)
     }
 
     /// What fails for want of these workloads and was folded under them.
-    fn clients(&self) -> impl Iterator<Item = &ObjectRef> {
+    fn clients(&self) -> impl Iterator<Item = &'a ObjectRef> + use<'_, 'a> {
         self.symptoms.iter().filter(|f| self.brings(f.finding)).map(|f| &f.finding.workload)
     }
 
@@ -249,25 +257,51 @@ impl Group<'_> {
 
 /// Groups by cause and root. A workload has one root a cause: the one most of its peers share.
 fn group<'a>(found: &[Found<'a>]) -> Vec<Group<'a>> {
-    let mut peers: BTreeMap<(CauseId, &Root), BTreeSet<&ObjectRef>> = BTreeMap::new();
+    let mut root_of: HashMap<(CauseId, &ObjectRef), &Root, Hasher> = HashMap::default();
+    let mut torn: HashSet<(CauseId, &ObjectRef), Hasher> = HashSet::default();
+    for Found { finding, .. } in found {
+        let root = root_of.entry((finding.cause, &finding.workload)).or_insert(&finding.root);
+        if **root != finding.root {
+            torn.insert((finding.cause, &finding.workload));
+        }
+    }
+    if !torn.is_empty() {
+        let peers = peers(found);
+        let size = |cause, root| peers.get(&(cause, root)).map_or(0, HashSet::len);
+        for Found { finding, .. } in found.iter().filter(|f| torn.contains(&(f.finding.cause, &f.finding.workload))) {
+            let root = root_of.entry((finding.cause, &finding.workload)).or_insert(&finding.root);
+            let better = size(finding.cause, &finding.root).cmp(&size(finding.cause, root));
+            if better.then_with(|| (*root).cmp(&finding.root)).is_gt() {
+                *root = &finding.root;
+            }
+        }
+    }
+    let mut at: HashMap<(CauseId, &Root), usize, Hasher> = HashMap::default();
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for f in found {
+        let cause = f.finding.cause;
+        let root = root_of.get(&(cause, &f.finding.workload)).map_or(&f.finding.root, |root| *root);
+        let at = *at.entry((cause, root)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.members.push(*f),
+            None => {
+                groups.push(Group { id: IncidentId { cause, root: root.clone() }, members: vec![*f], symptoms: Vec::new() });
+            }
+        }
+    }
+    groups.sort_by(|a, b| a.id.cmp(&b.id));
+    groups
+}
+
+/// The workloads that share a cause and a root.
+type Peers<'a> = HashMap<(CauseId, &'a Root), HashSet<&'a ObjectRef, Hasher>, Hasher>;
+
+fn peers<'a>(found: &[Found<'a>]) -> Peers<'a> {
+    let mut peers = Peers::default();
     for f in found {
         peers.entry((f.finding.cause, &f.finding.root)).or_default().insert(&f.finding.workload);
     }
-    let mut root_of: BTreeMap<(CauseId, &ObjectRef), &Root> = BTreeMap::new();
-    for f in found {
-        let size = |root: &Root| peers.get(&(f.finding.cause, root)).map_or(0, BTreeSet::len);
-        let root = root_of.entry((f.finding.cause, &f.finding.workload)).or_insert(&f.finding.root);
-        let better = size(&f.finding.root).cmp(&size(root)).then_with(|| (*root).cmp(&f.finding.root));
-        if better.is_gt() {
-            *root = &f.finding.root;
-        }
-    }
-    let mut groups: BTreeMap<IncidentId, Vec<Found<'a>>> = BTreeMap::new();
-    for f in found {
-        let root = root_of.get(&(f.finding.cause, &f.finding.workload)).map_or(&f.finding.root, |root| *root);
-        groups.entry(IncidentId { cause: f.finding.cause, root: root.clone() }).or_default().push(*f);
-    }
-    groups.into_iter().map(|(id, members)| Group { id, members, symptoms: Vec::new() }).collect()
+    peers
 }
 
 /// A finding's own severity, else its cause's.

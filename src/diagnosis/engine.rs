@@ -40,7 +40,7 @@ pub struct Engine {
     incidents: Vec<Arc<Incident>>,
     memory: Memory,
     /// What the incidents are about: a change of these may change their counts.
-    concerned: HashSet<Subject>,
+    concerned: HashSet<Subject, foldhash::fast::RandomState>,
     not_evaluated: Vec<NotEvaluated>,
     /// To be looked at.
     dirty: BTreeSet<Subject>,
@@ -107,7 +107,7 @@ impl Engine {
             configs: configs::Configs::default(),
             incidents: Vec::new(),
             memory: Memory::default(),
-            concerned: HashSet::new(),
+            concerned: HashSet::default(),
             not_evaluated: Vec::new(),
             dirty: BTreeSet::new(),
             measured: Vec::new(),
@@ -139,8 +139,9 @@ impl Engine {
         }
         self.with_same_scope(changed, &mut dirty);
         self.with_same_subnet(snapshot, changed, &mut dirty);
+        affected::with_what_was_said(snapshot, changed, &self.subjects, &mut dirty);
         self.ungrouped |= self.touches_incidents(changed, &dirty);
-        self.touch(changed, coverage_changed);
+        self.touch(snapshot, changed, coverage_changed);
         self.dirty.append(&mut dirty);
     }
 
@@ -226,7 +227,7 @@ impl Engine {
     }
 
     /// Usage is measured of every pod every few seconds and seldom says anything: only the rules that read it are asked, and the
-    /// pods they say something about, or did, are looked at.
+    /// pods of which they say something else than before are looked at.
     fn look_at_measured(&mut self, snapshot: &Snapshot, now: Time, room: &mut usize) {
         let facts = Facts { snapshot, now };
         let reads: Vec<&'static Rule> =
@@ -237,15 +238,14 @@ impl Engine {
             *room -= 1;
             let Some(pod) = snapshot.pods.get_arc(&key) else { continue };
             let subject = (KindId::Pod, key);
-            let mut tells = self.subjects.get(&subject).is_some_and(|looked| !looked.findings.is_empty());
-            if !tells {
-                let row = crate::kinds::Row::Pod(Arc::clone(pod));
+            let row = crate::kinds::Row::Pod(Arc::clone(pod));
+            let said = self.subjects.get(&subject).map_or(&[][..], |looked| &looked.findings);
+            let tells = reads.iter().any(|rule| {
                 let mut output = Output::default();
-                for rule in &reads {
-                    (rule.check)(&facts, &row, &mut output);
-                }
-                tells = output != Output::default();
-            }
+                (rule.check)(&facts, &row, &mut output);
+                let before = said.iter().filter(|known| known.rule.name == rule.name).map(|known| &known.finding);
+                !output.requests.is_empty() || output.recheck.is_some() || !output.findings.iter().eq(before)
+            });
             if tells {
                 self.dirty.insert(subject);
             }
@@ -314,6 +314,12 @@ impl Engine {
 
     /// How many pods of a node hold an address is told of those that wait for one there.
     fn with_same_subnet(&self, snapshot: &Snapshot, changed: &[Changed], dirty: &mut BTreeSet<Subject>) {
+        let waits = |looked: &Looked| looked.findings.iter().any(|known| known.finding.cause.0 == "ip-exhausted");
+        let pods = self.subjects.range((KindId::Pod, Key::new("", ""))..).take_while(|((kind, _), _)| *kind == KindId::Pod);
+        let waiting: Vec<&Subject> = pods.filter(|(_, looked)| waits(looked)).map(|(subject, _)| subject).collect();
+        if waiting.is_empty() {
+            return;
+        }
         let pods = |change: &Changed| match change {
             Changed::Object { kind: KindId::Pod, key, before } => {
                 snapshot.row(KindId::Pod, key).into_iter().chain(before.clone()).collect()
@@ -322,36 +328,18 @@ impl Engine {
         };
         let node_of = |row: crate::kinds::Row| if let crate::kinds::Row::Pod(pod) = row { pod.node_name.clone() } else { None };
         let nodes: BTreeSet<Text> = changed.iter().flat_map(pods).filter_map(node_of).collect();
-        let waits = |subject: &Subject| {
-            let known = self.subjects.get(subject).map_or(&[][..], |looked| &looked.findings);
-            known.iter().any(|known| known.finding.cause.0 == "ip-exhausted")
-        };
-        let there = nodes.iter().flat_map(|node| snapshot.pods_on(node)).map(|pod| (KindId::Pod, Key::of(&pod.meta)));
-        dirty.extend(there.filter(waits));
+        let is_there =
+            |key: &Key| snapshot.pods.get(key).and_then(|pod| pod.node_name.as_ref()).is_some_and(|n| nodes.contains(n));
+        dirty.extend(waiting.into_iter().filter(|(_, key)| is_there(key)).cloned());
     }
 
     /// Notes what incidents may speak of that changed.
-    fn touch(&mut self, changed: &[Changed], coverage_changed: bool) {
+    fn touch(&mut self, snapshot: &Snapshot, changed: &[Changed], coverage_changed: bool) {
         self.touched.everything |= coverage_changed;
         for change in changed {
-            match change {
-                Changed::Object { kind: KindId::Namespace, key, .. } => {
-                    self.touched.namespaces.insert(key.name.clone());
-                }
-                Changed::Object { key, .. } if key.namespace.is_empty() => self.touched.everything = true,
-                Changed::Object { key, .. } => {
-                    if !self.touched.namespaces.contains(&key.namespace) {
-                        self.touched.namespaces.insert(key.namespace.clone());
-                    }
-                }
-                Changed::Evidence(object) => {
-                    self.touched.namespaces.insert(object.namespace.clone());
-                }
-                Changed::Usage(pods) => {
-                    self.touched.everything = true;
-                    self.measured.extend(pods.iter().cloned());
-                }
-                Changed::Coverage(_) => {}
+            self.touched.note(snapshot, change);
+            if let Changed::Usage(pods) = change {
+                self.measured.extend(pods.iter().cloned());
             }
         }
     }

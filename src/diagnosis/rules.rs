@@ -113,6 +113,10 @@ pub static ADVICE: &[&Rule] = &[
 /// The rules that read what pods use: the only ones to ask when nothing but usage is new.
 pub static READ_USAGE: &[&str] = &["oom-killed", "memory-near-limit", "memory-oversized", "cpu-throttled"];
 
+/// The rules whose fixes look at pods or events of others than the finding's subject and workload: what they say may change with
+/// any pod of the namespace.
+pub static FIXES_READ_NEIGHBOURS: &[&str] = &["claim-resize", "image-pull", "sandbox-network"];
+
 /// Every rule there is, incidents first.
 pub fn every() -> impl Iterator<Item = &'static Rule> {
     ALL.iter().chain(ADVICE).copied()

@@ -120,6 +120,36 @@ static ASIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(asides).ok()
 });
 
+/// A line that says what is done instead: the program went on without, whatever ended it later.
+static GOT_OVER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let said = r"(?i)\bfall(?:ing|s|en)? ?back\b|\busing (?:the |an? )?(?:in-memory|local|default|built-in|asyncio|fallback)\b|\b(?:go|going|carry|carrying|continu(?:e|ing)|proceed|proceeding|start|starting|runn?|running) (?:on )?without\b|\bcontinuing (?:anyway|startup|with)\b|\b(?:is|are|now|will be|been) (?:off|disabled|skipped|ignored)\b|\bskipping\b|\bignoring\b|\bignored\b|\boptional\b|\bdisabling\b|\bdegraded mode\b";
+    Regex::new(said).ok()
+});
+static TROUBLE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)error|exception|fatal|critical|panic|traceback").ok());
+
+/// What a database server tells of its clients in its own log: it does not end of them. (Process 1 is the server itself.)
+static OF_CLIENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let said = r#"^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(?:\d{2,}|[2-9])\]:? .*(?:FATAL|ERROR|DETAIL|LOG): |"logger":"postgres"|"ctx":"conn\d+"|\[(?:Note|Warning)\] .*Access denied for user"#;
+    Regex::new(said).ok()
+});
+
+fn says(regex: &LazyLock<Option<Regex>>, line: &str) -> bool {
+    regex.as_ref().is_some_and(|regex| regex.is_match(line))
+}
+
+/// True for a complaint that ended nothing: one the program got over, when trouble of another kind follows, or one about a client.
+fn ended_nothing(lines: &[&str], found: &Match<'_>) -> bool {
+    let Some(line) = lines.get(found.line) else { return false };
+    let cause = &*found.signature.cause;
+    let of_others = cause.starts_with("database-") || matches!(cause, "dependency-unreachable" | "migration-failed");
+    if of_others && says(&OF_CLIENT, line) {
+        return true;
+    }
+    let below = lines.get(found.line + 1..).unwrap_or_default();
+    says(&GOT_OVER, line) && below.iter().any(|line| says(&TROUBLE, line))
+}
+
 /// True for a line about telemetry and the like.
 pub fn is_aside(line: &str) -> bool {
     ASIDE.as_ref().is_some_and(|regex| regex.is_match(line))
@@ -239,7 +269,7 @@ impl Signatures {
             if best.is_some() && came_up(line) {
                 break;
             }
-            let Some(found) = self.at(lines, index).filter(|_| counts(line)) else { continue };
+            let Some(found) = self.at(lines, index).filter(|m| counts(line) && !ended_nothing(lines, m)) else { continue };
             if best.as_ref().is_none_or(|b| b.signature.strength < found.signature.strength) {
                 let strong = found.signature.strength == Strength::Strong;
                 best = Some(found);

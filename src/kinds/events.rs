@@ -16,24 +16,28 @@ pub struct Event {
     #[serde(alias = "regarding")]
     pub involved_object: InvolvedObject,
     /// `FailedScheduling`, `BackOff`, ...
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub reason: Text,
     /// Text; see [`Event::text`].
     #[serde(alias = "note", deserialize_with = "nullable")]
     pub message: Text,
     /// `Normal` or `Warning`.
-    #[serde(rename = "type", deserialize_with = "nullable")]
+    #[serde(rename = "type")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub kind: Text,
     /// Times seen (core style).
     #[serde(alias = "deprecatedCount")]
     pub count: Option<i32>,
     /// First time (core style).
     #[serde(alias = "deprecatedFirstTimestamp")]
+    #[serde(deserialize_with = "super::shared::time")]
     pub first_timestamp: Option<Time>,
     /// Last time (core style); null in the new style.
     #[serde(alias = "deprecatedLastTimestamp")]
+    #[serde(deserialize_with = "super::shared::time")]
     pub last_timestamp: Option<Time>,
     /// Time of the first occurrence (new style).
+    #[serde(deserialize_with = "super::shared::time")]
     pub event_time: Option<Time>,
     /// Repetitions (new style).
     pub series: Option<Series>,
@@ -41,7 +45,8 @@ pub struct Event {
     #[serde(alias = "deprecatedSource", deserialize_with = "nullable")]
     pub source: Source,
     /// Who says so (new style).
-    #[serde(alias = "reportingController", deserialize_with = "nullable")]
+    #[serde(alias = "reportingController")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub reporting_component: Text,
 }
 
@@ -50,10 +55,10 @@ pub struct Event {
 #[serde(rename_all = "camelCase", default)]
 pub struct InvolvedObject {
     /// `Pod`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub kind: Text,
     /// Empty for cluster-scoped objects.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub namespace: Text,
     /// Name; not unique among kinds.
     #[serde(deserialize_with = "nullable")]
@@ -72,6 +77,7 @@ pub struct Series {
     /// Times seen.
     pub count: Option<i32>,
     /// Last time.
+    #[serde(deserialize_with = "super::shared::time")]
     pub last_observed_time: Option<Time>,
 }
 
@@ -80,8 +86,10 @@ pub struct Series {
 #[serde(default)]
 pub struct Source {
     /// `kubelet`, `default-scheduler`, ...
+    #[serde(deserialize_with = "super::shared::optional_word")]
     pub component: Option<Text>,
     /// Node name.
+    #[serde(deserialize_with = "super::shared::optional_word")]
     pub host: Option<Text>,
 }
 

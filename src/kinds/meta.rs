@@ -16,7 +16,7 @@ pub struct Meta {
     /// Object name, unique per kind and namespace.
     pub name: Text,
     /// Empty for cluster-scoped objects.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "super::shared::word")]
     pub namespace: Text,
     /// Unique in time and space; a recreated object of the same name has another.
     pub uid: Text,
@@ -25,8 +25,10 @@ pub struct Meta {
     /// Counts spec changes; compare with `status.observedGeneration`.
     pub generation: Option<i64>,
     /// When it was created.
+    #[serde(deserialize_with = "super::shared::time")]
     pub creation_timestamp: Option<Time>,
     /// When it may be removed: request time **plus** grace period, so it lies in the future while the grace period runs.
+    #[serde(deserialize_with = "super::shared::time")]
     pub deletion_timestamp: Option<Time>,
     /// Grace period of the deletion, in seconds.
     pub deletion_grace_period_seconds: Option<i64>,
@@ -56,6 +58,7 @@ pub struct Writer {
     /// `Update` or `Apply`.
     pub operation: Text,
     /// When it last wrote.
+    #[serde(deserialize_with = "super::shared::time")]
     pub time: Option<Time>,
     /// `status`, `scale`, ... or `None` for the main resource.
     pub subresource: Option<Text>,
@@ -98,12 +101,16 @@ impl From<OwnedWire> for Owned {
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     /// `apps/v1`.
+    #[serde(deserialize_with = "super::shared::word")]
     pub api_version: Text,
     /// `ReplicaSet`.
+    #[serde(deserialize_with = "super::shared::word")]
     pub kind: Text,
     /// Owner's name.
+    #[serde(deserialize_with = "super::shared::word")]
     pub name: Text,
     /// Owner's uid.
+    #[serde(deserialize_with = "super::shared::word")]
     pub uid: Text,
     /// True for the managing controller.
     pub controller: Option<bool>,

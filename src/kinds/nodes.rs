@@ -48,6 +48,7 @@ pub struct Taint {
     /// `NoSchedule`, `PreferNoSchedule`, `NoExecute`.
     pub effect: Text,
     /// When it was added.
+    #[serde(deserialize_with = "super::shared::time")]
     pub time_added: Option<Time>,
 }
 

@@ -1,14 +1,14 @@
 //! Pods: the row most rules read.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::pod_spec::PodSpec;
-use super::written::Written;
+use super::written::{Cut, KIN, Kin};
 use super::{Condition, Encoded, Kind, Meta, Pool, Undecodable, kind, nullable};
-use crate::protobuf::{self, Message};
+use crate::protobuf::{self, Message, Schema};
 use crate::text::{Text, Time};
 
 // Field numbers of `core.v1.Pod`.
@@ -50,47 +50,82 @@ struct PodText<'a> {
     status: PodStatus,
 }
 
-/// Decodes a Pod; a spec that another pod had to the letter is taken from there.
+/// Decodes a Pod; what another pod had to the letter is taken from there.
 fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
-    let (metadata, status, written_spec) = match object {
+    let parts = match object {
         Encoded::Json(json) => {
             let text: PodText<'_> = serde_json::from_slice(json)?;
-            (text.metadata, text.status, Encoded::Json(text.spec.map_or("{}", RawValue::get).as_bytes()))
+            let spec = Encoded::Json(text.spec.map_or("{}", RawValue::get).as_bytes());
+            Parts { meta: text.metadata, status: text.status, spec, kin: None }
         }
-        Encoded::Protobuf(message, bytes) => parts(message, bytes)?,
+        Encoded::Protobuf(message, bytes) => Parts::of(message, bytes)?,
     };
+    // Before the pool is locked: pages of a list are decoded side by side.
+    let cut = Cut::of(parts.spec);
     let mut pool = Pool::lock(pool);
-    let written = pool.written.look_up(written_spec);
-    let mut pod = Pod { meta: metadata, status, ..Pod::default() };
-    if let Written::Known(spec, node_name) = written {
-        (pod.spec, pod.node_name) = (spec, node_name);
-        pod.intern(&mut pool);
-        return Ok(pod);
+    let mut pod = Pod { meta: parts.meta, status: parts.status, ..Pod::default() };
+    if let Some(spec) = cut.as_ref().and_then(|cut| pool.repeated.spec(cut)) {
+        pod.spec = spec;
+        pod.node_name = cut.and_then(|cut| cut.node);
+    } else {
+        let mut spec: PodSpec = parts.spec.decode()?;
+        pod.node_name = spec.node_name.take();
+        pod.spec = Arc::new(spec);
+        pool.spec(&mut pod.spec);
+        if let Some(cut) = cut {
+            pool.repeated.keep_spec(cut, &pod.spec, pod.node_name.as_ref());
+        }
     }
-    let mut spec: PodSpec = written_spec.decode()?;
-    pod.node_name = spec.node_name.take();
-    pod.spec = Arc::new(spec);
+    let known = parts.kin.as_ref().map(|bytes| pool.repeated.kin(bytes));
+    if let (Some(None), Some(bytes)) = (&known, &parts.kin) {
+        Kin::read(bytes)?.put(&mut pod.meta);
+    }
     pod.intern(&mut pool);
-    if let Written::Unknown(node) = written {
-        pool.written.keep(&pod.spec, pod.node_name.as_ref(), node.as_ref());
+    match (known, parts.kin) {
+        (Some(Some(kin)), _) => kin.put(&mut pod.meta),
+        (Some(None), Some(bytes)) => pool.repeated.keep_kin(bytes, Kin::of(&pod.meta)),
+        _ => {}
     }
     Ok(pod)
 }
 
-/// Metadata and status of a Pod's message, and its spec still as bytes.
-fn parts<'a>(message: &'static Message, bytes: &'a [u8]) -> Result<(Meta, PodStatus, Encoded<'a>), Undecodable> {
-    let (mut meta, mut status, mut spec): (_, _, &[u8]) = (Meta::default(), PodStatus::default(), &[]);
-    for (number, data) in protobuf::fields(bytes) {
-        let Some(part) = message.within(number) else { continue };
-        match number {
-            METADATA => meta = protobuf::read(part, data)?,
-            SPEC => spec = data,
-            STATUS => status = protobuf::read(part, data)?,
-            _ => {}
+/// What a Pod is made of, its spec still as bytes.
+struct Parts<'a> {
+    meta: Meta,
+    status: PodStatus,
+    spec: Encoded<'a>,
+    /// The bytes of its labels and owners, when `meta` lacks them.
+    kin: Option<Vec<u8>>,
+}
+
+static OWN_META: LazyLock<Option<Message>> = LazyLock::new(|| {
+    let meta =
+        protobuf::schema().message("core.v1.Pod").and_then(|pod| protobuf::schema().without_writers(pod)?.within(METADATA))?;
+    Some(Schema::without(meta, &KIN))
+});
+
+impl<'a> Parts<'a> {
+    fn of(message: &'static Message, bytes: &'a [u8]) -> Result<Self, Undecodable> {
+        let of_spec = message.within(SPEC).unwrap_or(message);
+        let spec = Encoded::Protobuf(of_spec, &[]);
+        let mut parts = Self { meta: Meta::default(), status: PodStatus::default(), spec, kin: None };
+        for (number, data) in protobuf::fields(bytes) {
+            match (number, &*OWN_META) {
+                (METADATA, Some(own)) => {
+                    parts.meta = protobuf::read(own, data)?;
+                    parts.kin = Some(Kin::bytes(data));
+                }
+                (SPEC, _) => parts.spec = Encoded::Protobuf(of_spec, data),
+                (STATUS, _) => {
+                    if let Some(status) = message.within(STATUS) {
+                        parts.status = protobuf::read(status, data)?;
+                    }
+                }
+                _ => {}
+            }
         }
+        Ok(parts)
     }
-    let of_spec = message.within(SPEC).unwrap_or(message);
-    Ok((meta, status, Encoded::Protobuf(of_spec, spec)))
 }
 
 impl From<PodWire> for Pod {
@@ -105,6 +140,7 @@ impl From<PodWire> for Pod {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. Stays `Running` during CrashLoopBackOff.
+    #[serde(deserialize_with = "super::shared::word")]
     pub phase: Text,
     /// `Evicted`, `OutOfcpu`, `NodeLost`, ...
     pub reason: Option<Text>,
@@ -126,8 +162,10 @@ pub struct PodStatus {
     #[serde(rename = "podIP")]
     pub pod_ip: Option<Text>,
     /// When the kubelet accepted it.
+    #[serde(deserialize_with = "super::shared::time")]
     pub start_time: Option<Time>,
     /// `Guaranteed`, `Burstable`, `BestEffort`.
+    #[serde(deserialize_with = "super::shared::optional_word")]
     pub qos_class: Option<Text>,
 }
 
@@ -136,8 +174,10 @@ pub struct PodStatus {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
     /// Container name.
+    #[serde(deserialize_with = "super::shared::word")]
     pub name: Text,
     /// Image as resolved.
+    #[serde(deserialize_with = "super::shared::word")]
     pub image: Text,
     /// Passed its readiness probe.
     pub ready: bool,
@@ -170,6 +210,7 @@ pub struct ContainerState {
 #[serde(default)]
 pub struct Waiting {
     /// The waiting reason: `CrashLoopBackOff`, `ImagePullBackOff`, ...
+    #[serde(deserialize_with = "super::shared::optional_word")]
     pub reason: Option<Text>,
     /// Its text.
     pub message: Option<Text>,
@@ -180,6 +221,7 @@ pub struct Waiting {
 #[serde(rename_all = "camelCase", default)]
 pub struct Running {
     /// Start of this run.
+    #[serde(deserialize_with = "super::shared::time")]
     pub started_at: Option<Time>,
 }
 
@@ -192,12 +234,15 @@ pub struct Terminated {
     /// Usually 0 from containerd: do not rely on it.
     pub signal: Option<i32>,
     /// `Completed`, `Error`, `OOMKilled`, `StartError`, ...
+    #[serde(deserialize_with = "super::shared::optional_word")]
     pub reason: Option<Text>,
     /// Termination message, or the runtime's start error.
     pub message: Option<Text>,
     /// Start.
+    #[serde(deserialize_with = "super::shared::time")]
     pub started_at: Option<Time>,
     /// End.
+    #[serde(deserialize_with = "super::shared::time")]
     pub finished_at: Option<Time>,
 }
 
@@ -350,7 +395,7 @@ mod tests {
             assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
         }
         for pool in &pools {
-            assert_eq!(Pool::lock(pool).written.len(), 1, "the second was not decoded");
+            assert_eq!(Pool::lock(pool).repeated.specs(), 1, "the second was not decoded");
         }
     }
 

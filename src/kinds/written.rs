@@ -1,69 +1,101 @@
-//! Pod specs by the bytes they were written in: replicas repeat theirs to the letter, so most need no decoding.
+//! What replicas repeat to the letter, by the bytes it was written in: pod specs, labels and owners, which then need no decoding.
 //!
-//! Two things differ between replicas: `spec.nodeName`, and the random end of the access token volume's name. Both are cut out
-//! before texts are compared; [`WrittenSpecs::keep`] proves for each text it keeps that nothing else was.
+//! Two things differ between the specs of replicas: `spec.nodeName`, and the random end of the access token volume's name. Both are
+//! cut out before bytes are compared; [`Repeated::keep_spec`] proves for what it keeps that nothing else was.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use foldhash::HashMap;
-use memchr::memmem::find_iter;
+use memchr::memmem::Finder;
+use serde::Deserialize;
 
-use super::Encoded;
 use super::pod_spec::PodSpec;
 use super::volumes::ACCESS_TOKEN;
-use crate::protobuf;
+use super::{Encoded, Meta, OwnerReference};
+use crate::protobuf::{self, Message, Schema};
 use crate::text::Text;
 
-const NODE_NAME: &[u8] = b"\"nodeName\":\"";
-const TOKEN_NAME: &[u8] = b"\"name\":\"kube-api-access-";
 /// `nodeName` in `core.v1.PodSpec`.
 const NODE_NAME_NUMBER: u32 = 10;
 /// Random characters after [`ACCESS_TOKEN`].
 const RANDOM: usize = 5;
+/// `labels` and `ownerReferences` in `meta.v1.ObjectMeta`: the fields of [`Kin`].
+pub(super) const KIN: [u32; 2] = [11, 13];
 
-/// Specs that were decoded before. See the module docs.
+static KIN_MESSAGE: LazyLock<Option<Message>> =
+    LazyLock::new(|| protobuf::schema().message("meta.v1.ObjectMeta").map(|meta| Schema::only(meta, &KIN)));
+static NODE_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"nodeName\":\""));
+static TOKEN_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"name\":\"kube-api-access-"));
+static TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ACCESS_TOKEN.as_bytes()));
+
+/// What was decoded before. See the module docs.
 #[derive(Debug, Default)]
-pub(super) struct WrittenSpecs {
+pub(super) struct Repeated {
     specs: HashMap<Box<[u8]>, Arc<PodSpec>>,
-    cut: Vec<u8>,
+    kin: HashMap<Box<[u8]>, Kin>,
 }
 
-/// What [`WrittenSpecs::look_up`] found.
+/// The bytes of a spec without what differs between replicas.
 #[derive(Debug)]
-pub(super) enum Written {
-    /// The spec, and the `nodeName` beside it.
-    Known(Arc<PodSpec>, Option<Text>),
-    /// Decode it, then [`WrittenSpecs::keep`] it with this `nodeName`.
-    Unknown(Option<Text>),
-    /// Decode it: its text cannot be compared.
-    Odd,
+pub(super) struct Cut {
+    bytes: Vec<u8>,
+    /// The `nodeName` that was cut out.
+    pub(super) node: Option<Text>,
 }
 
-impl WrittenSpecs {
-    /// Cuts out of `spec` what differs between replicas and looks for the rest.
-    pub(super) fn look_up(&mut self, spec: Encoded<'_>) -> Written {
-        let node = match spec {
-            Encoded::Json(json) => self.cut(json),
-            Encoded::Protobuf(_, bytes) => self.cut_message(bytes),
-        };
-        let Some(node) = node else { return Written::Odd };
-        match self.specs.get(&*self.cut) {
-            Some(spec) => Written::Known(Arc::clone(spec), node),
-            None => Written::Unknown(node),
+/// What replicas have in common in their metadata.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Kin {
+    pub(super) labels: Arc<BTreeMap<Text, Text>>,
+    pub(super) owner_references: Vec<OwnerReference>,
+}
+
+impl Kin {
+    /// The bytes of a metadata message that say it.
+    pub(super) fn bytes(metadata: &[u8]) -> Vec<u8> {
+        KIN.map(|number| protobuf::run(metadata, number)).concat()
+    }
+
+    /// What an object's metadata say.
+    pub(super) fn of(meta: &Meta) -> Self {
+        Self { labels: Arc::clone(&meta.labels), owner_references: meta.owner_references.clone() }
+    }
+
+    /// Puts it into an object's metadata.
+    pub(super) fn put(self, meta: &mut Meta) {
+        (meta.labels, meta.owner_references) = (self.labels, self.owner_references);
+    }
+
+    /// Decodes those bytes.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, protobuf::Error> {
+        KIN_MESSAGE.as_ref().map_or_else(|| Ok(Self::default()), |message| protobuf::read(message, bytes))
+    }
+}
+
+impl Repeated {
+    /// The spec that was decoded from the same bytes.
+    pub(super) fn spec(&self, cut: &Cut) -> Option<Arc<PodSpec>> {
+        self.specs.get(&*cut.bytes).map(Arc::clone)
+    }
+
+    /// Keeps a spec that was decoded, unless what was cut out of it says more than its place in the bytes: the node must be what
+    /// the decoder `found` at `spec.nodeName`, and no name like the token's may be left.
+    pub(super) fn keep_spec(&mut self, cut: Cut, spec: &Arc<PodSpec>, found: Option<&Text>) {
+        if found == cut.node.as_ref() && !format!("{spec:?}").contains(ACCESS_TOKEN) {
+            self.specs.insert(cut.bytes.into(), Arc::clone(spec));
         }
     }
 
-    /// Keeps a spec that was decoded from the text looked up last, unless what was cut out of it says more than its place in
-    /// the text: `node` must be what the decoder found at `spec.nodeName`, and no name like the token's may be left.
-    pub(super) fn keep(&mut self, spec: &Arc<PodSpec>, found: Option<&Text>, node: Option<&Text>) {
-        if found == node && !format!("{spec:?}").contains(ACCESS_TOKEN) {
-            self.specs.insert(self.cut.as_slice().into(), Arc::clone(spec));
-        }
+    /// Labels and owners that were decoded from the same bytes.
+    pub(super) fn kin(&self, bytes: &[u8]) -> Option<Kin> {
+        self.kin.get(bytes).cloned()
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.specs.len()
+    /// Keeps labels and owners, once they are interned.
+    pub(super) fn keep_kin(&mut self, bytes: Vec<u8>, kin: Kin) {
+        self.kin.insert(bytes.into(), kin);
     }
 
     /// Gives the memory back; what is written again is decoded again.
@@ -71,34 +103,45 @@ impl WrittenSpecs {
         *self = Self::default();
     }
 
-    /// As [`Self::cut`], of a message: without the field of the node's name, and without the random end of the token volume's.
-    #[expect(clippy::option_option, reason = "as in `cut`")]
-    fn cut_message(&mut self, mut bytes: &[u8]) -> Option<Option<Text>> {
-        self.cut.clear();
-        let mut node = None;
-        while let Some(field) = protobuf::next(&mut bytes).ok()? {
-            if field.number == NODE_NAME_NUMBER {
-                node = Some(std::str::from_utf8(field.data).ok()?.into());
-                continue;
-            }
-            self.cut.extend_from_slice(&field.number.to_le_bytes());
-            // The length of what follows, so that no two specs are cut to the same bytes.
-            self.cut.extend_from_slice(&field.scalar.to_le_bytes());
-            let mut from = 0;
-            for at in find_iter(field.data, ACCESS_TOKEN.as_bytes()) {
-                let random = at + ACCESS_TOKEN.len();
-                self.cut.extend_from_slice(field.data.get(from..random)?);
-                from = (random + RANDOM).min(field.data.len());
-            }
-            self.cut.extend_from_slice(field.data.get(from..)?);
+    #[cfg(test)]
+    pub(super) fn specs(&self) -> usize {
+        self.specs.len()
+    }
+}
+
+impl Cut {
+    /// Cuts out of a spec what differs between replicas; none when its bytes are not as servers write them.
+    pub(super) fn of(spec: Encoded<'_>) -> Option<Self> {
+        match spec {
+            Encoded::Json(json) => Self::of_json(json),
+            Encoded::Protobuf(_, bytes) => Self::of_message(bytes),
         }
-        Some(node.filter(|node: &Text| !node.is_empty()))
     }
 
-    /// Fills `self.cut`; the node's name if there is one. `None`: the text is not as servers write it.
-    #[expect(clippy::option_option, reason = "not comparable at all, and comparable without a node, are two things")]
-    fn cut(&mut self, json: &[u8]) -> Option<Option<Text>> {
-        let mut nodes = find_iter(json, NODE_NAME).map(|at| at + NODE_NAME.len());
+    fn of_message(bytes: &[u8]) -> Option<Self> {
+        let mut cut = Self { bytes: Vec::with_capacity(bytes.len() + 256), node: None };
+        let mut rest = bytes;
+        while let Some(field) = protobuf::next(&mut rest).ok()? {
+            if field.number == NODE_NAME_NUMBER {
+                cut.node = Some(std::str::from_utf8(field.data).ok()?).filter(|node| !node.is_empty()).map(Text::from);
+                continue;
+            }
+            cut.bytes.extend_from_slice(&field.number.to_le_bytes());
+            // The length of what follows, so that no two specs are cut to the same bytes.
+            cut.bytes.extend_from_slice(&field.scalar.to_le_bytes());
+            let mut from = 0;
+            for at in TOKEN.find_iter(field.data) {
+                let random = at + ACCESS_TOKEN.len();
+                cut.bytes.extend_from_slice(field.data.get(from..random)?);
+                from = (random + RANDOM).min(field.data.len());
+            }
+            cut.bytes.extend_from_slice(field.data.get(from..)?);
+        }
+        Some(cut)
+    }
+
+    fn of_json(json: &[u8]) -> Option<Self> {
+        let mut nodes = NODE_NAME.find_iter(json).map(|at| at + NODE_NAME.needle().len());
         let node = match (nodes.next(), nodes.next()) {
             (Some(at), None) => {
                 let rest = json.get(at..)?;
@@ -107,23 +150,23 @@ impl WrittenSpecs {
             (None, _) => None,
             (Some(_), Some(_)) => return None,
         };
-        let tokens = find_iter(json, TOKEN_NAME).map(|at| at + TOKEN_NAME.len()..at + TOKEN_NAME.len() + RANDOM);
+        let after = TOKEN_NAME.needle().len();
+        let tokens = TOKEN_NAME.find_iter(json).map(|at| at + after..at + after + RANDOM);
         let mut places: Vec<std::ops::Range<usize>> = tokens.chain(node.clone()).collect();
         places.sort_unstable_by_key(|place| place.start);
-        self.cut.clear();
+        let mut cut = Self { bytes: Vec::with_capacity(json.len()), node: None };
         let mut from = 0;
         for place in places {
             if json.get(place.end) != Some(&b'"') {
                 return None;
             }
-            self.cut.extend_from_slice(json.get(from..place.start)?);
+            cut.bytes.extend_from_slice(json.get(from..place.start)?);
             from = place.end;
         }
-        self.cut.extend_from_slice(json.get(from..)?);
-        let name = node.map(|place| json.get(place).and_then(|name| std::str::from_utf8(name).ok()));
-        Some(match name {
-            Some(name) => Some(name?.into()),
-            None => None,
-        })
+        cut.bytes.extend_from_slice(json.get(from..)?);
+        if let Some(place) = node {
+            cut.node = Some(std::str::from_utf8(json.get(place)?).ok()?.into());
+        }
+        Some(cut)
     }
 }

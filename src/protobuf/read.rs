@@ -44,6 +44,9 @@ pub fn read<'de, T: Deserialize<'de>>(message: &'static Message, bytes: &'de [u8
     T::deserialize(Value::Message(message, bytes))
 }
 
+/// The name of a new type by which a reader says that it takes a time as microseconds since 1970.
+pub const TIME: &str = "k3am::Time";
+
 /// A value, still as bytes.
 #[derive(Clone, Copy)]
 enum Value<'de> {
@@ -130,7 +133,14 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    /// A reader that asks for [`TIME`] gets a time as microseconds, not as JSON's text.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        if name == TIME
+            && let Self::One(Field { kind: FieldKind::Time | FieldKind::MicroTime, .. }, raw) = self
+            && let Some(at) = values::time(raw.data)
+        {
+            return visitor.visit_i64(at.timestamp_micros());
+        }
         visitor.visit_newtype_struct(self)
     }
 

@@ -110,6 +110,20 @@ impl Schema {
         lean
     }
 
+    /// The message with only the fields of those numbers.
+    pub fn only(message: &Message, numbers: &[u32]) -> Message {
+        let fields = message.fields.iter().filter(|field| numbers.contains(&field.number)).copied().collect();
+        let mut part = Message { name: message.name, fields, by_number: Vec::new() };
+        part.index();
+        part
+    }
+
+    /// The message without the fields of those numbers.
+    pub fn without(message: &Message, numbers: &[u32]) -> Message {
+        let others: Vec<u32> = message.fields.iter().map(|field| field.number).filter(|of| !numbers.contains(of)).collect();
+        Self::only(message, &others)
+    }
+
     /// The message of that name: `core.v1.Pod`.
     pub fn message(&self, name: &str) -> Option<&Message> {
         self.named.get(name).and_then(|place| self.messages.get(*place))

@@ -41,6 +41,23 @@ pub fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     std::iter::from_fn(move || next(&mut bytes).ok().flatten().map(|raw| (raw.number, raw.data)))
 }
 
+/// The part of a message from the first to the last field of that number: fields of one number follow each other.
+pub fn run(bytes: &[u8], number: u32) -> &[u8] {
+    let (mut rest, mut start, mut end) = (bytes, None, 0);
+    loop {
+        let before = bytes.len() - rest.len();
+        match next(&mut rest) {
+            Ok(Some(raw)) if raw.number == number => {
+                start.get_or_insert(before);
+                end = bytes.len() - rest.len();
+            }
+            Ok(Some(_)) => {}
+            Ok(None) | Err(Malformed) => break,
+        }
+    }
+    start.and_then(|start| bytes.get(start..end)).unwrap_or_default()
+}
+
 /// Takes a varint off `bytes`.
 #[inline]
 pub fn varint(bytes: &mut &[u8]) -> Option<u64> {

@@ -24,6 +24,7 @@ mod door;
 mod engine;
 mod fake_api;
 mod flows;
+mod incremental;
 mod live;
 mod live_faults;
 mod login;

@@ -40,7 +40,7 @@ impl TableView {
 
     /// The marked objects that are shown, in the order of the table.
     pub fn marked_objects(&self) -> Vec<ObjectRef> {
-        let shown = self.index.iter().filter(|key| self.marked.contains(key));
+        let shown = self.index.iter().filter(|key| self.marked.contains(*key));
         shown.map(|key| ObjectRef::new(self.spec.kind.name(), &key.namespace, &key.name)).collect()
     }
 }

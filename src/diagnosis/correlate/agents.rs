@@ -20,9 +20,21 @@ pub(super) fn behind_agents(snapshot: &Snapshot, groups: &mut Vec<Group<'_>>) {
     }
 }
 
-/// True for what an agent of its node may have stranded: its workload belongs to the incident.
+/// Causes that an agent of the node brings about. What they say is read only when it has to be: there may be hundreds.
+const STRANDED: &[&str] = &[
+    "sandbox-network-failed",
+    "node-network-not-ready",
+    "terminating-slow",
+    "volume-mount-failed",
+    "volume-attach-failed",
+    "terminating-volume",
+    "insufficient-resource",
+    "pod-rejected-by-node",
+];
+
+/// True for what an agent of its node may have stranded: folded under that, its workload belongs to the incident.
 pub(super) fn is_stranded(finding: &Finding) -> bool {
-    need(finding).is_some()
+    STRANDED.contains(&finding.cause.0)
 }
 
 fn is_of_daemon_set(finding: &Finding) -> bool {

@@ -1,7 +1,8 @@
 //! Who feels an incident: pods, Services left without endpoints, the hosts that lead to them; and which workloads stand
 //! behind a Service, an Ingress or an autoscaler.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::incident::BlastRadius;
@@ -84,7 +85,7 @@ fn selects(selector: &BTreeMap<Text, Text>, pod: &Pod) -> bool {
 }
 
 /// A Service no endpoint of which gets traffic.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct DownService {
     service: ObjectRef,
     /// The Service and the workloads behind it.
@@ -94,14 +95,10 @@ pub(super) struct DownService {
 }
 
 /// The Services that are down, by namespace: found once for all incidents.
-pub(super) type Down = BTreeMap<Text, Vec<DownService>>;
+pub(super) type Down = HashMap<Text, Arc<Vec<DownService>>, super::Hasher>;
 
-/// Finds the Services that are down in these namespaces.
-pub(super) fn down_services(snapshot: &Snapshot, namespaces: BTreeSet<Text>) -> Down {
-    namespaces.into_iter().map(|namespace| (namespace.clone(), down_in(snapshot, &namespace))).collect()
-}
-
-fn down_in(snapshot: &Snapshot, namespace: &str) -> Vec<DownService> {
+/// The Services of a namespace that are down.
+pub(super) fn down_in(snapshot: &Snapshot, namespace: &str) -> Vec<DownService> {
     let sliced = snapshot.coverage.is_complete(KindId::EndpointSlice, namespace);
     let gets_traffic = |slice: &&EndpointSlice| slice.endpoints.iter().any(|e| e.conditions.ready != Some(false));
     let served: BTreeSet<&str> =
@@ -172,7 +169,7 @@ pub(super) fn measure(snapshot: &Snapshot, down: &Down, workloads: &[ObjectRef],
     // A node has no Services of its own: the workloads it takes down do.
     let concerned = || workloads.iter().chain(objects.iter().filter(|o| !matches!(&*o.kind, "Pod" | "Service")));
     let namespaces: BTreeSet<&Text> = concerned().map(|w| &w.namespace).collect();
-    for service in namespaces.into_iter().filter_map(|namespace| down.get(namespace)).flatten() {
+    for service in namespaces.into_iter().filter_map(|namespace| down.get(namespace)).flat_map(|services| services.iter()) {
         if concerned().any(|workload| service.related.contains(workload)) {
             blast.hosts.extend(service.hosts.iter().cloned());
             blast.services_without_endpoints.push(service.service.clone());

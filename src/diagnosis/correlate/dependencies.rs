@@ -29,10 +29,14 @@ pub(super) fn is_client(finding: &Finding) -> bool {
 
 /// Puts clients under the incident of what they need.
 pub(super) fn behind_dependencies(snapshot: &Snapshot, groups: &mut Vec<Group<'_>>) {
+    let clients = |group: &Group<'_>| group.members.iter().all(|f| is_client(f.finding));
+    if !groups.iter().any(clients) {
+        return;
+    }
     let mut moves: BTreeMap<usize, usize> = BTreeMap::new();
     let index = ByWorkload::of(groups);
     for (at, group) in groups.iter().enumerate() {
-        if !group.members.iter().all(|f| is_client(f.finding)) {
+        if !clients(group) {
             continue;
         }
         let mut roots: BTreeSet<Option<usize>> =
@@ -74,7 +78,12 @@ fn deepest(start: usize, moves: &BTreeMap<usize, usize>) -> usize {
 }
 
 /// The group that says why the Service this finding names does not answer.
-fn root_of(snapshot: &Snapshot, (groups, index): (&[Group<'_>], &ByWorkload), own: usize, finding: &Finding) -> Option<usize> {
+fn root_of(
+    snapshot: &Snapshot,
+    (groups, index): (&[Group<'_>], &ByWorkload<'_>),
+    own: usize,
+    finding: &Finding,
+) -> Option<usize> {
     let service = service_of(snapshot, finding)?;
     let behind = blast::related(snapshot, &service);
     let pods: Vec<_> = behind.iter().flat_map(|workload| snapshot.pods_of(workload)).collect();

@@ -1,13 +1,11 @@
 //! How bad an incident is, and which comes first.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
-use super::Group;
+use super::{Group, Ranked};
 use crate::changes::replicas;
 use crate::diagnosis::cause::Severity;
 use crate::diagnosis::incident::{BlastRadius, Incident};
-use crate::diagnosis::rule::Facts;
 use crate::kinds::{ObjectRef, Row};
 use crate::snapshot::Snapshot;
 
@@ -63,11 +61,17 @@ fn never_started(snapshot: &Snapshot, subject: &ObjectRef) -> bool {
     }
 }
 
+/// How many of its workloads want pods and have no ready one.
+pub(super) fn count_down(snapshot: &Snapshot, incident: &Incident) -> usize {
+    incident.workloads.iter().filter(|workload| is_down(snapshot, workload)).count()
+}
+
 /// Worst first: severity, Services down, workloads without a ready pod, how many workloads and pods, newest, then by name.
-pub(super) fn rank(facts: &Facts<'_>, incidents: &mut [Arc<Incident>]) {
-    incidents.sort_by_cached_key(|i| {
-        let down = i.workloads.iter().filter(|w| is_down(facts.snapshot, w)).count();
-        let blast = (i.blast.services_without_endpoints.len(), down, i.workloads.len(), i.blast.pods);
-        (Reverse(i.severity), Reverse(blast), Reverse(i.since), i.id.clone())
-    });
+pub(super) fn rank(incidents: &mut [Ranked]) {
+    let place = |ranked: &Ranked| {
+        let i = &ranked.incident;
+        let blast = (i.blast.services_without_endpoints.len(), ranked.down, i.workloads.len(), i.blast.pods);
+        (Reverse(i.severity), Reverse(blast), Reverse(i.since))
+    };
+    incidents.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.incident.id.cmp(&b.incident.id)));
 }

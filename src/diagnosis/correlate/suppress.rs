@@ -1,9 +1,9 @@
 //! What another finding already explains: the weaker of two on one subject, everything on a dead node, generic findings of a
 //! workload whose cause is known from another pod.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{Found, Group, is_generic};
+use super::{Found, Group, Hasher, is_generic};
 use crate::diagnosis::cause::CauseId;
 use crate::diagnosis::finding::Finding;
 use crate::kinds::ObjectRef;
@@ -42,11 +42,17 @@ const CONSEQUENCES: &[(&str, &[&str])] = &[
 
 /// Drops findings that a stronger one on the same subject explains. `found` is sorted strongest first.
 pub(super) fn explained_on_the_same_subject<'a>(found: &[Found<'a>]) -> Vec<Found<'a>> {
-    let mut by_subject: BTreeMap<&ObjectRef, Vec<Found<'a>>> = BTreeMap::new();
+    let mut count: HashMap<&ObjectRef, usize, Hasher> = HashMap::default();
     for f in found {
+        *count.entry(&f.finding.subject).or_default() += 1;
+    }
+    // Of most subjects only one thing is said.
+    let is_alone = |f: &Found<'a>| count.get(&f.finding.subject) == Some(&1);
+    let mut by_subject: HashMap<&ObjectRef, Vec<Found<'a>>, Hasher> = HashMap::default();
+    for f in found.iter().filter(|f| !is_alone(f)) {
         by_subject.entry(&f.finding.subject).or_default().push(*f);
     }
-    let mut seen = BTreeSet::new();
+    let mut seen: HashSet<(CauseId, &ObjectRef, &Option<crate::text::Text>), Hasher> = HashSet::default();
     found
         .iter()
         .filter(|f| {
@@ -54,7 +60,7 @@ pub(super) fn explained_on_the_same_subject<'a>(found: &[Found<'a>]) -> Vec<Foun
             !others.iter().any(|other| explains(other.finding, f.finding))
         })
         // Of several rules with the same cause for one subject and root the strongest speaks.
-        .filter(|f| seen.insert((f.finding.cause, &f.finding.subject, &f.finding.container)))
+        .filter(|f| is_alone(f) || seen.insert((f.finding.cause, &f.finding.subject, &f.finding.container)))
         .copied()
         .collect()
 }
@@ -117,6 +123,9 @@ pub(super) fn family(cause: CauseId) -> &'static str {
 pub(super) fn on_dead_nodes<'a>(snapshot: &Snapshot, found: Vec<Found<'a>>) -> (Vec<Found<'a>>, Vec<Found<'a>>) {
     let dead: BTreeSet<&str> =
         found.iter().filter(|f| f.finding.cause.0 == "node-not-ready").map(|f| &*f.finding.workload.name).collect();
+    if dead.is_empty() {
+        return (found, Vec::new());
+    }
     found.into_iter().partition(|f| {
         let node = node_of(snapshot, &f.finding.subject);
         let lost = node.is_some_and(|node| dead.contains(&*node));

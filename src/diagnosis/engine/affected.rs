@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Subject;
-use crate::changes::references::config_of;
+use super::{Looked, Subject};
+use crate::changes::references::{config_of, template_of};
 use crate::diagnosis::rules::network::dns::is_cluster_dns;
 use crate::diagnosis::rules::workload::{connections, migration};
 use crate::kinds::pod_spec::PodSpec;
@@ -44,6 +44,7 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
                 }
                 for row in row.iter().chain(before) {
                     touched.row(snapshot, row);
+                    touched.promised(snapshot, row);
                 }
             }
             Changed::Evidence(object) => touched.evidence(snapshot, object),
@@ -51,6 +52,57 @@ pub(super) fn subjects(snapshot: &Snapshot, changed: &[Changed]) -> BTreeSet<Sub
         }
     }
     touched.resolve(snapshot)
+}
+
+/// Subjects of which something was said, or may have to be, and that hang on what changed more loosely: the pods of a workload,
+/// which are judged by what it wants, and Services that find no pod, which say which pods there are.
+pub(super) fn with_what_was_said(
+    snapshot: &Snapshot,
+    changed: &[Changed],
+    said: &BTreeMap<Subject, Looked>,
+    dirty: &mut BTreeSet<Subject>,
+) {
+    let mut namespaces: BTreeSet<&Text> = BTreeSet::new();
+    for change in changed {
+        let Changed::Object { kind, key, before } = change else { continue };
+        if !matches!(
+            kind,
+            KindId::Pod
+                | KindId::Deployment
+                | KindId::ReplicaSet
+                | KindId::StatefulSet
+                | KindId::DaemonSet
+                | KindId::Job
+                | KindId::CronJob
+        ) {
+            continue;
+        }
+        namespaces.insert(&key.namespace);
+        let row = snapshot.row(*kind, key);
+        for pod in row.iter().chain(before).flat_map(|row| pods_below(snapshot, *kind, &row.meta().uid)) {
+            let subject = (KindId::Pod, Key::of(&pod.meta));
+            if !pod.is_ready() || said.contains_key(&subject) {
+                dirty.insert(subject);
+            }
+        }
+    }
+    for namespace in namespaces {
+        let from = (KindId::Service, Key::new(namespace, ""));
+        let here = said.range(from..).take_while(|((kind, key), _)| *kind == KindId::Service && key.namespace == *namespace);
+        dirty.extend(here.map(|(subject, _)| subject.clone()));
+    }
+}
+
+/// The pods that hang on the workload of that uid, through its ReplicaSets or Jobs.
+fn pods_below<'a>(snapshot: &'a Snapshot, kind: KindId, uid: &str) -> Vec<&'a Pod> {
+    match kind {
+        KindId::Pod => Vec::new(),
+        KindId::Deployment => {
+            snapshot.replica_sets.controlled_by(uid).flat_map(|set| snapshot.pods.controlled_by(&set.meta.uid)).collect()
+        }
+        KindId::CronJob => snapshot.jobs.controlled_by(uid).flat_map(|job| snapshot.pods.controlled_by(&job.meta.uid)).collect(),
+        _ => snapshot.pods.controlled_by(uid).collect(),
+    }
 }
 
 impl Touched {
@@ -131,6 +183,17 @@ impl Touched {
         self.subjects.extend(services.into_iter().map(|service| (KindId::Service, Key::of(&service.meta))));
         let jobs = snapshot.jobs.in_namespace(&meta.namespace).filter(|job| migration::is_migration(job));
         self.subjects.extend(jobs.map(|job| (KindId::Job, Key::of(&job.meta))));
+    }
+
+    /// Services that would select the pods of a workload: without pods it hangs on the workload what is said of them.
+    fn promised(&mut self, snapshot: &Snapshot, workload: &Row) {
+        let Some(template) = template_of(workload) else { return };
+        let namespace = &workload.meta().namespace;
+        let selecting = snapshot.services.in_namespace(namespace).filter(|service| {
+            let mut selector = service.spec.selector.iter().peekable();
+            selector.peek().is_some() && selector.all(|(key, value)| template.metadata.labels.get(key) == Some(value))
+        });
+        self.subjects.extend(selecting.map(|service| (KindId::Service, Key::of(&service.meta))));
     }
 
     /// What is being deleted in a namespace is told with the namespace while that is being deleted, too.

@@ -112,6 +112,11 @@ pub fn is_retried_by_job(facts: &Facts<'_>, pod: &Pod) -> bool {
 
 /// The containers of the pod that crash now, with how they ended. Asks for a later look where time alone will settle it.
 pub fn endings<'a>(facts: &Facts<'a>, pod: &'a Pod, out: &mut Output) -> Vec<Ending<'a>> {
+    let has_ended =
+        |view: ContainerView<'_>| view.status.state.terminated.is_some() || view.status.last_state.terminated.is_some();
+    if !pod.containers().any(has_ended) {
+        return Vec::new();
+    }
     if pod.meta.deletion_timestamp.is_some() || &*pod.status.phase == "Succeeded" || is_retried_by_job(facts, pod) {
         return Vec::new();
     }

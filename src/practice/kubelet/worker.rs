@@ -188,6 +188,13 @@ impl Worker {
             return Some(host.now + self.mount_wait);
         }
         let node = host.store.get(&NODES, "", &self.node);
+        // On the node's own network no plugin is asked.
+        if object::at(host.pod, "/spec/hostNetwork") == &Value::Bool(true)
+            && let Ok(own) = self.host_ip.parse()
+        {
+            host.ip = Some(own);
+            return None;
+        }
         let broken = node.as_ref().map_or("", |node| object::annotation(node, CNI_ERROR));
         if !broken.is_empty() {
             let message = format!(

@@ -12,6 +12,7 @@ pub(super) static FILES: &[(&str, &str)] = files![
     "image-not-found-daemonset",
     "image-not-found-statefulset",
     "image-not-found-old-revision",
+    "image-not-found-agent",
     "image-auth-denied",
     "image-rate-limited",
     "image-registry-unreachable",

@@ -1,5 +1,7 @@
 //! `image-*`: why the node cannot get a container's image.
 
+use std::sync::Arc;
+
 use super::reference::{self, ImageReference};
 use crate::actions::Intent;
 use crate::diagnosis::cause::CauseId;
@@ -9,6 +11,7 @@ use crate::diagnosis::rule::{Facts, Output, Rule};
 use crate::diagnosis::rules::commands::{can_roll_out, fact, fix, kubectl, quoted, target, template_of, with_action};
 use crate::diagnosis::rules::draft::{self, Draft};
 use crate::diagnosis::rules::pattern::Pattern;
+use crate::kinds::pod_spec::{Container, PodSpec};
 use crate::kinds::pods::{ContainerView, Pod};
 use crate::kinds::{KindId, Row};
 
@@ -306,10 +309,16 @@ fn known_good(facts: &Facts<'_>, finding: &Finding) -> Option<(String, String)> 
     previous.or_else(|| {
         let repository = fact(finding, "repository");
         let last = repository.rsplit('/').next().unwrap_or(repository);
-        // Most images are told apart without being parsed.
+        // Most images are told apart without being parsed, and pods of one template share one spec: look into it once.
         let alike = |other: &str| other != image && other.contains(last) && reference::parse(other).repository == repository;
-        facts.snapshot.pods.in_namespace(&finding.workload.namespace).filter(|p| p.is_ready()).find_map(|p| {
-            let c = p.spec.containers.iter().find(|c| alike(&c.image))?;
+        let mut known: Option<(&Arc<PodSpec>, Option<&Container>)> = None;
+        facts.snapshot.pods.in_namespace(&finding.workload.namespace).find_map(|p| {
+            let found = match known {
+                Some((spec, found)) if Arc::ptr_eq(spec, &p.spec) => found,
+                _ => p.spec.containers.iter().find(|c| alike(&c.image)),
+            };
+            known = Some((&p.spec, found));
+            let c = found.filter(|_| p.is_ready())?;
             Some((c.image.to_string(), format!("pod {} runs it", p.meta.name)))
         })
     })
