@@ -153,12 +153,11 @@ fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let length: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
     let mut bytes = vec![tag];
-    match content.len() {
-        short @ 0..128 => bytes.push(short as u8),
-        _ => {
-            bytes.push(0x80 | length.len() as u8);
-            bytes.extend(length);
-        }
+    if content.len() < 0x80 {
+        bytes.push(content.len() as u8);
+    } else {
+        bytes.push(0x80 | length.len() as u8);
+        bytes.extend(length);
     }
     bytes.extend(content);
     bytes

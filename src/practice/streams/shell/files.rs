@@ -39,8 +39,17 @@ impl Shell {
         step
     }
 
+    /// The commands that write to the step themselves, or nothing.
+    pub(super) fn on_files(&mut self, command: &str, words: &[String], step: &mut Step) {
+        match command {
+            "cat" => self.show(words, step),
+            "tar" => self.archive(words, step),
+            _ => self.test(words),
+        }
+    }
+
     /// `tar cf - PATH...` and `tar xf - [-C FOLDER]`, with what else kubectl says.
-    pub(super) fn archive(&mut self, words: &[String], step: &mut Step) {
+    fn archive(&mut self, words: &[String], step: &mut Step) {
         let flags = words.iter().find(|word| !word.starts_with("--")).map_or("", String::as_str);
         let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
         if flags.contains('x') {
@@ -67,7 +76,7 @@ impl Shell {
     }
 
     /// `test -d`, `-e` and `-f`.
-    pub(super) fn test(&mut self, words: &[String]) {
+    fn test(&mut self, words: &[String]) {
         let [flag, path] = words else {
             self.code = 1;
             return;
@@ -84,7 +93,7 @@ impl Shell {
     }
 
     /// `cat PATH...`, byte for byte.
-    pub(super) fn show(&mut self, paths: &[String], step: &mut Step) {
+    fn show(&mut self, paths: &[String], step: &mut Step) {
         for path in paths {
             if let Some(content) = self.files.get(path) {
                 step.out.extend(content);
