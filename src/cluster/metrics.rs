@@ -29,6 +29,8 @@ const EVERY: Duration = Duration::from_secs(15);
 const MANY: usize = 5_000;
 /// How soon after an answer without samples: CPU from kubelets needs two, and a fresh metrics-server has none yet.
 const SOON: Duration = Duration::from_secs(5);
+/// The first lists go first: they say what is broken, and keep both ends busy.
+const AFTER_LISTS: Duration = Duration::from_millis(500);
 /// Longest silence in an answer.
 const SILENCE: Duration = Duration::from_secs(10);
 /// After so many polls without a metrics API it is looked for again.
@@ -51,6 +53,7 @@ pub async fn poll(
     let kubelets = Kubelets::default();
     let mut poller = Poller { connection, kubelets, without_api: 0, scope: None, names: Names::default() };
     let mut last = None;
+    sleep(AFTER_LISTS).await;
     while !tx.is_closed() {
         let mut pause = EVERY;
         let first = preferred.borrow_and_update().clone();
