@@ -16,6 +16,7 @@ pub mod api;
 mod apply;
 pub mod base64;
 pub mod behaviours;
+pub mod certificates;
 pub mod clock;
 pub mod control;
 pub mod controllers;

@@ -5,6 +5,7 @@
 //! To add one: a file in `controllers/`, `impl Controller`, one line in `simulation::start`.
 
 pub mod autoscaler;
+pub mod certificate_signing;
 pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;

@@ -3,6 +3,7 @@
 use super::aggregation::Availability;
 use super::clock::Clock;
 use super::controllers::autoscaler::Autoscaler;
+use super::controllers::certificate_signing::CertificateSigning;
 use super::controllers::cron_job::CronJobController;
 use super::controllers::daemon_set::DaemonSetController;
 use super::controllers::deployment::DeploymentController;
@@ -85,6 +86,7 @@ pub fn start_with(store: Store, runtime: Runtime, clock: Clock, seed: u64, scena
     crew.hire(Autoscaler::new(store.clone(), clock.clone(), recorder.clone(), runtime));
     crew.hire(JobController::new(store.clone(), clock.clone(), recorder.clone()));
     crew.hire(EndpointSliceController::new(store.clone(), clock.clone()));
+    crew.hire(CertificateSigning::new(store.clone(), clock.clone()));
     crew.hire(IpAddresses::new(store.clone()));
     crew.hire(FlowControl::new(store.clone(), clock.clone()));
     crew.hire(GarbageCollector::new(store.clone()));

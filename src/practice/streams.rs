@@ -134,7 +134,7 @@ async fn exec(mut socket: WebSocket, mut shell: Shell, command: Vec<String>, int
     let mut pending = BytesMut::new();
     let mut open = interactive;
     loop {
-        for (channel, data) in [(STDOUT, step.out.as_bytes()), (STDOUT, step.raw.as_slice()), (STDERR, step.error.as_bytes())] {
+        for (channel, data) in [(STDOUT, step.out.as_slice()), (STDERR, step.error.as_bytes())] {
             if !data.is_empty() && socket.send(frame(channel, data)).await.is_err() {
                 return;
             }

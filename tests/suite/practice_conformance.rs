@@ -40,9 +40,14 @@ impl Client {
         Some(Self { program, cluster, home, kubeconfig })
     }
 
-    fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig).env("HOME", self.home.path()).env("KUBE_EDITOR", "true");
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -299,6 +304,9 @@ fn rights_and_duty(client: &mut Client) {
     assert!(client.ok("get priorityclasses").contains("system-node-critical"));
     server_itself(client);
     own_objects(client);
+    controllers_speak(client);
+    certificates(client);
+    in_between(client);
     budget_holds_a_drain(client);
     client.ok("cordon node1");
     assert!(client.ok("get nodes").contains("SchedulingDisabled"));
@@ -308,6 +316,133 @@ fn rights_and_duty(client: &mut Client) {
     assert!(client.ok("cluster-info").contains("control plane"));
     assert!(client.ok("get apiservices").contains("v1.apps"));
     assert!(client.ok("get clusterroles").contains("cluster-admin"));
+}
+
+/// What controllers say, in the sources' words.
+fn controllers_speak(client: &Client) {
+    client.ok("create namespace said");
+    let condition = |kind: &str, name: &str, of: &str| -> String {
+        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{of}\")]['status','reason','message']}}");
+        client.run(&["get", kind, name, "-n", "said", "-o", &path], "").1
+    };
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    client.ok("create deployment web --image=nginx:1.27 -n said");
+    client.ok("rollout status deployment/web -n said --timeout=30s");
+    let hpa = |name: &str, target: &str| {
+        let manifest = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {target}}}\n  minReplicas: 2\n  maxReplicas: 3\n  metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 50}}}}}}]\n"
+        );
+        assert!(client.apply(&manifest).0);
+    };
+    hpa("lost", "nothing");
+    client.until("no target", |_| said("lost").contains("FailedGetScale"));
+    assert!(said("lost").contains("  deployments.apps \"nothing\" not found"), "{}", said("lost"));
+    let able = condition("hpa", "lost", "AbleToScale");
+    let why = "the HPA controller was unable to get the target's current scale: deployments.apps \"nothing\" not found";
+    assert_eq!(able, format!("False FailedGetScale {why}"));
+    hpa("web", "web");
+    client.until("too few are brought back", |_| {
+        said("web").contains("New size: 2; reason: Current number of replicas below Spec.MinReplicas")
+    });
+    client.until("no request", |_| said("web").contains("FailedComputeMetricsReplicas"));
+    let missing = "failed to get cpu utilization: missing request for cpu in container nginx of Pod web-";
+    let seen = said("web");
+    assert!(
+        seen.contains(&format!(
+            "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: {missing}"
+        )),
+        "{seen}"
+    );
+    let active = condition("hpa", "web", "ScalingActive");
+    assert!(
+        active.starts_with(&format!("False FailedGetResourceMetric the HPA was unable to compute the replica count: {missing}")),
+        "{active}"
+    );
+    client.ok("scale deployment web -n said --replicas=0");
+    client.until("switched off", |_| condition("hpa", "web", "ScalingActive").starts_with("False ScalingDisabled"));
+    assert!(condition("hpa", "web", "AbleToScale").starts_with("True SucceededGetScale"));
+
+    client.ok("create cronjob nightly --image=busybox --schedule=@yearly -n said -- sleep 600");
+    client.ok("create job once --from=cronjob/nightly -n said");
+    client.until("a job by hand is told", |_| said("nightly").contains("UnexpectedJob"));
+    assert!(said("nightly").contains("Saw a job that the controller did not create or forgot: once"));
+    assert_eq!(client.ok("get cronjob nightly -n said -o jsonpath={.status.active}"), "");
+
+    client.ok("create poddisruptionbudget none --selector=app=absent --min-available=1 -n said");
+    client.until("nothing matches", |_| said("none").contains("No matching pods found"));
+    client.ok("run alone --image=nginx:1.27 -l app=alone -n said");
+    client.ok("create poddisruptionbudget some --selector=app=alone --min-available=1 -n said");
+    client.ok("create poddisruptionbudget share --selector=app=alone --min-available=50% -n said");
+    let expects = |name: &str| {
+        client.ok(&format!("get pdb {name} -n said -o jsonpath={{.status.expectedPods}}/{{.status.currentHealthy}}"))
+    };
+    client.until("a number counts pods as they are", |_| expects("some") == "1/1");
+    client.until("a share counts only what is managed", |_| expects("share") == "0/1");
+    client.ok("delete namespace said --wait=false");
+}
+
+/// Certificates: asked for, approved or denied, issued.
+fn certificates(client: &Client) {
+    let asked = std::fs::read(format!("{FIXTURES}/request.pem")).unwrap();
+    let request = |name: &str, asked: &[u8], usage: &str| {
+        let spec = format!(
+            "{{request: {}, signerName: kubernetes.io/kube-apiserver-client, expirationSeconds: 86400, usages: [{usage}]}}",
+            k3am::practice::base64::encode(asked)
+        );
+        let manifest = format!(
+            "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        );
+        assert!(client.apply(&manifest).0);
+    };
+    request("vera", &asked, "client auth");
+    request("mallory", &asked, "client auth");
+    request("wrong", &asked, "server auth");
+    let row = |name: &str| client.ok(&format!("get csr {name} --no-headers"));
+    assert!(row("vera").trim_end().ends_with("Pending"), "{}", row("vera"));
+    assert!(client.ok("certificate approve vera wrong").contains("certificatesigningrequest.certificates.k8s.io/vera approved"));
+    client.ok("certificate deny mallory");
+    client.until("it is issued", |_| row("vera").trim_end().ends_with("Approved,Issued"));
+    client.until("a wrong usage is not", |_| row("wrong").trim_end().ends_with("Approved,Failed"));
+    assert!(row("mallory").trim_end().ends_with("Denied"), "{}", row("mallory"));
+    let issued = client.ok("get csr vera -o jsonpath={.status.certificate}");
+    let issued = String::from_utf8(k3am::practice::base64::decode(&issued).unwrap()).unwrap();
+    assert!(issued.starts_with("-----BEGIN CERTIFICATE-----\n"), "{issued}");
+    assert!(client.ok("describe csr vera").contains("Approved,Issued"));
+}
+
+/// `kubectl proxy` in between, and bytes that are no text through `cat`.
+fn in_between(client: &Client) {
+    let mut proxy = client.command(&["proxy", "--port=0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = [0; 256];
+    let length = proxy.stdout.as_mut().unwrap().read(&mut said).unwrap();
+    let first = String::from_utf8_lossy(&said[..length]).into_owned();
+    let address = first.trim().rsplit(' ').next().unwrap().to_owned();
+    let ask = |path: &str| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        let _ = connection.read_to_string(&mut answer);
+        answer
+    };
+    let listed = ask("/api/v1/namespaces");
+    assert!(
+        listed.starts_with("HTTP/1.1 200") && listed.contains("\"NamespaceList\"") && listed.contains("kube-system"),
+        "{listed}"
+    );
+    assert!(ask("/version").contains("v1.36.2"));
+    assert!(ask("/api/v1/namespaces/none").starts_with("HTTP/1.1 404"));
+    let watched = ask("/api/v1/namespaces?watch=1&timeoutSeconds=1&fieldSelector=metadata.name=default");
+    assert!(watched.contains("\"ADDED\"") && watched.contains("\"default\""), "{watched}");
+    proxy.kill().unwrap();
+    proxy.wait().unwrap();
+
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bytes, namespace: default}\nbinaryData: {blob: AP/+gAoNQQ==}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: bytes, namespace: default}\nspec:\n  containers: [{name: a, image: nginx:1.27, volumeMounts: [{name: v, mountPath: /v}]}]\n  volumes: [{name: v, configMap: {name: bytes}}]\n";
+    assert!(client.apply(map).0 && client.apply(pod).0);
+    client.ok("wait --for=condition=Ready pod/bytes -n default --timeout=30s");
+    let read = client.command(&["exec", "bytes", "-n", "default", "--", "cat", "/v/blob"]).output().unwrap();
+    assert_eq!(read.stdout, [0x00, 0xff, 0xfe, 0x80, 0x0a, 0x0d, 0x41]);
 }
 
 /// Kinds the server makes objects of by itself, and tables of another server's.

@@ -79,6 +79,11 @@ pub(super) fn with_what_was_said(
         }
         namespaces.insert(&key.namespace);
         let row = snapshot.row(*kind, key);
+        // Also where the owners between the pod and its workload are gone, or may not be seen.
+        let workloads = row.iter().chain(before).filter_map(|row| if let Row::Pod(pod) = row { Some(pod) } else { None });
+        dirty.extend(workloads.map(|pod| snapshot.workload_of(pod)).filter_map(|workload| {
+            Some((KindId::from_name(&workload.kind)?, Key { namespace: workload.namespace, name: workload.name }))
+        }));
         for pod in row.iter().chain(before).flat_map(|row| pods_below(snapshot, *kind, &row.meta().uid)) {
             let subject = (KindId::Pod, Key::of(&pod.meta));
             if !pod.is_ready() || said.contains_key(&subject) {

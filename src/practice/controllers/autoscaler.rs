@@ -38,8 +38,31 @@ struct Reading {
     average: f64,
 }
 
-/// Why there is nothing to compute with: condition type, reason, message.
-type Trouble = (&'static str, &'static str, String);
+/// Why there is nothing to compute with.
+struct Trouble {
+    /// The type of the condition that becomes false.
+    kind: &'static str,
+    reason: &'static str,
+    /// What the event says.
+    error: String,
+    /// What the condition says.
+    message: String,
+    /// What the second event, that no metric could be read, says.
+    summary: Option<String>,
+}
+
+/// The size wanted, what was read, and what the condition `ScalingActive` and the event say.
+struct Computed {
+    size: i64,
+    read: Vec<Value>,
+    metric: String,
+}
+
+/// A condition: type, status, reason, message.
+type Condition<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+const ABLE: Condition<'static> =
+    ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale");
 
 impl Autoscaler {
     /// A controller over a store and the measurements.
@@ -52,26 +75,36 @@ impl Autoscaler {
         let resource = if kind == "StatefulSet" { &STATEFUL_SETS } else { &DEPLOYMENTS };
         let found = self.store.get(resource, object::namespace(hpa), name);
         let missing = || {
-            let why = format!(
-                "the HPA controller was unable to get the target's current scale: {}.apps {name:?} not found",
-                resource.plural
-            );
-            ("AbleToScale", "FailedGetScale", why)
+            let error = format!("{}.apps {name:?} not found", resource.plural);
+            let message = format!("the HPA controller was unable to get the target's current scale: {error}");
+            Trouble { kind: "AbleToScale", reason: "FailedGetScale", error, message, summary: None }
         };
         Ok((found.ok_or_else(missing)?, resource))
     }
 
     /// Reads one resource over the ready pods of the target.
     fn read(&self, hpa: &Value, target: &Value, what: &str) -> Result<Reading, Trouble> {
+        let metrics = object::items(hpa, "/spec/metrics").len();
         let trouble = |why: String| {
-            let message = format!("the HPA was unable to compute the replica count: failed to get {what} utilization: {why}");
-            ("ScalingActive", "FailedGetResourceMetric", message)
+            let error = format!("failed to get {what} utilization: {why}");
+            Trouble {
+                kind: "ScalingActive",
+                reason: "FailedGetResourceMetric",
+                message: format!("the HPA was unable to compute the replica count: {error}"),
+                summary: Some(format!(
+                    "invalid metrics (1 invalid out of {metrics}), first error is: failed to get {what} resource metric value: {error}"
+                )),
+                error,
+            }
         };
         let selector = object::at(target, "/spec/selector");
         let mut pods = self.store.list(&PODS, Some(object::namespace(hpa)));
-        pods.retain(|pod| {
-            object::selects(selector, object::at(pod, "/metadata/labels")) && object::condition_is_true(pod, "Ready")
-        });
+        pods.retain(|pod| object::selects(selector, object::at(pod, "/metadata/labels")));
+        if !pods.iter().any(|pod| !self.runtime.usage(object::uid(pod)).is_empty()) {
+            let why = format!("unable to get metrics for resource {what}: no metrics returned from resource metrics API");
+            return Err(trouble(why));
+        }
+        pods.retain(|pod| object::condition_is_true(pod, "Ready"));
         let (mut used, mut requested, mut measured) = (0.0, 0.0, 0_u32);
         for pod in &pods {
             for container in object::containers(pod, "containers") {
@@ -93,8 +126,8 @@ impl Autoscaler {
     }
 
     /// The size the metrics ask for, and what they read.
-    fn compute(&self, hpa: &Value, target: &Value, current: i64) -> Result<(i64, Vec<Value>, String), Trouble> {
-        let (mut wanted, mut read, mut reason) = (0, Vec::new(), String::new());
+    fn compute(&self, hpa: &Value, target: &Value, current: i64) -> Result<Computed, Trouble> {
+        let (mut wanted, mut read, mut metric_name) = (0, Vec::new(), String::new());
         for metric in object::items(hpa, "/spec/metrics").iter().filter(|metric| object::text(metric, "/type") == "Resource") {
             let what = object::text(metric, "/resource/name");
             let reading = self.read(hpa, target, what)?;
@@ -103,12 +136,12 @@ impl Autoscaler {
             let size = if (ratio - 1.0).abs() <= TOLERANCE { current } else { (ratio * current as f64).ceil() as i64 };
             if size > wanted {
                 wanted = size;
-                reason = format!("{what} resource utilization (percentage of request)");
+                metric_name = format!("{what} resource utilization (percentage of request)");
             }
             let average = if what == "cpu" { quantity::cores(reading.average) } else { quantity::bytes(reading.average.round()) };
             read.push(json!({"type": "Resource", "resource": {"name": what, "current": {"averageUtilization": reading.percent, "averageValue": average}}}));
         }
-        Ok((wanted, read, reason))
+        Ok(Computed { size: wanted, read, metric: metric_name })
     }
 
     fn resize(&self, hpa: &Value, (target, resource): (&Value, &'static ResourceType), size: i64, why: &str) {
@@ -124,9 +157,12 @@ impl Autoscaler {
         }
     }
 
-    fn write(&self, hpa: &Value, status: Value, conditions: &[(&str, &str, &str, &str)]) {
+    /// Writes a status; conditions that are not named stay as they were.
+    fn write(&self, hpa: &Value, status: Value, conditions: &[Condition<'_>]) {
         let now = object::stamp(self.clock.now());
-        let rows: Vec<Value> = conditions
+        let named = |known: &&Value| conditions.iter().any(|of| of.0 == object::text(known, "/type"));
+        let kept = object::items(hpa, "/status/conditions").iter().filter(|known| !named(known)).cloned();
+        let mut rows: Vec<Value> = conditions
             .iter()
             .map(|(kind, status, reason, message)| {
                 let since = object::condition(hpa, kind)
@@ -135,6 +171,7 @@ impl Autoscaler {
                 json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})
             })
             .collect();
+        rows.extend(kept);
         let (namespace, name) = (object::namespace(hpa), object::name(hpa));
         let _ = self.store.modify(&HORIZONTAL_POD_AUTOSCALERS, namespace, name, Writer::status(MANAGER), |hpa| {
             object::put(hpa, &["status"], status);
@@ -142,12 +179,14 @@ impl Autoscaler {
         });
     }
 
-    fn report_trouble(&self, hpa: &Value, current: i64, (kind, reason, message): Trouble) {
-        self.recorder.record(SOURCE, hpa, Said::warning(reason, &message));
+    fn report_trouble(&self, hpa: &Value, current: i64, trouble: &Trouble) {
+        self.recorder.record(SOURCE, hpa, Said::warning(trouble.reason, &trouble.error));
+        if let Some(summary) = &trouble.summary {
+            self.recorder.record(SOURCE, hpa, Said::warning("FailedComputeMetricsReplicas", summary));
+        }
         let status = json!({"currentReplicas": current, "desiredReplicas": object::int(hpa, "/status/desiredReplicas").unwrap_or(0), "currentMetrics": null});
-        let able = ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale");
-        let trouble = (kind, "False", reason, message.as_str());
-        let rows = if kind == "AbleToScale" { vec![trouble] } else { vec![able, trouble] };
+        let row = (trouble.kind, "False", trouble.reason, trouble.message.as_str());
+        let rows = if trouble.kind == "AbleToScale" { vec![row] } else { vec![ABLE, row] };
         self.write(hpa, status, &rows);
     }
 
@@ -179,57 +218,119 @@ impl Controller for Autoscaler {
         let (target, resource) = match self.target(&hpa) {
             Ok(found) => found,
             Err(trouble) => {
-                self.report_trouble(&hpa, 0, trouble);
+                self.report_trouble(&hpa, 0, &trouble);
                 return Some(PERIOD);
             }
         };
         let current = object::int(&target, "/spec/replicas").unwrap_or(1);
         if current == 0 {
-            let off = (
-                "ScalingActive",
-                "False",
-                "ScalingDisabled",
-                "scaling is disabled since the replica count of the target is zero",
-            );
-            self.write(&hpa, json!({"currentReplicas": 0, "desiredReplicas": 0}), &[off]);
+            let why = "scaling is disabled since the replica count of the target is zero";
+            let off = ("ScalingActive", "False", "ScalingDisabled", why);
+            self.write(&hpa, json!({"currentReplicas": 0, "desiredReplicas": 0}), &[ABLE, off]);
             return Some(PERIOD);
         }
-        let (asked, read, why) = match self.compute(&hpa, &target, current) {
+        let limits = Limits::of(&hpa);
+        if let Some((size, why)) = limits.brings_back(current) {
+            self.finish(&hpa, (&target, resource), (current, size), &Decision { why: why.to_owned(), ..Decision::default() });
+            return Some(PERIOD);
+        }
+        let computed = match self.compute(&hpa, &target, current) {
             Ok(computed) => computed,
             Err(trouble) => {
-                self.report_trouble(&hpa, current, trouble);
+                self.report_trouble(&hpa, current, &trouble);
                 return Some(PERIOD);
             }
         };
-        let wanted = self.stabilised(key, asked, current);
-        let (least, most) =
-            (object::int(&hpa, "/spec/minReplicas").unwrap_or(1), object::int(&hpa, "/spec/maxReplicas").unwrap_or(1));
-        let limited = if wanted > most {
-            ("ScalingLimited", "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count")
-        } else if wanted < least {
-            ("ScalingLimited", "True", "TooFewReplicas", "the desired replica count is less than the minimum replica count")
-        } else {
-            ("ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range")
-        };
-        let size = wanted.clamp(least, most.max(least));
-        if size != current {
-            let direction = if size > current { format!("{why} above target") } else { "All metrics below target".to_owned() };
-            self.resize(&hpa, (&target, resource), size, &direction);
+        let wanted = self.stabilised(key, computed.size, current);
+        let (size, limited) = limits.apply(wanted, current);
+        let why =
+            if size > current { format!("{} above target", computed.metric) } else { "All metrics below target".to_owned() };
+        let decision = Decision { computed: Some(computed), limited: Some(limited), stabilised: wanted, why };
+        self.finish(&hpa, (&target, resource), (current, size), &decision);
+        Some(PERIOD)
+    }
+}
+
+/// How a size came about.
+#[derive(Default)]
+struct Decision {
+    computed: Option<Computed>,
+    limited: Option<Condition<'static>>,
+    /// The size before the limits.
+    stabilised: i64,
+    why: String,
+}
+
+/// The fewest and the most replicas.
+struct Limits {
+    least: i64,
+    most: i64,
+}
+
+impl Limits {
+    fn of(hpa: &Value) -> Self {
+        let least = object::int(hpa, "/spec/minReplicas").unwrap_or(1);
+        Self { least, most: object::int(hpa, "/spec/maxReplicas").unwrap_or(1).max(least) }
+    }
+
+    /// The size and the reason where a person scaled past the limits: no metric is asked then.
+    fn brings_back(&self, current: i64) -> Option<(i64, &'static str)> {
+        if current > self.most {
+            return Some((self.most, "Current number of replicas above Spec.MaxReplicas"));
         }
-        let able = if size == current {
-            ("AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size")
+        (current < self.least).then_some((self.least, "Current number of replicas below Spec.MinReplicas"))
+    }
+
+    /// The size within the limits, and at most twice the size or four more in a period, with the condition that says so.
+    fn apply(&self, wanted: i64, current: i64) -> (i64, Condition<'static>) {
+        let fastest = (2 * current).max(current + 4);
+        if wanted > fastest.min(self.most) {
+            let (reason, message) = if fastest < self.most {
+                ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate")
+            } else {
+                ("TooManyReplicas", "the desired replica count is more than the maximum replica count")
+            };
+            return (fastest.min(self.most), ("ScalingLimited", "True", reason, message));
+        }
+        if wanted < self.least {
+            let message = "the desired replica count is less than the minimum replica count";
+            return (self.least, ("ScalingLimited", "True", "TooFewReplicas", message));
+        }
+        (wanted, ("ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range"))
+    }
+}
+
+impl Autoscaler {
+    /// Scales where the size is another, and writes the status.
+    fn finish(&self, hpa: &Value, target: (&Value, &'static ResourceType), sizes: (i64, i64), decision: &Decision) {
+        let (current, size) = sizes;
+        if size != current {
+            self.resize(hpa, target, size, &decision.why);
+        }
+        let rescaled = format!("the HPA controller was able to update the target scale to {size}");
+        let asked = decision.computed.as_ref().map_or(size, |computed| computed.size);
+        let able = if size != current {
+            ("AbleToScale", "True", "SucceededRescale", rescaled.as_str())
+        } else if asked < decision.stabilised {
+            let why = "recent recommendations were higher than current one, applying the highest recent recommendation";
+            ("AbleToScale", "True", "ScaleDownStabilized", why)
         } else {
-            ("AbleToScale", "True", "SucceededRescale", "the HPA controller was able to update the target scale")
+            ("AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size")
         };
-        let message = format!("the HPA was able to successfully calculate a replica count from {why}");
-        let active = ("ScalingActive", "True", "ValidMetricFound", message.as_str());
-        let mut status = json!({"observedGeneration": object::at(&hpa, "/metadata/generation"), "currentReplicas": current, "desiredReplicas": size, "currentMetrics": read});
+        let mut rows = vec![able];
+        let message = decision
+            .computed
+            .as_ref()
+            .map(|computed| format!("the HPA was able to successfully calculate a replica count from {}", computed.metric));
+        rows.extend(message.as_ref().map(|message| ("ScalingActive", "True", "ValidMetricFound", message.as_str())));
+        rows.extend(decision.limited);
+        let mut status = json!({"observedGeneration": object::at(hpa, "/metadata/generation"), "currentReplicas": current, "desiredReplicas": size,
+            "currentMetrics": decision.computed.as_ref().map(|computed| &computed.read)});
         if size != current {
             object::put(&mut status, &["lastScaleTime"], json!(object::stamp(self.clock.now())));
         } else if let Some(last) = hpa.pointer("/status/lastScaleTime") {
             object::put(&mut status, &["lastScaleTime"], last.clone());
         }
-        self.write(&hpa, status, &[able, active, limited]);
-        Some(PERIOD)
+        self.write(hpa, status, &rows);
     }
 }

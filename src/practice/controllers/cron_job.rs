@@ -18,6 +18,7 @@ use std::time::Duration;
 const MANAGER: &str = "kube-controller-manager";
 const SOURCE: Source<'static> = Source { component: "cronjob-controller", host: "" };
 const TOO_MANY: usize = 100;
+const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 /// See the module.
 pub struct CronJobController {
@@ -57,11 +58,7 @@ impl CronJobController {
             "name": format!("{}-{}", object::name(cron), due.timestamp() / 60), "namespace": object::namespace(cron),
             "ownerReferences": [object::owner_reference(cron, "batch/v1", "CronJob")],
         });
-        object::put(
-            &mut metadata,
-            &["annotations", "batch.kubernetes.io/cronjob-scheduled-timestamp"],
-            json!(object::stamp(due)),
-        );
+        object::put(&mut metadata, &["annotations", SCHEDULED], json!(object::stamp(due)));
         for (key, value) in object::fields(template, "/metadata/labels") {
             object::put(&mut metadata, &["labels", key], value.clone());
         }
@@ -92,6 +89,16 @@ impl CronJobController {
 
     /// Says of new ends of runs, and keeps only as many finished Jobs as wanted.
     fn tidy(&self, cron: &Value, jobs: &[Arc<Value>]) {
+        for job in jobs.iter().filter(|job| outcome(job).is_none() && !is_scheduled(job)) {
+            let message = format!("Saw a job that the controller did not create or forgot: {}", object::name(job));
+            self.recorder.record(SOURCE, cron, Said::warning("UnexpectedJob", &message));
+        }
+        for gone in object::items(cron, "/status/active") {
+            if !jobs.iter().any(|job| object::uid(job) == object::text(gone, "/uid")) {
+                let message = format!("Active job went missing: {}", object::text(gone, "/name"));
+                self.recorder.record(SOURCE, cron, Said::normal("MissingJob", &message));
+            }
+        }
         for job in jobs.iter().filter(|job| outcome(job).is_some()) {
             let listed =
                 object::items(cron, "/status/active").iter().any(|known| object::text(known, "/uid") == object::uid(job));
@@ -116,7 +123,7 @@ impl CronJobController {
         let jobs = self.jobs_of(cron);
         let active: Vec<Value> = jobs
             .iter()
-            .filter(|job| outcome(job).is_none())
+            .filter(|job| outcome(job).is_none() && is_scheduled(job))
             .map(|job| {
                 json!({"apiVersion": "batch/v1", "kind": "Job", "name": object::name(job), "namespace": object::namespace(job),
                     "uid": object::uid(job), "resourceVersion": object::text(job, "/metadata/resourceVersion")})
@@ -139,6 +146,11 @@ impl CronJobController {
             object::put(cron, &["status"], status);
         });
     }
+}
+
+/// Whether the controller made a Job itself; others it owns (`kubectl create job --from`) are none of its active ones.
+fn is_scheduled(job: &Value) -> bool {
+    !object::annotation(job, SCHEDULED).is_empty()
 }
 
 /// `Complete` or `Failed`; none while it runs.
@@ -169,7 +181,13 @@ impl Controller for CronJobController {
             return None;
         }
         let Some(schedule) = Schedule::parse(object::text(&cron, "/spec/schedule")) else {
-            let message = format!("unparseable schedule: {:?}", object::text(&cron, "/spec/schedule"));
+            let schedule = object::text(&cron, "/spec/schedule");
+            let fields: Vec<_> = schedule.split_whitespace().collect();
+            let why = match fields.len() {
+                5 => "failed to parse int from a field".to_owned(),
+                count => format!("expected exactly 5 fields, found {count}: [{}]", fields.join(" ")),
+            };
+            let message = format!("unparseable schedule: {schedule:?} : {why}");
             self.recorder.record(SOURCE, &cron, Said::warning("UnparseableSchedule", &message));
             return None;
         };
@@ -184,7 +202,7 @@ impl Controller for CronJobController {
             let message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
             self.recorder.record(SOURCE, &cron, Said::warning("TooManyMissedTimes", message));
         }
-        let active: Vec<_> = jobs.iter().filter(|job| outcome(job).is_none()).collect();
+        let active: Vec<_> = jobs.iter().filter(|job| outcome(job).is_none() && is_scheduled(job)).collect();
         let mut scheduled = None;
         if let Some(due) = missed.last() {
             self.start(&cron, &active, *due);

@@ -30,10 +30,8 @@ impl DisruptionController {
         let mut seen: Vec<String> = Vec::new();
         let mut expected = 0;
         for pod in pods {
-            let Some(owner) = object::controller(pod) else {
-                expected += 1;
-                continue;
-            };
+            // Pods nobody manages have no wanted number.
+            let Some(owner) = object::controller(pod) else { continue };
             let (namespace, name) = (object::namespace(pod), object::text(owner, "/name"));
             let scaled = match object::text(owner, "/kind") {
                 "ReplicaSet" => self.store.get(&REPLICA_SETS, namespace, name).map(|set| {
@@ -90,8 +88,9 @@ impl Controller for DisruptionController {
                 && object::is_active_pod(pod)
         });
         let healthy = pods.iter().filter(|pod| object::condition_is_true(pod, "Ready")).count() as i64;
-        let expected = self.expected(&pods);
-        if pods.is_empty() && object::condition(&budget, "DisruptionAllowed").is_none() {
+        let counted = object::at(&budget, "/spec/minAvailable").is_number();
+        let expected = if counted { pods.len() as i64 } else { self.expected(&pods) };
+        if pods.is_empty() {
             self.recorder.record(SOURCE, &budget, Said::normal("NoPods", "No matching pods found"));
         }
         let desired = match share(object::at(&budget, "/spec/maxUnavailable"), expected) {

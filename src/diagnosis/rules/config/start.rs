@@ -78,18 +78,18 @@ pub static CLASSES: [(&str, Pattern); 7] = [
     (
         "command-not-executable",
         Pattern::new(
-            r#"exec: "[^"]+": permission denied|exec \S+: permission denied|permission denied: unknown|is a directory: unknown|open executable.*Permission denied"#,
+            r#"exec: \\?"[^"\\]+\\?": permission denied|exec \S+: permission denied|permission denied: unknown|is a directory: unknown|open executable.*Permission denied"#,
         ),
     ),
     (
         "command-not-found",
         Pattern::new(
-            r#"executable file (?:`[^`]+` )?not found|exec: "[^"]+": (?:stat \S+: )?no such file or directory|exec: "[^"]+": |starting container process caused.*no such file|no command specified|exec \S+: no such file or directory"#,
+            r#"executable file (?:`[^`]+` )?not found|exec: \\?"[^"\\]+\\?": (?:stat \S+: )?no such file or directory|exec: \\?"[^"\\]+\\?": |starting container process caused.*no such file|no command specified|exec \S+: no such file or directory"#,
         ),
     ),
 ];
 
-static COMMAND: Pattern = Pattern::new(r#"exec: "([^"]+)"|executable file `([^`]+)`|exec (\S+): "#);
+static COMMAND: Pattern = Pattern::new(r#"exec: \\?"([^"\\]+)\\?"|executable file `([^`]+)`|exec (\S+): "#);
 const WAITING: &[&str] = &[
     "CreateContainerConfigError",
     "CreateContainerError",

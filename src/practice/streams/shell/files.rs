@@ -1,7 +1,5 @@
 //! The files of a practice container: what Kubernetes puts there, what was copied there, and the commands that read them.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::super::tar;
@@ -41,8 +39,17 @@ impl Shell {
         step
     }
 
+    /// The commands that write to the step themselves, or nothing.
+    pub(super) fn on_files(&mut self, command: &str, words: &[String], step: &mut Step) {
+        match command {
+            "cat" => self.show(words, step),
+            "tar" => self.archive(words, step),
+            _ => self.test(words),
+        }
+    }
+
     /// `tar cf - PATH...` and `tar xf - [-C FOLDER]`, with what else kubectl says.
-    pub(super) fn archive(&mut self, words: &[String], step: &mut Step) {
+    fn archive(&mut self, words: &[String], step: &mut Step) {
         let flags = words.iter().find(|word| !word.starts_with("--")).map_or("", String::as_str);
         let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
         if flags.contains('x') {
@@ -65,11 +72,11 @@ impl Shell {
         if self.code == 0 {
             step.error.push_str("tar: removing leading '/' from member names\n");
         }
-        step.raw = tar::pack(&found, self.seconds);
+        step.out.extend(tar::pack(&found, self.seconds));
     }
 
     /// `test -d`, `-e` and `-f`.
-    pub(super) fn test(&mut self, words: &[String]) {
+    fn test(&mut self, words: &[String]) {
         let [flag, path] = words else {
             self.code = 1;
             return;
@@ -85,17 +92,16 @@ impl Shell {
         self.code = i32::from(!holds);
     }
 
-    pub(super) fn show(&mut self, paths: &[String], step: &mut Step) -> String {
-        let mut shown = String::new();
+    /// `cat PATH...`, byte for byte.
+    fn show(&mut self, paths: &[String], step: &mut Step) {
         for path in paths {
             if let Some(content) = self.files.get(path) {
-                shown.push_str(&String::from_utf8_lossy(content));
+                step.out.extend(content);
             } else {
                 self.code = 1;
                 step.error.push_str(&format!("cat: can't open '{path}': No such file or directory\n"));
             }
         }
-        shown
     }
 
     pub(super) fn list(&mut self, paths: &[String], step: &mut Step) -> String {
@@ -119,9 +125,9 @@ impl Shell {
 }
 
 /// What Kubernetes puts into a container's file system.
-pub(super) fn files(store: &Store, pod: &Value, container: &Value) -> BTreeMap<String, String> {
+pub(super) fn files(store: &Store, pod: &Value, container: &Value) -> Files {
     let (name, namespace) = (text(pod, "metadata.name"), text(pod, "metadata.namespace"));
-    let mut files = BTreeMap::from([
+    let mut files: Files = [
         ("/etc/hostname".to_owned(), format!("{name}\n")),
         ("/etc/hosts".to_owned(), format!("127.0.0.1\tlocalhost\n{}\t{name}\n", text(pod, "status.podIP"))),
         (
@@ -130,7 +136,10 @@ pub(super) fn files(store: &Store, pod: &Value, container: &Value) -> BTreeMap<S
                 "search {namespace}.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
             ),
         ),
-    ]);
+    ]
+    .into_iter()
+    .map(|(path, text)| (path, text.into_bytes()))
+    .collect();
     for mount in items(container, "volumeMounts") {
         let folder = text(mount, "mountPath").trim_end_matches('/');
         let volume = items(pod, "spec.volumes").iter().find(|volume| text(volume, "name") == text(mount, "name"));
@@ -140,7 +149,7 @@ pub(super) fn files(store: &Store, pod: &Value, container: &Value) -> BTreeMap<S
         } else if at(volume, "secret").is_some() {
             store.get(&SECRETS, namespace, text(volume, "secret.secretName")).map(|secret| contents(&secret, true))
         } else if at(volume, "projected").is_some() {
-            Some(vec![("namespace".to_owned(), namespace.to_owned())])
+            Some(vec![("namespace".to_owned(), namespace.as_bytes().to_vec())])
         } else {
             None
         };
@@ -149,14 +158,10 @@ pub(super) fn files(store: &Store, pod: &Value, container: &Value) -> BTreeMap<S
     files
 }
 
-fn contents(object: &Value, encoded: bool) -> Vec<(String, String)> {
-    let plain = |value: &Value| {
-        let written = value.as_str().unwrap_or_default();
-        if !encoded {
-            return written.to_owned();
-        }
-        base64::decode(written).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    };
-    let data = at(object, "data").and_then(Value::as_object);
-    data.into_iter().flatten().map(|(key, value)| (key.clone(), plain(value))).collect()
+fn contents(object: &Value, encoded: bool) -> Vec<(String, Vec<u8>)> {
+    let decoded = |value: &Value| base64::decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+    let plain = |value: &Value| value.as_str().unwrap_or_default().as_bytes().to_vec();
+    let of = |field: &str| at(object, field).and_then(Value::as_object).into_iter().flatten();
+    let data = of("data").map(|(key, value)| (key.clone(), if encoded { decoded(value) } else { plain(value) }));
+    data.chain(of("binaryData").map(|(key, value)| (key.clone(), decoded(value)))).collect()
 }
