@@ -2,10 +2,13 @@
 //!
 //! Invariant: after [`Engine::update`] with every change of a snapshot, the incidents are those [`diagnose`] would find in it
 //! at once. A large change may be worked off in slices ([`Engine::note`], [`Engine::work`]), so that keys and frames come between.
+//! Once in [`ROUND`] everything is looked at again: what depends on a change in a way that nobody thought of is not wrong for long.
 //! Which subjects a change touches is decided in `engine/affected.rs`, evidence requests in `engine/requests.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+
+use chrono::TimeDelta;
 
 use super::correlate::{self, Found, Memory, Touched};
 use super::finding::{EvidenceRequest, Finding};
@@ -24,6 +27,9 @@ pub mod trace;
 
 pub use gaps::NotEvaluated;
 
+/// How often everything is looked at again, in seconds: a share of a thousandth of a core at 10,000 pods.
+pub const ROUND: i64 = 60;
+
 /// What a rule looks at: a kind and a key.
 type Subject = (KindId, Key);
 
@@ -34,6 +40,8 @@ pub struct Engine {
     by_subject: BTreeMap<KindId, Vec<&'static Rule>>,
     subjects: BTreeMap<Subject, Looked>,
     rechecks: BTreeSet<(Time, Subject)>,
+    /// When everything is looked at again.
+    round: Option<Time>,
     complete: BTreeMap<KindId, Vec<bool>>,
     requests: requests::Requests,
     configs: configs::Configs,
@@ -102,6 +110,7 @@ impl Engine {
             by_subject,
             subjects: BTreeMap::new(),
             rechecks: BTreeSet::new(),
+            round: None,
             complete: BTreeMap::new(),
             requests: requests::Requests::default(),
             configs: configs::Configs::default(),
@@ -143,6 +152,21 @@ impl Engine {
         self.ungrouped |= self.touches_incidents(changed, &dirty);
         self.touch(snapshot, changed, coverage_changed);
         self.dirty.append(&mut dirty);
+        if self.round.is_none_or(|at| at <= now) {
+            if self.round.is_some() {
+                self.doubt_everything(snapshot);
+            }
+            self.round = Some(now + TimeDelta::seconds(ROUND));
+        }
+    }
+
+    /// Everything is to be looked at, and put together, as if for the first time.
+    fn doubt_everything(&mut self, snapshot: &Snapshot) {
+        let kinds = self.by_subject.keys().copied();
+        self.dirty.extend(kinds.flat_map(|kind| snapshot.keys(kind).into_iter().map(move |key| (kind, key))));
+        self.dirty.extend(self.subjects.keys().cloned());
+        self.touched.everything = true;
+        self.ungrouped = true;
     }
 
     /// Looks at what was noted, at most at so many subjects, and regroups when none is left. True when incidents changed.
@@ -175,7 +199,7 @@ impl Engine {
 
     /// When `update` should run again even if nothing changes.
     pub fn next_recheck(&self) -> Option<Time> {
-        self.rechecks.first().map(|(at, _)| *at)
+        self.rechecks.first().map(|(at, _)| *at).into_iter().chain(self.round).min()
     }
 
     /// Rules that could not look, and why.
@@ -184,11 +208,9 @@ impl Engine {
     }
 
     fn look_at_everything(&mut self, snapshot: &Snapshot, now: Time) {
-        let kinds: Vec<KindId> = self.by_subject.keys().copied().collect();
-        self.dirty = kinds.into_iter().flat_map(|kind| snapshot.keys(kind).into_iter().map(move |key| (kind, key))).collect();
+        self.doubt_everything(snapshot);
         self.look_at(snapshot, now, &mut { usize::MAX });
         self.not_evaluated = gaps::not_evaluated(self.rules, snapshot);
-        self.touched = Touched::everything();
         self.regroup(snapshot, now);
     }
 

@@ -3,7 +3,7 @@
 //! engine that followed are, field for field, those of one that sees the cluster for the first time.
 
 use k3am::diagnosis::Incident;
-use k3am::diagnosis::engine::{Engine, diagnose};
+use k3am::diagnosis::engine::{Engine, ROUND, diagnose};
 use k3am::kinds::{KindId, Pool, Row};
 use k3am::practice::random::Random;
 use k3am::snapshot::{Delta, Key, LogKey, Scope, Snapshot, UsageKey};
@@ -190,6 +190,9 @@ fn follow(seeds: std::ops::Range<u64>) -> usize {
                 break;
             }
         }
+        world.now += chrono::TimeDelta::seconds(ROUND);
+        world.follow(Vec::new());
+        assert_eq!(world.differences(), [""; 0], "seed {seed}: a round later nothing is left of it");
     }
     println!("{}", wrong.join("\n"));
     assert!(wrong.len() <= known, "{} mixes, not {known} at most:\n{}", wrong.len(), wrong.join("\n"));
