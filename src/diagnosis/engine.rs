@@ -27,8 +27,10 @@ pub mod trace;
 
 pub use gaps::NotEvaluated;
 
-/// How often everything is looked at again, in seconds: a share of a thousandth of a core at 10,000 pods.
+/// How often everything is looked at again, in seconds; in a large cluster, after a second for each [`ROUND_SHARE`] subjects.
 pub const ROUND: i64 = 60;
+/// A few microseconds each: less than a thousandth of a core.
+const ROUND_SHARE: usize = 100;
 
 /// What a rule looks at: a kind and a key.
 type Subject = (KindId, Key);
@@ -156,7 +158,8 @@ impl Engine {
             if self.round.is_some() {
                 self.doubt_everything(snapshot);
             }
-            self.round = Some(now + TimeDelta::seconds(ROUND));
+            let long = i64::try_from(self.dirty.len() / ROUND_SHARE).unwrap_or(i64::MAX);
+            self.round = Some(now + TimeDelta::seconds(long.clamp(ROUND, 60 * ROUND)));
         }
     }
 

@@ -38,11 +38,6 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// Everything, as for a first look.
-    pub fn everything() -> Self {
-        Self { everything: true, ..Self::default() }
-    }
-
     /// Takes note of a change.
     pub fn note(&mut self, snapshot: &Snapshot, change: &Changed) {
         match change {
