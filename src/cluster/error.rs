@@ -184,10 +184,15 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// From its message in protobuf.
+    pub(crate) fn of_message(raw: &[u8]) -> Option<Self> {
+        protobuf::read(protobuf::schema().message("meta.v1.Status")?, raw).ok()
+    }
+
     /// From a body in JSON or, when objects were asked for in protobuf, in that.
     fn read(body: &[u8]) -> Option<Self> {
         match protobuf::open_envelope(body) {
-            Ok((_, _, raw)) => protobuf::read(protobuf::schema().message("meta.v1.Status")?, raw).ok(),
+            Ok((_, _, raw)) => Self::of_message(raw),
             Err(_) => serde_json::from_slice(body).ok(),
         }
     }

@@ -83,12 +83,7 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
             reply::json_value(200, &table)
         }
         Format::Metadata | Format::Object if let Some(message) = shape.message => {
-            let form = |stored: &Arc<Stored>| match (shape.format, shape.served.stored_as) {
-                (Format::Object, None) => stored.message(message),
-                (_, None) => Bytes::from(protobuf::write(message, &stored.object())),
-                (_, Some(_)) => Bytes::from(protobuf::write(message, &views::to_served(shape.served, &stored.object()))),
-            };
-            let messages: Vec<Bytes> = stored.iter().map(form).collect();
+            let messages: Vec<Bytes> = stored.iter().map(|stored| shape.message_of(message, stored)).collect();
             reply::chunked(protobuf::MEDIA_TYPE, reply::list_messages(shape, metadata, &messages))
         }
         Format::Metadata => {

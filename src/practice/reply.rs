@@ -11,6 +11,7 @@ use super::json::{at, remove, set};
 use super::request::Format;
 use super::resources::ResourceType;
 use super::status::Status;
+use super::store::Stored;
 use super::table::{self, Include};
 use super::views;
 use crate::protobuf::{self, Message};
@@ -36,6 +37,15 @@ impl Shape {
         match self.format {
             Format::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
             _ => (self.served.api_version(), self.served.kind),
+        }
+    }
+
+    /// A stored object as the message it leaves in.
+    pub fn message_of(&self, message: &Message, stored: &Stored) -> Bytes {
+        match (self.format, self.served.stored_as) {
+            (Format::Object, None) => stored.message(message),
+            (_, None) => Bytes::from(protobuf::write(message, &stored.object())),
+            (_, Some(_)) => Bytes::from(protobuf::write(message, &views::to_served(self.served, &stored.object()))),
         }
     }
 }
@@ -64,6 +74,12 @@ pub fn message(code: u16, api_version: impl AsRef<str>, kind: &str, message: &[u
     with_type(code, protobuf::MEDIA_TYPE, protobuf::envelope(api_version.as_ref(), kind, message))
 }
 
+/// A `Status` as a body in protobuf.
+pub fn status_message(status: &Status) -> Option<Vec<u8>> {
+    let message = protobuf::schema().message("meta.v1.Status")?;
+    Some(protobuf::envelope("v1", "Status", &protobuf::write(message, &status.to_value())))
+}
+
 /// A `Status` error as JSON.
 pub fn error(status: &Status) -> Response {
     error_in(status, false)
@@ -71,11 +87,9 @@ pub fn error(status: &Status) -> Response {
 
 /// A `Status` error, in protobuf or as JSON; 429 carries `Retry-After`.
 pub fn error_in(status: &Status, in_protobuf: bool) -> Response {
-    let value = status.to_value();
-    let of_status = protobuf::schema().message("meta.v1.Status").filter(|_| in_protobuf);
-    let mut response = match of_status {
-        Some(of_status) => message(status.code, "v1", "Status", &protobuf::write(of_status, &value)),
-        None => json_value(status.code, &value),
+    let mut response = match in_protobuf.then(|| status_message(status)).flatten() {
+        Some(body) => with_type(status.code, protobuf::MEDIA_TYPE, body),
+        None => json_value(status.code, &status.to_value()),
     };
     if let Some(seconds) = at(&status.details, "retryAfterSeconds").and_then(Value::as_u64) {
         response.headers_mut().insert(HeaderName::from_static("retry-after"), HeaderValue::from(seconds));

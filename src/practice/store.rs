@@ -95,9 +95,9 @@ impl Change {
         self.stored.is_load()
     }
 
-    /// As [`Stored::message`].
-    pub fn message(&self, message: &Message) -> Bytes {
-        self.stored.message(message)
+    /// The object after the change, as the store has it.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
     }
 
     /// The object after the change, serialised once for everyone.

@@ -204,9 +204,7 @@ impl Filter {
             (false, false) => return None,
         };
         if let Some(message) = self.shape.message {
-            let whole = self.sends_stored_bytes().then(|| change.message(message));
-            let written = || Bytes::from(protobuf::write(message, &views::to_served(self.shape.served, object)));
-            return Some(self.frame(kind, &whole.unwrap_or_else(written)));
+            return Some(self.frame(kind, &self.shape.message_of(message, change.stored())));
         }
         Some(self.line(kind, object, || change.bytes()))
     }
@@ -223,8 +221,7 @@ impl Filter {
             return None;
         }
         if let Some(message) = self.shape.message {
-            let written = protobuf::write(message, &views::to_served(self.shape.served, &object));
-            return Some(self.frame("ADDED", &written));
+            return Some(self.frame("ADDED", &self.shape.message_of(message, stored)));
         }
         Some(self.line("ADDED", &object, || stored.bytes()))
     }
@@ -241,14 +238,9 @@ impl Filter {
 
     /// The answer to a watch from a version that history has no more.
     fn gone(&self, status: &Status) -> Response {
-        let value = status.to_value();
-        let of_status = protobuf::schema().message("meta.v1.Status").filter(|_| self.shape.message.is_some());
-        let event = match of_status {
-            Some(message) => {
-                let body = protobuf::envelope("v1", "Status", &protobuf::write(message, &value));
-                Bytes::from(protobuf::event_frame("ERROR", &body))
-            }
-            None => event_line("ERROR", value.to_string().as_bytes()),
+        let event = match self.shape.message.and_then(|_| reply::status_message(status)) {
+            Some(body) => Bytes::from(protobuf::event_frame("ERROR", &body)),
+            None => event_line("ERROR", status.to_value().to_string().as_bytes()),
         };
         reply::with_type(200, self.content_type(), event)
     }

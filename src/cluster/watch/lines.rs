@@ -111,12 +111,11 @@ pub(crate) fn decode_frame<R: Kind>(
     let (kind, body) = protobuf::open_event(frame)?;
     let (_, _, raw) = protobuf::open_envelope(body)?;
     let head = || protobuf::read::<Head>(message, raw).ok().map(|head| head.metadata);
-    let status = || protobuf::read(protobuf::schema().message("meta.v1.Status")?, raw).ok();
     Ok(match &*kind {
         "ADDED" | "MODIFIED" => R::read(Encoded::Protobuf(message, raw), pool).ok().map(WatchEvent::Upsert),
         "DELETED" => head().map(WatchEvent::Delete),
         "BOOKMARK" => head().map(WatchEvent::Bookmark),
-        "ERROR" => status().map(WatchEvent::Error),
+        "ERROR" => Status::of_message(raw).map(WatchEvent::Error),
         _ => None,
     })
 }
