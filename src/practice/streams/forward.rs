@@ -1,6 +1,6 @@
 //! Port forwarding: connections to the ports a pod's containers listen on, answered by an echo of the service.
 //!
-//! An HTTP request gets an answer that names pod, port and path; any other bytes come back as they are. A port nobody listens on
+//! An HTTP request gets an answer that names pod, port and path, however it is cut on its way; any other bytes come back as they are. A port nobody listens on
 //! is refused in the kubelet's words. kubectl tunnels SPDY through the websocket; `v4.channel.k8s.io` (kube-rs) has two channels a
 //! port instead.
 
@@ -45,18 +45,58 @@ impl Ports {
         })
     }
 
-    /// What the service says to some bytes, and whether it hangs up after that.
-    fn answer(&self, port: i64, said: &[u8]) -> (Bytes, bool) {
-        let head = String::from_utf8_lossy(said);
-        let mut words = head.lines().next().unwrap_or_default().split(' ');
-        let (method, path, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next());
-        if !version.is_some_and(|version| version.starts_with("HTTP/1")) {
-            return (Bytes::copy_from_slice(said), false);
+    /// Takes in what a connection brought: what the service says to it, if anything yet, and whether it hangs up after that. Who has
+    /// said its last is hung up on.
+    fn hear(&self, connection: &mut Connection, bytes: &[u8], is_last: bool) -> Option<(Bytes, bool)> {
+        if connection.is_over {
+            return None;
         }
-        let body = format!("{} port {port}: {method} {path}\n", self.pod);
+        connection.heard.extend_from_slice(bytes);
+        let head = Head::of(&connection.heard);
+        connection.is_over = is_last || matches!(head, Head::Request { .. });
+        let (method, path) = match head {
+            Head::Partial if !is_last => return None,
+            Head::Partial | Head::Foreign => return Some((connection.heard.split().freeze(), is_last)),
+            Head::Request { method, path } => (method, path),
+        };
+        let body = format!("{} port {}: {method} {path}\n", self.pod, connection.port);
         let head =
             format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        (Bytes::from(head + &body), true)
+        Some((Bytes::from(head + &body), true))
+    }
+}
+
+/// One connection to a port: what it said that is not answered yet.
+#[derive(Default)]
+struct Connection {
+    port: i64,
+    heard: BytesMut,
+    is_over: bool,
+}
+
+/// What a connection's bytes are so far. A client may send the head of a request in pieces of any size.
+enum Head {
+    Request { method: String, path: String },
+    Partial,
+    Foreign,
+}
+
+impl Head {
+    fn of(heard: &[u8]) -> Self {
+        const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "];
+        let begins = |method: &&str| heard.iter().zip(method.as_bytes()).all(|(one, other)| one == other);
+        if !METHODS.iter().any(|method| begins(&method)) {
+            return Self::Foreign;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        match (request.parse(heard), request.method, request.path) {
+            (Ok(httparse::Status::Partial), ..) => Self::Partial,
+            (Ok(httparse::Status::Complete(_)), Some(method), Some(path)) => {
+                Self::Request { method: method.to_owned(), path: path.to_owned() }
+            }
+            _ => Self::Foreign,
+        }
     }
 }
 
@@ -71,7 +111,7 @@ pub async fn serve(socket: WebSocket, ports: Ports) {
 }
 
 struct Stream {
-    port: i64,
+    connection: Connection,
     is_error: bool,
     request: String,
 }
@@ -89,12 +129,13 @@ async fn tunnel(mut socket: WebSocket, ports: &Ports) {
         while let Some(frame) = decoder.next() {
             match frame {
                 Frame::Open(id, headers) => open(ports, &mut streams, (id, &headers), &mut encoder, &mut out),
-                Frame::Data(id, bytes, _) => {
-                    let Some(stream) = streams.get(&id).filter(|stream| !stream.is_error && !bytes.is_empty()) else { continue };
-                    let (answer, hang_up) = ports.answer(stream.port, &bytes);
-                    out.extend_from_slice(&Encoder::data(id, &answer, hang_up));
-                    if hang_up {
-                        close_error(&streams, &stream.request, &mut out);
+                Frame::Data(id, bytes, is_last) => {
+                    let Some(stream) = streams.get_mut(&id).filter(|stream| !stream.is_error) else { continue };
+                    let Some((answer, hangs_up)) = ports.hear(&mut stream.connection, &bytes, is_last) else { continue };
+                    out.extend_from_slice(&Encoder::data(id, &answer, hangs_up));
+                    if hangs_up {
+                        let request = std::mem::take(&mut stream.request);
+                        close_error(&streams, &request, &mut out);
                     }
                 }
                 Frame::Reset(id) => drop(streams.remove(&id)),
@@ -118,13 +159,13 @@ fn open(
 ) {
     let header = |name: &str| headers.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value.as_str());
     let stream = Stream {
-        port: header("port").parse().unwrap_or(0),
+        connection: Connection { port: header("port").parse().unwrap_or(0), ..Connection::default() },
         is_error: header("streamtype") == "error",
         request: header("requestid").to_owned(),
     };
     out.extend_from_slice(&encoder.reply(id));
     if !stream.is_error
-        && let Some(why) = ports.refusal(stream.port)
+        && let Some(why) = ports.refusal(stream.connection.port)
     {
         let error = streams.iter().find(|(_, other)| other.is_error && other.request == stream.request);
         if let Some((error, _)) = error {
@@ -154,15 +195,49 @@ async fn channels(mut socket: WebSocket, ports: &Ports) {
             }
         }
     }
+    let open = ports.asked.iter().map(|port| Connection { port: *port, ..Connection::default() });
+    let mut connections: Vec<Connection> = open.collect();
     while let Some(Ok(message)) = socket.recv().await {
         let Message::Binary(bytes) = message else { continue };
         let Some((channel, said)) = bytes.split_first() else { continue };
-        let port = ports.asked.get(usize::from(*channel) / 2).filter(|_| channel % 2 == 0);
-        if let Some(port) = port.filter(|port| ports.refusal(**port).is_none()) {
-            let (answer, hang_up) = ports.answer(*port, said);
-            if socket.send(frame(*channel, &answer)).await.is_err() || hang_up {
-                return;
-            }
+        let connection = connections.get_mut(usize::from(*channel) / 2).filter(|_| channel % 2 == 0);
+        let Some(connection) = connection.filter(|connection| ports.refusal(connection.port).is_none()) else { continue };
+        let Some((answer, hangs_up)) = ports.hear(connection, said, false) else { continue };
+        if socket.send(frame(*channel, &answer)).await.is_err() || hangs_up {
+            return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said_to(pieces: &[&str]) -> Vec<String> {
+        let ports = Ports { pod: "web".to_owned(), uid: String::new(), open: vec![80], asked: vec![80] };
+        let mut connection = Connection { port: 80, ..Connection::default() };
+        let mut said = Vec::new();
+        for piece in pieces {
+            let answer = ports.hear(&mut connection, piece.as_bytes(), false);
+            said.extend(answer.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()));
+        }
+        said
+    }
+
+    #[test]
+    fn a_request_is_answered_once_however_it_is_cut() {
+        let whole = "GET /two HTTP/1.1\r\nHost: web\r\n\r\n";
+        let answer = said_to(&[whole]);
+        assert!(answer.len() == 1 && answer[0].ends_with("\r\n\r\nweb port 80: GET /two\n"), "{answer:?}");
+        for cut in 1..whole.len() {
+            assert_eq!(said_to(&[&whole[..cut], &whole[cut..]]), answer, "cut at {cut}");
+        }
+        assert_eq!(said_to(&[whole, "more after the end"]), answer);
+    }
+
+    #[test]
+    fn what_is_no_request_comes_back_as_it_is() {
+        assert_eq!(said_to(&["hello", "GOOD", "GET\n"]), ["hello", "GOOD", "GET\n"]);
+        assert_eq!(said_to(&["GET / SPDY/9\r\n\r\n"]), ["GET / SPDY/9\r\n\r\n"]);
     }
 }
