@@ -99,7 +99,9 @@ impl Snapshot {
             Delta::Upsert { scope, row } => self.upsert(&scope, &row).into_iter().collect(),
             Delta::Remove { kind, key } => self.remove(kind, &key).into_iter().collect(),
             Delta::ListStarted { kind, scope } => {
-                self.coverage.start_list(kind, scope);
+                let mut known = self.keys(kind);
+                known.retain(|key| scope.contains(&key.namespace));
+                self.coverage.start_list(kind, scope, known.into_iter().collect());
                 Vec::new()
             }
             Delta::Listed { kind, scope, at } => self.finish_list(kind, &scope, at),
@@ -178,9 +180,8 @@ impl Snapshot {
 
     /// A completed list is the truth: what it did not name is gone (watch deletions can be missed).
     fn finish_list(&mut self, kind: KindId, scope: &Scope, at: crate::text::Time) -> Vec<Changed> {
-        let listed = self.coverage.finish_list(kind, scope, at);
-        let gone: Vec<Key> =
-            self.keys(kind).into_iter().filter(|key| scope.contains(&key.namespace) && !listed.contains(key)).collect();
+        let mut gone: Vec<Key> = self.coverage.finish_list(kind, scope, at).into_iter().collect();
+        gone.sort();
         let mut changed: Vec<Changed> = gone.iter().filter_map(|key| self.remove(kind, key)).collect();
         changed.push(Changed::Coverage(kind));
         changed

@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub mod pattern;
+
 /// Shared, immutable text: object names, namespaces, images, reasons. Cheap to clone, interned by [`crate::kinds::Pool`].
 pub type Text = std::sync::Arc<str>;
 

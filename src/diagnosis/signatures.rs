@@ -11,6 +11,8 @@ use regex::Regex;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use serde::Deserialize;
 
+use crate::text::pattern::compile;
+
 /// One signature.
 #[derive(Debug, Deserialize)]
 pub struct Signature {
@@ -96,7 +98,7 @@ impl Pattern {
     }
 
     fn regex(&self) -> Option<&Regex> {
-        self.regex.get_or_init(|| Regex::new(&self.text).ok()).as_ref()
+        self.regex.get_or_init(|| compile(&self.text)).as_ref()
     }
 }
 
@@ -108,30 +110,31 @@ const NEARBY: usize = 60;
 /// A program that says it came up got over what it complained of before.
 static CAME_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let said = r"(?i)\b(?:(?:re)?connected (?:to|successfully)|connection (?:re-?established|restored|succeeded)|connected\.?$|listening (?:on|at)|(?:up and )?running on http|startup complete|ready to (?:accept|handle|serve)|started \w+ in [\d.]+ ?s|accepting connections)|[ \x22]HTTP/[12](?:\.\d)?\x22 2\d\d\b";
-    Regex::new(said).ok()
+    compile(said)
 });
 static NOT_UP: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running").ok()
+    compile(
+        r"(?i)\bnot (?:yet )?(?:connected|accepting|ready|listening|running)|error|fail|disconnect|cannot|could not|unable|is the server running",
+    )
 });
 
 /// Telemetry that cannot be delivered and notices of a database are told of beside every other failure: nobody ends of them.
 static ASIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let asides = r"(?i)\botel\b|otel-|opentelemetry|\botlp|(?:traces|spans|metrics) (?:export|to )|export(?:ing|er)? (?:traces|spans|metrics|batch)|jaeger|zipkin|\bsentry\b|statsd|datadog|ddtrace|newrelic|new relic|pyroscope|telemetry|NOTICE:  ";
-    Regex::new(asides).ok()
+    compile(asides)
 });
 
 /// A line that says what is done instead: the program went on without, whatever ended it later.
 static GOT_OVER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let said = r"(?i)\bfall(?:ing|s|en)? ?back\b|\busing (?:the |an? )?(?:in-memory|local|default|built-in|asyncio|fallback)\b|\b(?:go|going|carry|carrying|continu(?:e|ing)|proceed|proceeding|start|starting|runn?|running) (?:on )?without\b|\bcontinuing (?:anyway|startup|with)\b|\b(?:is|are|now|will be|been) (?:off|disabled|skipped|ignored)\b|\bskipping\b|\bignoring\b|\bignored\b|\boptional\b|\bdisabling\b|\bdegraded mode\b";
-    Regex::new(said).ok()
+    compile(said)
 });
-static TROUBLE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)error|exception|fatal|critical|panic|traceback").ok());
+static TROUBLE: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"(?i)error|exception|fatal|critical|panic|traceback"));
 
 /// What a database server tells of its clients in its own log: it does not end of them. (Process 1 is the server itself.)
 static OF_CLIENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let said = r#"^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[(?:\d{2,}|[2-9])\]:? .*(?:FATAL|ERROR|DETAIL|LOG): |"logger":"postgres"|"ctx":"conn\d+"|\[(?:Note|Warning)\] .*Access denied for user"#;
-    Regex::new(said).ok()
+    compile(said)
 });
 
 fn says(regex: &LazyLock<Option<Regex>>, line: &str) -> bool {
@@ -302,10 +305,10 @@ mod tests {
         let parsed = Signatures::parse(include_str!("../../assets/signatures.toml")).expect("the shipped file is valid");
         for s in parsed.all() {
             assert!(CauseId::parse(&s.cause).is_some(), "{}: no such cause {}", s.id, s.cause);
-            assert!(s.patterns.iter().all(|pattern| Regex::new(pattern).is_ok()), "{}", s.id);
+            assert!(s.patterns.iter().all(|pattern| compile(pattern).is_some()), "{}", s.id);
             let others = s.otherwise.iter().chain(&s.follows);
             assert!(others.into_iter().all(|c| CauseId::parse(c).is_some()), "{}", s.id);
-            assert!(s.above.as_deref().is_none_or(|above| Regex::new(above).is_ok()), "{}", s.id);
+            assert!(s.above.as_deref().is_none_or(|above| compile(above).is_some()), "{}", s.id);
         }
     }
 

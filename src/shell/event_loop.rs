@@ -134,7 +134,12 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
             }
             _ = tick.tick() => desk.tick(&mut session),
             Some(report) = reports.recv() => desk.report(&mut session, report),
-            batch = session.next_deltas() => desk.facts(&mut session, batch),
+            batch = session.next_deltas() => {
+                if desk.facts(&mut session, batch) {
+                    // A list that is complete is what a person waits for.
+                    next_frame = Instant::now();
+                }
+            }
             // After the facts that are there already, unless they never cease.
             () = sleep_until(desk.judge_at.unwrap_or(next_frame)), if desk.judge_at.is_some() => desk.judge(&mut session),
         }
@@ -207,10 +212,12 @@ impl Desk {
         }
     }
 
-    /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood.
-    fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) {
+    /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood. True when they
+    /// complete a list.
+    fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) -> bool {
         session.drain(&mut batch, BATCH);
         batch.iter().for_each(logging::troubles);
+        let completes = batch.iter().any(|delta| matches!(delta, Delta::Listed { .. }));
         let was_listing = self.state.is_listing();
         self.tell(session, Msg::Facts(batch));
         if !self.state.unjudged.is_empty() {
@@ -223,6 +230,7 @@ impl Desk {
                 self.judge_at = Some(Instant::now() + FRAME);
             }
         }
+        completes
     }
 
     /// Runs the rules for a slice of what changed; for the rest after keys, a frame and facts had their turn.

@@ -60,6 +60,7 @@ pub enum CoverageState {
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     states: BTreeMap<(KindId, Scope), CoverageState>,
+    /// By list under way: the rows from before that it has not named yet.
     lists: BTreeMap<(KindId, Scope), HashSet<Key>>,
 }
 
@@ -123,21 +124,26 @@ impl Coverage {
         self.states.insert((kind, scope), state);
     }
 
-    pub(super) fn start_list(&mut self, kind: KindId, scope: Scope) {
-        self.lists.insert((kind, scope.clone()), HashSet::new());
-        self.states.entry((kind, scope)).or_insert(CoverageState::Syncing { so_far: 0 });
+    /// A list begins where these rows are known.
+    pub(super) fn start_list(&mut self, kind: KindId, scope: Scope, known: HashSet<Key>) {
+        self.lists.insert((kind, scope.clone()), known);
+        let state = self.states.entry((kind, scope)).or_insert(CoverageState::Syncing { so_far: 0 });
+        if let CoverageState::Syncing { so_far } = state {
+            *so_far = 0;
+        }
     }
 
     pub(super) fn seen(&mut self, kind: KindId, scope: &Scope, key: &Key) {
         let at = (kind, scope.clone());
-        if let Some(list) = self.lists.get_mut(&at) {
-            list.insert(key.clone());
+        if let Some(unnamed) = self.lists.get_mut(&at) {
+            unnamed.remove(key);
             if let Some(CoverageState::Syncing { so_far }) = self.states.get_mut(&at) {
-                *so_far = list.len();
+                *so_far += 1;
             }
         }
     }
 
+    /// A list is complete: the rows that it did not name.
     pub(super) fn finish_list(&mut self, kind: KindId, scope: &Scope, at: Time) -> HashSet<Key> {
         if *scope == Scope::Cluster {
             // Rights came: the namespaces looked into one by one before are part of this.

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use regex::{Captures, Regex};
 
+use crate::text;
+
 /// A regular expression, compiled at first use.
 #[derive(Debug)]
 pub struct Pattern {
@@ -14,14 +16,14 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern of the `regex` crate's syntax.
+    /// A pattern of the `regex` crate's syntax, read by [`text::pattern::compile`].
     pub const fn new(text: &'static str) -> Self {
         Self { text, regex: OnceLock::new() }
     }
 
     /// The compiled expression; `None` when the text is not one.
     pub fn regex(&self) -> Option<&Regex> {
-        self.regex.get_or_init(|| Regex::new(self.text).ok()).as_ref()
+        self.regex.get_or_init(|| text::pattern::compile(self.text)).as_ref()
     }
 
     /// True when it matches somewhere in `text`.
