@@ -275,7 +275,12 @@ pub struct Pool {
 impl Pool {
     /// Replaces `text` by the shared copy of the same content.
     pub fn text(&mut self, text: &mut Text) {
+        // The thread that decoded it remembers it, this object has it, and so have others: it is shared already.
+        if Arc::strong_count(text) > 2 {
+            return;
+        }
         if let Some(known) = self.texts.get(text) {
+            shared::adopt(text, known);
             *text = Text::clone(known);
         } else {
             self.texts.insert(Text::clone(text));

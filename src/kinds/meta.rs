@@ -14,13 +14,16 @@ use crate::text::{Text, Time};
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     /// Object name, unique per kind and namespace.
+    #[serde(deserialize_with = "super::shared::own")]
     pub name: Text,
     /// Empty for cluster-scoped objects.
     #[serde(deserialize_with = "super::shared::word")]
     pub namespace: Text,
     /// Unique in time and space; a recreated object of the same name has another.
+    #[serde(deserialize_with = "super::shared::own")]
     pub uid: Text,
     /// Opaque version for watches and preconditions.
+    #[serde(deserialize_with = "super::shared::own")]
     pub resource_version: Text,
     /// Counts spec changes; compare with `status.observedGeneration`.
     pub generation: Option<i64>,

@@ -159,7 +159,7 @@ pub struct PodStatus {
     #[serde(deserialize_with = "nullable")]
     pub ephemeral_container_statuses: Vec<ContainerStatus>,
     /// The pod's address.
-    #[serde(rename = "podIP")]
+    #[serde(rename = "podIP", deserialize_with = "super::shared::optional_own")]
     pub pod_ip: Option<Text>,
     /// When the kubelet accepted it.
     #[serde(deserialize_with = "super::shared::time")]

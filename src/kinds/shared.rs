@@ -1,6 +1,6 @@
 //! How fields are decoded that most objects have in common: words that repeat without a copy of each, times without their text.
 //!
-//! For `#[serde(deserialize_with)]`. A few hundred words per thread are remembered by where their hash falls; what is not there is made
+//! For `#[serde(deserialize_with)]`. Some words per thread are remembered by where their hash falls; what is not there is made
 //! anew, and [`super::Pool`] makes equal texts one all the same.
 
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use crate::protobuf;
 use crate::text::{Text, Time};
 
 /// Words remembered; a power of two.
-const WORDS: usize = 512;
+const WORDS: usize = 2048;
 /// Longer texts are messages: they rarely repeat.
 const LONGEST: usize = 96;
 
@@ -23,22 +23,38 @@ thread_local! {
     static KNOWN: RefCell<Vec<Option<Text>>> = RefCell::new(vec![None; WORDS]);
 }
 
+fn place(text: &str) -> usize {
+    FixedState::default().hash_one(text) as usize % WORDS
+}
+
 /// The text, without an allocation where this thread decoded it before.
 fn known(text: &str) -> Text {
     if text.len() > LONGEST {
         return text.into();
     }
-    let place = FixedState::default().hash_one(text) as usize % WORDS;
-    KNOWN.with_borrow_mut(|known| match known.get_mut(place) {
+    KNOWN.with_borrow_mut(|known| match known.get_mut(place(text)) {
         Some(Some(known)) if **known == *text => Text::clone(known),
         Some(slot) => Text::clone(slot.insert(text.into())),
         None => text.into(),
     })
 }
 
-struct Words;
+/// Says that this thread's copy of a word has an equal that objects share already: the thread takes that one from now on.
+pub(super) fn adopt(own: &Text, shared: &Text) {
+    let place = place(own);
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(Some(slot)) = known.get_mut(place)
+            && Text::ptr_eq(slot, own)
+        {
+            slot.clone_from(shared);
+        }
+    });
+}
 
-impl<'de> Visitor<'de> for Words {
+/// Reads a text with that function.
+struct Reader(fn(&str) -> Text);
+
+impl<'de> Visitor<'de> for Reader {
     type Value = Option<Text>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +62,7 @@ impl<'de> Visitor<'de> for Words {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<Text>, E> {
-        Ok(Some(known(text)))
+        Ok(Some((self.0)(text)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Option<Text>, E> {
@@ -64,12 +80,22 @@ impl<'de> Visitor<'de> for Words {
 
 /// A word that repeats; none when it is `null`.
 pub(super) fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
-    deserializer.deserialize_option(Words)
+    deserializer.deserialize_option(Reader(known))
 }
 
 /// A word that repeats; empty when it is `null`.
 pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-    Ok(deserializer.deserialize_option(Words)?.unwrap_or_default())
+    Ok(optional_word(deserializer)?.unwrap_or_default())
+}
+
+/// A text of one object only, in one allocation where serde's `Arc<str>` takes two; none when it is `null`.
+pub(super) fn optional_own<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    deserializer.deserialize_option(Reader(|text| text.into()))
+}
+
+/// A text of one object only; empty when it is `null`.
+pub(super) fn own<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+    Ok(optional_own(deserializer)?.unwrap_or_default())
 }
 
 struct Moments;
