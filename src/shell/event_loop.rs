@@ -16,6 +16,7 @@ use crate::actions;
 use crate::app::{self, Effect, Msg, State};
 use crate::cluster::{ConnectOptions, Connection};
 use crate::config::{Config, Problem};
+use crate::kinds::KindId;
 use crate::kinds::ObjectRef;
 use crate::snapshot::Delta;
 use crate::ui;
@@ -136,7 +137,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
             Some(report) = reports.recv() => desk.report(&mut session, report),
             batch = session.next_deltas() => {
                 if desk.facts(&mut session, batch) {
-                    // A list that is complete is what a person waits for.
+                    // The complete list is what a person waits for.
                     next_frame = Instant::now();
                 }
             }
@@ -213,11 +214,11 @@ impl Desk {
     }
 
     /// Folds facts in, and sees to it that they are judged: soon, but not for each batch of a list or a flood. True when they
-    /// complete a list.
+    /// complete the list of pods.
     fn facts(&mut self, session: &mut Session, mut batch: Vec<Delta>) -> bool {
         session.drain(&mut batch, BATCH);
         batch.iter().for_each(logging::troubles);
-        let completes = batch.iter().any(|delta| matches!(delta, Delta::Listed { .. }));
+        let completes = batch.iter().any(|delta| matches!(delta, Delta::Listed { kind: KindId::Pod, .. }));
         let was_listing = self.state.is_listing();
         self.tell(session, Msg::Facts(batch));
         if !self.state.unjudged.is_empty() {
