@@ -10,7 +10,7 @@ use super::{Pool, nullable};
 use crate::text::{Text, Time};
 
 /// The part of `ObjectMeta` k3am reads. `managedFields` is reduced to [`Writer`]s while decoding.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     /// Object name, unique per kind and namespace.
@@ -44,12 +44,37 @@ pub struct Meta {
     /// Annotations k3am reads (all but `last-applied-configuration`).
     #[serde(deserialize_with = "annotations")]
     pub annotations: BTreeMap<Text, Text>,
-    /// Owners; at most one has `controller: true`.
+    /// Owners, shared among replicas; at most one has `controller: true`.
     #[serde(deserialize_with = "nullable")]
-    pub owner_references: Vec<OwnerReference>,
+    pub owner_references: Arc<[OwnerReference]>,
     /// Who wrote the object and when, newest last (from `managedFields`, fields themselves dropped).
     #[serde(rename = "managedFields", deserialize_with = "nullable")]
     pub writers: Vec<Writer>,
+}
+
+thread_local! {
+    static NO_LABELS: Arc<BTreeMap<Text, Text>> = Arc::default();
+}
+
+impl Default for Meta {
+    /// Allocates nothing: decoding begins with one of these for every object.
+    fn default() -> Self {
+        Self {
+            name: Text::default(),
+            namespace: Text::default(),
+            uid: Text::default(),
+            resource_version: Text::default(),
+            generation: None,
+            creation_timestamp: None,
+            deletion_timestamp: None,
+            deletion_grace_period_seconds: None,
+            finalizers: Vec::new(),
+            labels: NO_LABELS.with(Arc::clone),
+            annotations: BTreeMap::new(),
+            owner_references: Arc::default(),
+            writers: Vec::new(),
+        }
+    }
 }
 
 /// One entry of `managedFields` without its field set.
@@ -167,11 +192,11 @@ impl Meta {
 
     pub(crate) fn intern(&mut self, pool: &mut Pool) {
         // Decoding grows vectors to four elements or more; most hold one or two.
-        self.owner_references.shrink_to_fit();
         self.writers.shrink_to_fit();
         self.finalizers.shrink_to_fit();
         pool.text(&mut self.namespace);
-        for o in &mut self.owner_references {
+        // Unique until a replica shares them, whose texts then are interned already.
+        for o in Arc::get_mut(&mut self.owner_references).into_iter().flatten() {
             pool.text(&mut o.api_version);
             pool.text(&mut o.kind);
             pool.text(&mut o.name);

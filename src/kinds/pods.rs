@@ -1,5 +1,6 @@
 //! Pods: the row most rules read.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use serde::Deserialize;
@@ -63,19 +64,19 @@ fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
     // Before the pool is locked: pages of a list are decoded side by side.
     let cut = Cut::of(parts.spec);
     let mut pool = Pool::lock(pool);
-    let mut pod = Pod { meta: parts.meta, status: parts.status, ..Pod::default() };
-    if let Some(spec) = cut.as_ref().and_then(|cut| pool.repeated.spec(cut)) {
-        pod.spec = spec;
-        pod.node_name = cut.and_then(|cut| cut.node);
+    let (spec, node_name) = if let Some(spec) = cut.as_ref().and_then(|cut| pool.repeated.spec(cut)) {
+        (spec, cut.and_then(|mut cut| cut.node.take()))
     } else {
         let mut spec: PodSpec = parts.spec.decode()?;
-        pod.node_name = spec.node_name.take();
-        pod.spec = Arc::new(spec);
-        pool.spec(&mut pod.spec);
+        let node_name = spec.node_name.take();
+        let mut spec = Arc::new(spec);
+        pool.spec(&mut spec);
         if let Some(cut) = cut {
-            pool.repeated.keep_spec(cut, &pod.spec, pod.node_name.as_ref());
+            pool.repeated.keep_spec(&cut, &spec, node_name.as_ref());
         }
-    }
+        (spec, node_name)
+    };
+    let mut pod = Pod { meta: parts.meta, spec, node_name, status: parts.status };
     let known = parts.kin.as_ref().map(|bytes| pool.repeated.kin(bytes));
     if let (Some(None), Some(bytes)) = (&known, &parts.kin) {
         Kin::read(bytes)?.put(&mut pod.meta);
@@ -83,7 +84,7 @@ fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
     pod.intern(&mut pool);
     match (known, parts.kin) {
         (Some(Some(kin)), _) => kin.put(&mut pod.meta),
-        (Some(None), Some(bytes)) => pool.repeated.keep_kin(bytes, Kin::of(&pod.meta)),
+        (Some(None), Some(bytes)) => pool.repeated.keep_kin(&bytes, Kin::of(&pod.meta)),
         _ => {}
     }
     Ok(pod)
@@ -95,7 +96,7 @@ struct Parts<'a> {
     status: PodStatus,
     spec: Encoded<'a>,
     /// The bytes of its labels and owners, when `meta` lacks them.
-    kin: Option<Vec<u8>>,
+    kin: Option<Cow<'a, [u8]>>,
 }
 
 static OWN_META: LazyLock<Option<Message>> = LazyLock::new(|| {

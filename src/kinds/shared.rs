@@ -28,7 +28,7 @@ fn place(text: &str) -> usize {
 }
 
 /// The text, without an allocation where this thread decoded it before.
-fn known(text: &str) -> Text {
+pub(super) fn known(text: &str) -> Text {
     if text.len() > LONGEST {
         return text.into();
     }

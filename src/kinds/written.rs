@@ -3,6 +3,8 @@
 //! Two things differ between the specs of replicas: `spec.nodeName`, and the random end of the access token volume's name. Both are
 //! cut out before bytes are compared; [`Repeated::keep_spec`] proves for what it keeps that nothing else was.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -11,6 +13,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use super::pod_spec::PodSpec;
+use super::shared::known;
 use super::volumes::ACCESS_TOKEN;
 use super::{Encoded, Meta, OwnerReference};
 use crate::protobuf::{self, Message, Schema};
@@ -28,6 +31,10 @@ static KIN_MESSAGE: LazyLock<Option<Message>> =
 static NODE_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"nodeName\":\""));
 static TOKEN_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"name\":\"kube-api-access-"));
 static TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ACCESS_TOKEN.as_bytes()));
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What was decoded before. See the module docs.
 #[derive(Debug, Default)]
@@ -49,18 +56,26 @@ pub(super) struct Cut {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Kin {
     pub(super) labels: Arc<BTreeMap<Text, Text>>,
-    pub(super) owner_references: Vec<OwnerReference>,
+    pub(super) owner_references: Arc<[OwnerReference]>,
 }
 
 impl Kin {
-    /// The bytes of a metadata message that say it.
-    pub(super) fn bytes(metadata: &[u8]) -> Vec<u8> {
-        KIN.map(|number| protobuf::run(metadata, number)).concat()
+    /// The bytes of a metadata message that say it: a part of them, where there are no annotations in between.
+    pub(super) fn bytes(metadata: &[u8]) -> Cow<'_, [u8]> {
+        let [labels, owners] = KIN.map(|number| protobuf::run(metadata, number));
+        match (labels, owners) {
+            ([], one) | (one, []) => Cow::Borrowed(one),
+            _ if labels.as_ptr_range().end == owners.as_ptr() => {
+                let from = labels.as_ptr() as usize - metadata.as_ptr() as usize;
+                Cow::Borrowed(metadata.get(from..from + labels.len() + owners.len()).unwrap_or_default())
+            }
+            _ => Cow::Owned([labels, owners].concat()),
+        }
     }
 
     /// What an object's metadata say.
     pub(super) fn of(meta: &Meta) -> Self {
-        Self { labels: Arc::clone(&meta.labels), owner_references: meta.owner_references.clone() }
+        Self { labels: Arc::clone(&meta.labels), owner_references: Arc::clone(&meta.owner_references) }
     }
 
     /// Puts it into an object's metadata.
@@ -82,9 +97,9 @@ impl Repeated {
 
     /// Keeps a spec that was decoded, unless what was cut out of it says more than its place in the bytes: the node must be what
     /// the decoder `found` at `spec.nodeName`, and no name like the token's may be left.
-    pub(super) fn keep_spec(&mut self, cut: Cut, spec: &Arc<PodSpec>, found: Option<&Text>) {
+    pub(super) fn keep_spec(&mut self, cut: &Cut, spec: &Arc<PodSpec>, found: Option<&Text>) {
         if found == cut.node.as_ref() && !format!("{spec:?}").contains(ACCESS_TOKEN) {
-            self.specs.insert(cut.bytes.into(), Arc::clone(spec));
+            self.specs.insert(cut.bytes.as_slice().into(), Arc::clone(spec));
         }
     }
 
@@ -94,7 +109,7 @@ impl Repeated {
     }
 
     /// Keeps labels and owners, once they are interned.
-    pub(super) fn keep_kin(&mut self, bytes: Vec<u8>, kin: Kin) {
+    pub(super) fn keep_kin(&mut self, bytes: &[u8], kin: Kin) {
         self.kin.insert(bytes.into(), kin);
     }
 
@@ -109,6 +124,13 @@ impl Repeated {
     }
 }
 
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.bytes.clear();
+        SCRATCH.set(std::mem::take(&mut self.bytes));
+    }
+}
+
 impl Cut {
     /// Cuts out of a spec what differs between replicas; none when its bytes are not as servers write them.
     pub(super) fn of(spec: Encoded<'_>) -> Option<Self> {
@@ -118,12 +140,17 @@ impl Cut {
         }
     }
 
+    /// One to fill. There is one for every pod: its memory is used again.
+    fn empty() -> Self {
+        Self { bytes: SCRATCH.take(), node: None }
+    }
+
     fn of_message(bytes: &[u8]) -> Option<Self> {
-        let mut cut = Self { bytes: Vec::with_capacity(bytes.len() + 256), node: None };
+        let mut cut = Self::empty();
         let mut rest = bytes;
         while let Some(field) = protobuf::next(&mut rest).ok()? {
             if field.number == NODE_NAME_NUMBER {
-                cut.node = Some(std::str::from_utf8(field.data).ok()?).filter(|node| !node.is_empty()).map(Text::from);
+                cut.node = Some(std::str::from_utf8(field.data).ok()?).filter(|node| !node.is_empty()).map(known);
                 continue;
             }
             cut.bytes.extend_from_slice(&field.number.to_le_bytes());
@@ -154,7 +181,7 @@ impl Cut {
         let tokens = TOKEN_NAME.find_iter(json).map(|at| at + after..at + after + RANDOM);
         let mut places: Vec<std::ops::Range<usize>> = tokens.chain(node.clone()).collect();
         places.sort_unstable_by_key(|place| place.start);
-        let mut cut = Self { bytes: Vec::with_capacity(json.len()), node: None };
+        let mut cut = Self::empty();
         let mut from = 0;
         for place in places {
             if json.get(place.end) != Some(&b'"') {
@@ -165,7 +192,7 @@ impl Cut {
         }
         cut.bytes.extend_from_slice(json.get(from..)?);
         if let Some(place) = node {
-            cut.node = Some(std::str::from_utf8(json.get(place)?).ok()?.into());
+            cut.node = Some(known(std::str::from_utf8(json.get(place)?).ok()?));
         }
         Some(cut)
     }

@@ -51,8 +51,8 @@ pub const TIME: &str = "k3am::Time";
 #[derive(Clone, Copy)]
 enum Value<'de> {
     Message(&'static Message, &'de [u8]),
-    /// Fields of one number in a row.
-    Several(&'static Field, &'de [u8]),
+    /// Fields of one number in a row, and how many.
+    Several(&'static Field, &'de [u8], usize),
     One(&'static Field, Raw<'de>),
 }
 
@@ -79,8 +79,8 @@ impl<'de> Value<'de> {
     fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Self::Message(message, rest) => visitor.visit_map(Fields { message, rest, outer: Vec::new(), value: None }),
-            Self::Several(field, rest) if field.form == Form::Map => visitor.visit_map(Entries { field, rest, value: &[] }),
-            Self::Several(field, rest) => visitor.visit_seq(Elements { field, rest }),
+            Self::Several(field, rest, _) if field.form == Form::Map => visitor.visit_map(Entries { field, rest, value: &[] }),
+            Self::Several(field, rest, left) => visitor.visit_seq(Elements { field, rest, left }),
             Self::One(field, raw) => one(field.kind, raw, visitor),
         }
     }
@@ -187,8 +187,8 @@ impl<'de> Fields<'de> {
             };
             let Some(field) = self.message.field(raw.number) else { continue };
             if field.form != Form::One {
-                let run = self.run(before, raw.number)?;
-                return Ok(Some((field, Value::Several(field, run))));
+                let (run, many) = self.run(before, raw.number)?;
+                return Ok(Some((field, Value::Several(field, run, many))));
             }
             match field.kind {
                 FieldKind::Message(place) if field.is_inline => {
@@ -203,16 +203,18 @@ impl<'de> Fields<'de> {
         }
     }
 
-    /// The bytes from `before` to the end of the fields of that number that follow each other.
-    fn run(&mut self, before: &'de [u8], number: u32) -> Result<&'de [u8], Error> {
+    /// The bytes from `before` to the end of the fields of that number that follow each other, and how many they are.
+    fn run(&mut self, before: &'de [u8], number: u32) -> Result<(&'de [u8], usize), Error> {
+        let mut many = 1;
         loop {
             let mut ahead = self.rest;
             match wire::next(&mut ahead)? {
                 Some(raw) if raw.number == number => self.rest = ahead,
                 _ => break,
             }
+            many += 1;
         }
-        Ok(before.get(..before.len() - self.rest.len()).unwrap_or_default())
+        Ok((before.get(..before.len() - self.rest.len()).unwrap_or_default(), many))
     }
 }
 
@@ -235,6 +237,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 struct Elements<'de> {
     field: &'static Field,
     rest: &'de [u8],
+    left: usize,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
@@ -242,7 +245,13 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some(raw) = wire::next(&mut self.rest)? else { return Ok(None) };
+        self.left = self.left.saturating_sub(1);
         seed.deserialize(Value::One(self.field, raw)).map(Some)
+    }
+
+    /// So that a list is allocated once.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
     }
 }
 
