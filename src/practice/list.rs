@@ -14,14 +14,14 @@ use super::reply::{self, Shape};
 use super::request::{Format, Target};
 use super::selectors::Selector;
 use super::status::{Cause, Status};
-use super::store::{Store, Stored};
+use super::store::{After, Store, Stored};
 use super::{base64, table, views};
 use crate::protobuf;
 
 /// Where the next page of a list begins.
 struct Continue {
     version: u64,
-    after: (String, String),
+    after: After,
 }
 
 /// Serves a list.
@@ -51,7 +51,8 @@ pub fn list(store: &Store, target: &Target, query: &Query, shape: Shape) -> Resu
     if matching.len() > limit || behind > 0 {
         let remaining = matching.len().saturating_sub(limit) + behind;
         matching.truncate(limit);
-        let after = matching.last().map(|stored| stored.key.clone()).unwrap_or_default();
+        let key = matching.last().map(|stored| stored.key.clone()).unwrap_or_default();
+        let after = After { key, remaining: Some(remaining) };
         set(&mut metadata, "continue", encode_token(&Continue { version, after }));
         if selector.is_everything() {
             set(&mut metadata, "remainingItemCount", remaining);
@@ -84,7 +85,7 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
         }
         Format::Metadata | Format::Object if let Some(message) = shape.message => {
             let messages: Vec<Bytes> = stored.iter().map(|stored| shape.message_of(message, stored)).collect();
-            reply::chunked(protobuf::MEDIA_TYPE, reply::list_messages(shape, metadata, &messages))
+            reply::chunked(protobuf::MEDIA_TYPE, reply::list_messages(shape, metadata, messages))
         }
         Format::Metadata => {
             let items: Vec<Value> = stored.iter().map(|stored| reply::metadata_item(&stored.object())).collect();
@@ -99,7 +100,7 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
                 Some(_) => Bytes::from(views::to_served(served, &stored.object()).to_string()),
             };
             let bytes: Vec<Bytes> = stored.iter().map(form).collect();
-            reply::chunked("application/json", reply::list_bytes(served, metadata, &bytes))
+            reply::chunked("application/json", reply::list_bytes(served, metadata, &bytes).into_iter())
         }
     }
 }
@@ -145,14 +146,16 @@ fn check_options(query: &Query) -> Result<(), Status> {
 }
 
 fn encode_token(token: &Continue) -> String {
-    let plain = json!({"v": "meta.k8s.io/v1", "rv": token.version, "ns": token.after.0, "start": token.after.1});
+    let plain = json!({"v": "meta.k8s.io/v1", "rv": token.version, "ns": token.after.key.0, "start": token.after.key.1,
+        "remaining": token.after.remaining});
     base64::encode(plain.to_string().as_bytes())
 }
 
 fn decode_token(token: &str) -> Result<Continue, Status> {
     let plain: Option<Value> = base64::decode(token).and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let decoded = plain.and_then(|plain| {
-        let after = (text(&plain, "ns").to_owned(), at(&plain, "start")?.as_str()?.to_owned());
+        let key = (text(&plain, "ns").to_owned(), at(&plain, "start")?.as_str()?.to_owned());
+        let after = After { key, remaining: integer(&plain, "remaining").and_then(|remaining| remaining.try_into().ok()) };
         Some(Continue { version: u64::try_from(integer(&plain, "rv")?).ok()?, after })
     });
     decoded.ok_or_else(|| Status::bad_request("continue key is not valid: invalid character"))

@@ -153,8 +153,8 @@ pub fn list_bytes(resource: &ResourceType, metadata: &Value, items: &[Bytes]) ->
 }
 
 /// A list of messages in protobuf.
-pub fn list_messages(shape: Shape, metadata: &Value, items: &[Bytes]) -> Vec<Bytes> {
-    const CHUNK: usize = 128 * 1024;
+pub fn list_messages(shape: Shape, metadata: &Value, items: Vec<Bytes>) -> impl Iterator<Item = Bytes> + Send + use<> {
+    const CHUNK: usize = 64 * 1024;
     let text = |name: &str| super::json::text(metadata, name).to_owned();
     let (api_version, kind) = shape.kind();
     let meta = protobuf::ListHead {
@@ -162,26 +162,34 @@ pub fn list_messages(shape: Shape, metadata: &Value, items: &[Bytes]) -> Vec<Byt
         more: text("continue"),
         remaining: at(metadata, "remainingItemCount").and_then(Value::as_i64),
     };
-    let (mut buffer, tail) = protobuf::list_envelope(&api_version, &format!("{kind}List"), &meta.write(), items);
-    let mut chunks = Vec::new();
-    for item in items {
-        protobuf::list_item(&mut buffer, item);
-        if buffer.len() > CHUNK {
-            chunks.push(Bytes::from(std::mem::replace(&mut buffer, Vec::with_capacity(CHUNK + 16 * 1024))));
+    let (begun, tail) = protobuf::list_envelope(&api_version, &format!("{kind}List"), &meta.write(), &items);
+    let (mut begun, mut items) = (Some(begun), items.into_iter());
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
         }
-    }
-    buffer.extend_from_slice(&tail);
-    chunks.push(Bytes::from(buffer));
-    chunks
+        let mut chunk = begun.take().unwrap_or_default();
+        chunk.reserve(CHUNK + CHUNK / 4);
+        while chunk.len() <= CHUNK && !is_over {
+            match items.next() {
+                Some(item) => protobuf::list_item(&mut chunk, &item),
+                None => {
+                    chunk.extend_from_slice(&tail);
+                    is_over = true;
+                }
+            }
+        }
+        Some(Bytes::from(chunk))
+    })
 }
 
-/// A response of several chunks; of one as a whole, with its length.
-pub fn chunked(content_type: &'static str, mut chunks: Vec<Bytes>) -> Response {
-    match (chunks.len(), chunks.pop()) {
-        (1, Some(only)) => with_type(200, content_type, only),
-        (_, last) => {
-            chunks.extend(last);
-            let chunks = chunks.into_iter().map(Ok::<_, std::convert::Infallible>);
+/// A response of several chunks, each made when it is its turn; of one as a whole, with its length.
+pub fn chunked(content_type: &'static str, mut chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Response {
+    match (chunks.next(), chunks.next()) {
+        (Some(only), None) => with_type(200, content_type, only),
+        (first, second) => {
+            let chunks = first.into_iter().chain(second).chain(chunks).map(Ok::<_, std::convert::Infallible>);
             with_type(200, content_type, Body::from_stream(futures::stream::iter(chunks)))
         }
     }

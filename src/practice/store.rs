@@ -154,6 +154,15 @@ impl Stored {
 
 type Key = (String, String);
 
+/// Where a page of a list ended.
+#[derive(Debug)]
+pub struct After {
+    /// Namespace and name of its last object.
+    pub key: (String, String),
+    /// How many followed it, when it was counted: counting them for every page of 100,000 would be most of the work.
+    pub remaining: Option<usize>,
+}
+
 /// A change as history keeps it: bytes only (shared with the store), a tenth of the decoded object. Decoded again by the few
 /// watches that resume.
 #[derive(Clone)]
@@ -386,25 +395,30 @@ impl Store {
         inner.version = version;
     }
 
-    /// A page: what comes after a key, at most so many, with how many follow it and the version of the whole store.
+    /// A page: what comes after a page, at most so many, with how many follow it and the version of the whole store.
     pub fn page(
         &self,
         resource: &'static ResourceType,
         namespace: Option<&str>,
-        after: Option<&Key>,
+        after: Option<&After>,
         most: usize,
     ) -> (Vec<Arc<Stored>>, usize, u64) {
         let inner = self.lock();
         let Some(table) = inner.tables.get(&key_of(resource)) else { return (Vec::new(), 0, inner.version) };
         let start = match (after, namespace) {
-            (Some(after), _) => Bound::Excluded(after.clone()),
+            (Some(after), _) => Bound::Excluded(after.key.clone()),
             (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
             (None, None) => Bound::Unbounded,
         };
         let in_scope = |key: &Key| namespace.is_none_or(|namespace| key.0 == namespace);
         let mut rest = table.objects.range((start, Bound::Unbounded)).take_while(|(key, _)| in_scope(key));
         let page: Vec<Arc<Stored>> = rest.by_ref().take(most).map(|(_, stored)| stored.clone()).collect();
-        (page, rest.count(), inner.version)
+        let behind = match after.and_then(|after| after.remaining) {
+            // As the real server's, an estimate where objects came or went since; that there is more is none.
+            Some(remaining) => rest.next().map_or(0, |_| remaining.saturating_sub(page.len()).max(1)),
+            None => rest.count(),
+        };
+        (page, behind, inner.version)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
