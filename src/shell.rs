@@ -101,12 +101,8 @@ fn open(global: &Global, target: Target) -> ExitCode {
     panics::install();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), target = target.name(), "starts");
     let run = || -> anyhow::Result<event_loop::End> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("k3am-work")
-            .on_thread_start(stretch_heap)
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("k3am-work").enable_all().build()?;
         let user = connect_options(global);
         let setup = Setup { config: Arc::new(config), problems, target, user, ascii: global.ascii };
         let end = runtime.block_on(event_loop::run(setup));
@@ -120,16 +116,6 @@ fn open(global: &Global, target: Target) -> ExitCode {
     };
     drop(log);
     outcome.print()
-}
-
-/// glibc grows the heap of any thread but the first page by page, each with a system call that holds up the faults of all others
-/// (`sysmalloc` and `grow_heap` in malloc/malloc.c and arena.c): three thousand of them while 10,000 pods arrive. What was taken
-/// once and given back grows again without one. Costs address space only; nothing elsewhere.
-fn stretch_heap() {
-    // Below the size from which glibc maps a block by itself.
-    const PIECE: usize = 120 * 1024;
-    let pieces: Vec<Vec<u8>> = (0..128).map(|_| Vec::with_capacity(PIECE)).collect();
-    drop(std::hint::black_box(pieces));
 }
 
 fn no_terminal(target: &Target) -> String {
