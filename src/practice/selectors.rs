@@ -47,6 +47,11 @@ impl Selector {
         Ok(selector)
     }
 
+    /// A selector of labels alone, as a scale carries it.
+    pub fn of_labels(text: &str) -> Result<Self, Status> {
+        Ok(Self { labels: labels(text)?, fields: Vec::new() })
+    }
+
     /// A selector for the one object of that name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {

@@ -362,6 +362,7 @@ fn controllers_speak(client: &Client) {
     client.until("switched off", |_| condition("hpa", "web", "ScalingActive").starts_with("False ScalingDisabled"));
     assert!(condition("hpa", "web", "AbleToScale").starts_with("True SucceededGetScale"));
 
+    autoscalers_speak(client);
     client.ok("create cronjob nightly --image=busybox --schedule=@yearly -n said -- sleep 600");
     client.ok("create job once --from=cronjob/nightly -n said");
     client.until("a job by hand is told", |_| said("nightly").contains("UnexpectedJob"));
@@ -379,6 +380,71 @@ fn controllers_speak(client: &Client) {
     client.until("a number counts pods as they are", |_| expects("some") == "1/1");
     client.until("a share counts only what is managed", |_| expects("share") == "0/1");
     client.ok("delete namespace said --wait=false");
+}
+
+/// What autoscalers say of metrics there are none of, of two that want the same pods, and of a size they reach.
+fn autoscalers_speak(client: &Client) {
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    let status = |name: &str| client.json(&format!("get hpa {name} -n said"))["status"].clone();
+    let condition = |name: &str, of: &str| {
+        let status = status(name);
+        let found = status["conditions"].as_array().into_iter().flatten().find(|row| row["type"] == of).cloned();
+        found.map(|row| ["status", "reason", "message"].map(|field| row[field].as_str().unwrap().to_owned()).join(" "))
+    };
+    let deployment = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: web, image: \"nginx:1.27\", resources: {{requests: {{memory: 1Mi}}}}}}]}}\n---\n"
+        )
+    };
+    let hpa = |name: &str, target: &str, metric: &str, rest: &str| {
+        let manifest = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {target}}}\n  maxReplicas: 9\n  metrics: [{metric}]\n{rest}"
+        );
+        assert!(client.apply(&manifest).0);
+    };
+    let memory = "{type: Resource, resource: {name: memory, target: {type: Utilization, averageUtilization: 50}}}";
+    assert!(client.apply(&["grows", "twice", "odd"].map(deployment).concat()).0);
+    hpa("grows", "grows", memory, "  behavior: {scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 600}]}}\n");
+    let behavior = client.json("get hpa grows -n said")["spec"]["behavior"].clone();
+    assert_eq!(behavior["scaleUp"]["selectPolicy"], "Max");
+    assert_eq!(behavior["scaleDown"]["policies"][0]["value"], 100, "{behavior}");
+    hpa("first", "twice", memory, "");
+    hpa("second", "twice", memory, "");
+    let queue = "{type: External, external: {metric: {name: queue, selector: {matchLabels: {of: mail}}}, target: {type: AverageValue, averageValue: 30}}}";
+    hpa("odd", "odd", queue, "");
+    client.until("a size is reached by its policy", |_| {
+        said("grows").contains("New size: 2; reason: memory resource utilization (percentage of request) above target")
+    });
+    client.until("and held there", |_| {
+        condition("grows", "ScalingLimited").is_some_and(|row| row.starts_with("True ScaleUpLimit"))
+    });
+    let active = condition("grows", "ScalingActive").unwrap();
+    let from =
+        "the HPA was able to successfully calculate a replica count from memory resource utilization (percentage of request)";
+    assert_eq!(active, format!("True ValidMetricFound {from}"));
+    assert!(status("grows")["currentMetrics"][0]["resource"]["current"]["averageUtilization"].as_i64().unwrap() > 50);
+    let both = "pods by selector app=twice are controlled by multiple HPAs: [said/first said/second]";
+    for name in ["first", "second"] {
+        client.until("neither may scale", |_| said(name).contains(both) && said(name).contains("AmbiguousSelector"));
+        assert_eq!(condition(name, "ScalingActive").unwrap(), format!("False AmbiguousSelector {both}"));
+    }
+    let missing = "unable to get external metric said/queue/&LabelSelector{MatchLabels:map[string]string{of: mail,},MatchExpressions:[]LabelSelectorRequirement{},}: unable to fetch metrics from external metrics API: the server could not find the requested resource (get queue.external.metrics.k8s.io)";
+    client.until("no adapter", |_| {
+        condition("odd", "ScalingActive").is_some_and(|row| {
+            row == format!("False FailedGetExternalMetric the HPA was unable to compute the replica count: {missing}")
+        })
+    });
+    let seen = status("odd");
+    assert_eq!(
+        (&seen["currentMetrics"][0]["type"], &seen["desiredReplicas"]),
+        (&"".into(), &0.into()),
+        "as in the capture: {seen}"
+    );
+    assert!(
+        seen["currentReplicas"] == 1 && seen.get("observedGeneration").is_none() && seen.get("lastScaleTime").is_none(),
+        "{seen}"
+    );
+    assert!(client.ok("describe hpa odd -n said").contains("ScalingActive  False   FailedGetExternalMetric"));
 }
 
 /// Certificates: asked for, approved or denied, issued.
