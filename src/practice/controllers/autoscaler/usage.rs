@@ -109,7 +109,7 @@ impl Question<'_> {
         }
         for pod in std::mem::take(&mut groups.missing) {
             let assumed = if ratio < 1.0 { self.busy(requests.get(pod).copied().unwrap_or(0)) } else { 0 };
-            if ratio < 1.0 || ratio > 1.0 {
+            if (ratio - 1.0).abs() > f64::EPSILON {
                 groups.measured.insert(pod, assumed);
             }
         }
