@@ -379,7 +379,43 @@ fn controllers_speak(client: &Client) {
     };
     client.until("a number counts pods as they are", |_| expects("some") == "1/1");
     client.until("a share counts only what is managed", |_| expects("share") == "0/1");
+    budgets_speak(client);
     client.ok("delete namespace said --wait=false");
+}
+
+/// What budgets say of pods nobody scales, and what an eviction leaves on the pod and in the budget.
+fn budgets_speak(client: &Client) {
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    let unmanaged = "Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: alone,},MatchExpressions:[]LabelSelectorRequirement{},}) were found to be unmanaged.";
+    client.until("a share of nothing is told", |_| said("share").contains(unmanaged));
+    client.ok("create job scan --image=busybox:1.36 -n said -- sleep 600");
+    client.ok("create poddisruptionbudget scans --selector=batch.kubernetes.io/job-name=scan --max-unavailable=1 -n said");
+    let why = "jobs.batch does not implement the scale subresource";
+    client.until("a job has no scale", |_| {
+        said("scans").contains(&format!("Failed to calculate the number of expected pods: {why}"))
+    });
+    let condition = client.json("get pdb scans -n said")["status"]["conditions"][0].clone();
+    assert_eq!((&condition["reason"], &condition["message"]), (&"SyncFailed".into(), &why.into()), "{condition}");
+    client.until("its pod runs", |client| client.ok("get pods -l job-name=scan -n said").contains("Running"));
+    let pod = client.ok("get pods -l job-name=scan -n said -o jsonpath={.items[0].metadata.name}");
+    let evict = |pod: &str, name: &str| {
+        let body = format!(
+            "{{\"apiVersion\": \"policy/v1\", \"kind\": \"Eviction\", \"metadata\": {{\"name\": {name:?}, \"namespace\": \"said\"}}}}"
+        );
+        client.run(&["create", "--raw", &format!("/api/v1/namespaces/said/pods/{pod}/eviction"), "-f", "-"], &body)
+    };
+    let held = evict(&pod, &pod).1;
+    assert!(held.contains("Cannot evict pod as it would violate the pod's disruption budget."), "{held}");
+    assert!(evict(&pod, "other").1.contains("name in URL does not match name in Eviction object"));
+    client.ok("delete pdb scans some share -n said");
+    client.ok("patch pod alone -n said --type=merge -p {\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}");
+    client.ok("create poddisruptionbudget loose --selector=app=alone --min-available=0 -n said");
+    client.until("it may go", |client| client.ok("get pdb loose -n said -o jsonpath={.status.disruptionsAllowed}") == "1");
+    assert!(evict("alone", "alone").0);
+    let gone = client.json("get pod alone -n said");
+    let marked = gone["status"]["conditions"].as_array().unwrap().iter().find(|row| row["type"] == "DisruptionTarget").unwrap();
+    assert_eq!((&marked["reason"], &marked["message"]), (&"EvictionByEvictionAPI".into(), &"Eviction API: evicting".into()));
+    client.ok("patch pod alone -n said --type=merge -p {\"metadata\":{\"finalizers\":null}}");
 }
 
 /// What autoscalers say of metrics there are none of, of two that want the same pods, and of a size they reach.

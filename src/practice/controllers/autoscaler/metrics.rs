@@ -9,6 +9,7 @@ use super::usage::{self, Goal, Question, Sample, Tolerance};
 use super::{Autoscaler, Trouble};
 use crate::practice::object;
 use crate::practice::quantity;
+use crate::practice::selectors;
 use std::sync::Arc;
 
 /// What one metric asks for: the size, the name in conditions and events, what was read.
@@ -60,7 +61,7 @@ impl Autoscaler {
             }
             "External" => {
                 let name = object::text(metric, "/external/metric/name");
-                let selector = written_selector(object::at(metric, "/external/metric/selector"));
+                let selector = selectors::in_go(object::at(metric, "/external/metric/selector"));
                 let error = format!(
                     "unable to get external metric {namespace}/{name}/{selector}: unable to fetch metrics from external metrics API: the server could not find the requested resource (get {name}.external.metrics.k8s.io)"
                 );
@@ -148,39 +149,4 @@ fn tolerance(behavior: &Value) -> Tolerance {
         if own.is_null() { 0.1 } else { quantity::parse(own) }
     };
     Tolerance { down: of("scaleDown"), up: of("scaleUp") }
-}
-
-/// A label selector as Go prints it, which is how it stands in errors.
-fn written_selector(selector: &Value) -> String {
-    if selector.is_null() {
-        return "nil".to_owned();
-    }
-    let labels: String = object::fields(selector, "/matchLabels")
-        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default()))
-        .collect();
-    let expressions: String = object::items(selector, "/matchExpressions")
-        .iter()
-        .map(|of| {
-            let values: Vec<_> = object::items(of, "/values").iter().filter_map(Value::as_str).collect();
-            let (key, operator) = (object::text(of, "/key"), object::text(of, "/operator"));
-            format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
-        })
-        .collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_is_written_as_go_prints_it() {
-        let selector =
-            json!({"matchLabels": {"queue": "mail"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["x", "y"]}]});
-        let expected = "&LabelSelector{MatchLabels:map[string]string{queue: mail,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:a,Operator:In,Values:[x y],},},}";
-        assert_eq!(written_selector(&selector), expected);
-        assert_eq!(written_selector(&Value::Null), "nil");
-    }
 }
