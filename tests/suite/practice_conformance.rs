@@ -239,14 +239,44 @@ fn streams(client: &Client) {
     client.until("it is on a node", |client| !client.ok("get pod stuck -o jsonpath={.status.hostIP}").is_empty());
     let waiting = client.refused("exec stuck -- ls");
     assert!(waiting.contains("unable to upgrade connection: container not found (\"stuck\")"), "{waiting}");
-    let mut old = Command::new(&client.program);
-    old.args(["exec", "web", "--", "id"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
-    let output = old.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // A kubectl that no longer knows SPDY ignores the wish.
-    assert!(output.status.success() || said.contains("streams over websockets only"), "{said}");
-    let mut forward = Command::new(&client.program);
-    forward.args(["port-forward", "pod/web", ":80"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
+    over_spdy(client);
+    forward(client, "true");
+    forward(client, "false");
+}
+
+/// `exec` and `attach` as older clients do them; one that no longer knows SPDY ignores the wish.
+fn over_spdy(client: &Client) {
+    let run = |line: &[&str], input: &str| -> (bool, String) {
+        let mut command = client.command(line);
+        command.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
+        let typing = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        typing.join().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (success, said) = run(&["exec", "-v=7", "web", "--", "sh", "-c", "echo $COLOUR; ls /nope; exit 3"], "");
+    assert!(!success && said.contains("red\n") && said.contains("No such file") && said.contains("exit code 3"), "{said}");
+    let (version, posts) = (client.ok("version --client"), said.contains("POST ") && !said.contains("websocket"));
+    let minor: u32 = version.split("v1.").nth(1).and_then(|rest| rest.split('.').next()).unwrap().parse().unwrap();
+    assert!(posts || minor > 34, "a kubectl of 1.{minor} speaks SPDY when it is told to: {said}");
+    let (success, said) = run(&["exec", "-i", "web", "--", "sh"], "hostname\nls /etc\n");
+    assert!(success && said.contains("web") && said.contains("resolv.conf"), "{said}");
+    let long = "all of it comes back\n".repeat(20_000);
+    let (success, said) = run(&["exec", "-i", "web", "--", "cat"], &long);
+    assert!(success && said == long, "{} of {} bytes", said.len(), long.len());
+    let (success, said) = run(&["exec", "web", "--", "nope"], "");
+    assert!(!success && said.contains("executable file not found in $PATH"), "{said}");
+    let (success, said) = run(&["exec", "lost", "--", "ls"], "");
+    assert!(!success && said.contains("pod lost does not have a host assigned"), "{said}");
+}
+
+/// Port forwarding, over a websocket or over SPDY alone.
+fn forward(client: &Client, websockets: &str) {
+    let mut forward = client.command(&["port-forward", "pod/web", ":80"]);
+    forward.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
     let mut child = forward.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut said = [0; 256];
     let length = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
