@@ -131,7 +131,7 @@ impl Upgrade {
         match self {
             Self::Socket(upgrade) => {
                 let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
-                Ok(upgrade.on_upgrade(move |socket: WebSocket| serve(Channels::Socket(socket))))
+                Ok(upgrade.on_upgrade(move |socket: WebSocket| serve(Channels::Socket(Box::new(socket)))))
             }
             Self::Spdy(upgrade) => {
                 let answer = switching(headers, &["v4.channel.k8s.io"])?;

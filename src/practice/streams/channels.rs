@@ -41,7 +41,7 @@ pub enum Heard {
 /// See the module.
 pub enum Channels {
     /// A websocket.
-    Socket(WebSocket),
+    Socket(Box<WebSocket>),
     /// Streams of a SPDY connection.
     Spdy(Box<Session>),
 }

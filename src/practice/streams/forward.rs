@@ -67,7 +67,7 @@ impl Ports {
 pub async fn serve(socket: WebSocket, ports: Ports) {
     let tunnelled = socket.protocol().and_then(|protocol| protocol.to_str().ok()) == Some(TUNNEL);
     if tunnelled {
-        tunnel(Wire::Socket(socket), &ports).await;
+        tunnel(Wire::Socket(Box::new(socket)), &ports).await;
     } else {
         channels(socket, &ports).await;
     }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// See the module.
 pub enum Wire {
     /// Binary messages, each any piece of the stream.
-    Socket(WebSocket),
+    Socket(Box<WebSocket>),
     /// The connection itself.
     Raw(TokioIo<Upgraded>),
 }
