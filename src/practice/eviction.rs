@@ -18,11 +18,35 @@ pub fn evict(call: &Call<'_>, body: &Value) -> Result<Response, Status> {
     let pod = call.store.get(target.resource, &target.namespace, &target.name);
     let pod = pod.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
     let options = writes::delete_options(call, at(body, "deleteOptions").unwrap_or(&Value::Null));
+    let named = text(body, "metadata.name");
+    if !named.is_empty() && named != target.name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
     if counts(&pod) {
         take_from_budget(call, &pod, options.dry_run)?;
     }
+    if !options.dry_run {
+        mark(call);
+    }
     call.store.delete_with(target.resource, &target.namespace, &target.name, &options)?;
     Ok(reply::json_value(201, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
+}
+
+/// Says on the pod who is ending it.
+fn mark(call: &Call<'_>) {
+    let (target, now) = (call.target, object::stamp(call.store.clock().now()));
+    let writer = Writer::status("kube-apiserver");
+    let written = call.store.modify(target.resource, &target.namespace, &target.name, writer, |pod| {
+        let mut conditions = object::items(pod, "/status/conditions").to_vec();
+        conditions.retain(|condition| object::text(condition, "/type") != "DisruptionTarget");
+        conditions.push(json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "lastProbeTime": null,
+            "message": "Eviction API: evicting", "lastTransitionTime": now,
+            "observedGeneration": object::at(pod, "/metadata/generation"),
+        }));
+        object::put(pod, &["status", "conditions"], json!(conditions));
+    });
+    drop(written);
 }
 
 /// Whether budgets are asked about a pod: not about one that is done, has not begun or is going.
@@ -54,7 +78,7 @@ fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), S
     let name = text(budget, "metadata.name");
     let write = if dry_run { Write::DryRun } else { Write::Real };
     let writer = Writer::status("kube-apiserver");
-    let key = (call.target.namespace.as_str(), name);
+    let (target, key) = (call.target, (call.target.namespace.as_str(), name));
     let taken = call.store.try_modify(&POD_DISRUPTION_BUDGETS, key, writer, write, |budget| {
         let generation = at(budget, "metadata.generation").and_then(Value::as_i64).unwrap_or(0);
         if number(budget, "observedGeneration") < generation {
@@ -62,19 +86,37 @@ fn take_from_budget(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), S
         }
         let allowed = number(budget, "disruptionsAllowed");
         if allowed < 1 {
-            return Err(refused(0, &why_none(name, number(budget, "desiredHealthy"), number(budget, "currentHealthy"))));
+            let why = object::condition(budget, "DisruptionAllowed").filter(|row| object::text(row, "/status") == "False");
+            return Err(refused(0, &why_none(name, number(budget, "desiredHealthy"), number(budget, "currentHealthy"), why)));
         }
         set(budget, "status.disruptionsAllowed", allowed - 1);
+        let now = object::stamp(call.store.clock().now());
+        object::put(budget, &["status", "disruptedPods", &target.name], json!(now));
+        if allowed == 1 {
+            object::put(
+                budget,
+                &["status", "conditions"],
+                json!([{"type": "DisruptionAllowed", "status": "False",
+                "reason": "InsufficientPods", "message": "", "lastTransitionTime": now, "observedGeneration": generation}]),
+            );
+        }
         Ok(())
     });
     taken.map(drop)
 }
 
-fn why_none(name: &str, desired: i64, healthy: i64) -> String {
-    if healthy <= desired {
-        return format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently");
+fn why_none(name: &str, desired: i64, healthy: i64, condition: Option<&Value>) -> String {
+    let held = format!("The disruption budget {name} does not allow evicting pods currently");
+    let said = |row: &Value| (object::text(row, "/reason").to_owned(), object::text(row, "/message").to_owned());
+    match condition.map(said).filter(|(_, message)| !message.is_empty()) {
+        // Its numbers are not to be trusted then.
+        Some((reason, message)) if reason == "SyncFailed" => format!("{held} because it failed sync: {message}"),
+        _ if healthy <= desired => {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        }
+        Some((reason, message)) => format!("{held} ({reason}): {message}"),
+        None => held,
     }
-    format!("The disruption budget {name} does not allow evicting pods currently")
 }
 
 /// 429. Without seconds there is no `Retry-After`, so that the client decides: kubectl says what it waits for.

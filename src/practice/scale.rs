@@ -17,12 +17,12 @@ pub fn serve(call: &Call<'_>, method: &Method, body: &Bytes) -> Result<Response,
     if method == Method::GET {
         let object = call.store.get(target.resource, &target.namespace, &target.name);
         let object = object.ok_or_else(|| Status::not_found(target.resource, &target.name))?;
-        return Ok(reply::json_value(200, &scale_of(target.resource, &object)));
+        return Ok(reply::json_value(200, &of(target.resource, &object)));
     }
     let sent = writes::decode(body, call.headers)?;
     let kind = if method == Method::PATCH { Some(patches::Kind::of(call)?) } else { None };
     let updated = writes::write(call, |live| {
-        let mut scale = scale_of(target.resource, live);
+        let mut scale = of(target.resource, live);
         match kind {
             Some(kind) => patches::merge(kind, &mut scale, &sent)?,
             None => scale = sent,
@@ -36,10 +36,10 @@ pub fn serve(call: &Call<'_>, method: &Method, body: &Bytes) -> Result<Response,
             return Err(status);
         }
         let mut new = live.clone();
-        set(&mut new, paths(target.resource)[0], replicas);
+        set_replicas(target.resource, &mut new, replicas);
         Ok(new)
     })?;
-    Ok(reply::json_value(200, &scale_of(target.resource, &updated)))
+    Ok(reply::json_value(200, &of(target.resource, &updated)))
 }
 
 /// Where a type keeps its replicas: of the spec, of the status, and its label selector.
@@ -50,7 +50,13 @@ fn paths(resource: &ResourceType) -> [&str; 3] {
     }
 }
 
-fn scale_of(resource: &ResourceType, object: &Value) -> Value {
+/// Sets the replicas of an object's spec.
+pub fn set_replicas(resource: &ResourceType, object: &mut Value, replicas: i64) {
+    set(object, paths(resource)[0], replicas);
+}
+
+/// The scale of an object.
+pub fn of(resource: &ResourceType, object: &Value) -> Value {
     let [spec, status, selector] = paths(resource);
     let selector = match at(object, selector) {
         Some(Value::String(written)) => written.clone(),

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::json::{at, text};
+use super::json::{at, items, text};
 use super::query::Query;
 use super::resources::ResourceType;
 use super::status::Status;
@@ -47,6 +47,11 @@ impl Selector {
         Ok(selector)
     }
 
+    /// A selector of labels alone, as a scale carries it.
+    pub fn of_labels(text: &str) -> Result<Self, Status> {
+        Ok(Self { labels: labels(text)?, fields: Vec::new() })
+    }
+
     /// A selector for the one object of that name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
@@ -86,6 +91,30 @@ impl Requirement {
 pub fn match_labels(wanted: Option<&Value>, object: &Value) -> bool {
     let Some(wanted) = wanted.and_then(Value::as_object).filter(|map| !map.is_empty()) else { return false };
     wanted.iter().all(|(key, value)| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)) == Some(value))
+}
+
+/// A label selector as Go prints it, which is how it stands in errors.
+pub fn in_go(selector: &Value) -> String {
+    if selector.is_null() {
+        return "nil".to_owned();
+    }
+    let labels: String = at(selector, "matchLabels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default()))
+        .collect();
+    let expressions: String = items(selector, "matchExpressions")
+        .iter()
+        .map(|of| {
+            let values: Vec<_> = items(of, "values").iter().filter_map(Value::as_str).collect();
+            let (key, operator) = (text(of, "key"), text(of, "operator"));
+            format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 }
 
 fn labels(text: &str) -> Result<Vec<Requirement>, Status> {
@@ -172,4 +201,19 @@ fn field_value(resource: &ResourceType, object: &Value, path: &str) -> Option<St
         (_, Some(other)) => other.to_string(),
         (_, None) => String::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_selector_is_written_as_go_prints_it() {
+        let selector =
+            json!({"matchLabels": {"queue": "mail"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["x", "y"]}]});
+        let expected = "&LabelSelector{MatchLabels:map[string]string{queue: mail,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:a,Operator:In,Values:[x y],},},}";
+        assert_eq!(in_go(&selector), expected);
+        assert_eq!(in_go(&Value::Null), "nil");
+    }
 }

@@ -1,14 +1,17 @@
-//! `exec`, `attach` and `portforward`: what a kubelet streams, over websockets.
+//! `exec`, `attach` and `portforward`: what a kubelet streams, over websockets or, for older clients, over SPDY/3.1.
 //!
-//! `exec` and `attach` speak `v5.channel.k8s.io` (and `v4`): binary messages that begin with the number of their channel.
-//! `portforward` speaks SPDY/3.1 tunnelled through the websocket, as kubectl does (`forward`). A request without a websocket upgrade
-//! gets the 400 that makes no client wait.
+//! `exec` and `attach` have numbered `channels`; `portforward` is SPDY either way: tunnelled through the websocket, or on the
+//! connection itself (`forward`). A request without an upgrade gets the 400 that makes no client wait.
 
+use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::{BufMut, BytesMut};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -20,19 +23,19 @@ use super::runtime::Runtime;
 use super::status::Status;
 use super::store::Store;
 
+mod channels;
 mod forward;
 mod shell;
 mod spdy;
 mod tar;
+mod wire;
 
+use channels::{Channels, Heard, STDERR, STDIN, STDOUT, Session};
 use shell::{Disk, Shell};
+use wire::Wire;
 
-const STDIN: u8 = 0;
-const STDOUT: u8 = 1;
-const STDERR: u8 = 2;
-const ERROR: u8 = 3;
-/// `v5`: the client closes the channel named in the second byte.
-const CLOSE: u8 = 255;
+/// What a client says it speaks over SPDY, one header each, and what the server chose.
+static PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
 /// Whether a subresource is a stream.
 pub fn is_stream(target: &Target) -> bool {
@@ -59,17 +62,26 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
         let why = format!("container not found ({container:?})");
         return Ok(super::reply::with_type(500, "text/plain; charset=utf-8", why));
     }
-    let upgrade = upgrade(&mut parts).await?;
+    let asked = Upgrade::of(&mut parts).await?;
     if forwarding {
-        let protocols = [forward::TUNNEL, "v4.channel.k8s.io", "portforward.k8s.io"];
         let ports = forward::Ports::of(&pod, &query.all("ports"));
-        return Ok(upgrade.protocols(protocols).on_upgrade(move |socket| forward::serve(socket, ports)));
+        return match asked {
+            Upgrade::Socket(upgrade) => {
+                let protocols = [forward::TUNNEL, "v4.channel.k8s.io", forward::PROTOCOL];
+                Ok(upgrade.protocols(protocols).on_upgrade(move |socket| forward::serve(socket, ports)))
+            }
+            Upgrade::Spdy(upgrade) => {
+                let answer = switching(&parts.headers, &[forward::PROTOCOL])?;
+                raw(upgrade, |wire| async move { forward::tunnel(wire, &ports).await });
+                Ok(answer)
+            }
+        };
     }
-    let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+    let streams = streams_of(query);
     if target.subresource == "attach" {
         let (runtime, uid) = (api.runtime.clone(), text(&pod, "metadata.uid").to_owned());
         let restart = restarts(&pod, &container);
-        return Ok(upgrade.on_upgrade(move |socket| attach(socket, runtime, uid, container, restart)));
+        return asked.serve(&parts.headers, streams, move |channels| attach(channels, runtime, uid, container, restart));
     }
     let command: Vec<String> = query.all("command");
     let interactive = query.is_true("stdin");
@@ -81,19 +93,98 @@ pub async fn serve(api: &Api, target: &Target, query: &Query, mut parts: Parts) 
         container,
     };
     let shell = open(&api.store, &pod, disk, tty)?;
-    Ok(upgrade.on_upgrade(move |socket| exec(socket, shell, command, interactive)))
+    asked.serve(&parts.headers, streams, move |channels| exec(channels, shell, command, interactive))
 }
 
-/// The websocket; for a client that asks for SPDY alone, or for no stream at all, what it is to do instead.
-async fn upgrade(parts: &mut Parts) -> Result<WebSocketUpgrade, Status> {
-    let wanted = parts.headers.get(http::header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let why = if wanted.to_ascii_lowercase().starts_with("spdy/") {
-        "the practice cluster streams over websockets only, not over SPDY: use kubectl 1.31 or newer, and leave \
-         KUBECTL_REMOTE_COMMAND_WEBSOCKETS and KUBECTL_PORT_FORWARD_WEBSOCKETS alone"
-    } else {
-        "Upgrade request required"
+/// How many streams a client opens over SPDY: one for errors, those it asks for, and one of sizes for a terminal.
+fn streams_of(query: &Query) -> usize {
+    let tty = query.is_true("tty");
+    let asked = [query.is_true("stdin"), query.is_true("stdout"), query.is_true("stderr") && !tty, tty];
+    1 + asked.into_iter().filter(|asked| *asked).count()
+}
+
+/// What a client wants its connection to become.
+enum Upgrade {
+    Socket(WebSocketUpgrade),
+    Spdy(OnUpgrade),
+}
+
+impl Upgrade {
+    /// What the request asks for; 400 for none.
+    async fn of(parts: &mut Parts) -> Result<Self, Status> {
+        let wanted = parts.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if wanted.eq_ignore_ascii_case("spdy/3.1")
+            && let Some(upgrade) = parts.extensions.remove::<OnUpgrade>()
+        {
+            return Ok(Self::Spdy(upgrade));
+        }
+        let socket = WebSocketUpgrade::from_request_parts(parts, &()).await;
+        socket.map(Self::Socket).map_err(|_| Status::bad_request("Upgrade request required"))
+    }
+
+    /// Serves channels once the connection is what was asked for.
+    fn serve<S, F>(self, headers: &HeaderMap, streams: usize, serve: S) -> Result<Response, Status>
+    where
+        S: FnOnce(Channels) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        match self {
+            Self::Socket(upgrade) => {
+                let upgrade = upgrade.protocols(["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+                Ok(upgrade.on_upgrade(move |socket: WebSocket| serve(Channels::Socket(Box::new(socket)))))
+            }
+            Self::Spdy(upgrade) => {
+                let answer = switching(headers, &["v4.channel.k8s.io"])?;
+                raw(upgrade, move |wire| async move {
+                    if let Some(session) = Session::open(wire, streams).await {
+                        serve(Channels::Spdy(Box::new(session))).await;
+                    }
+                });
+                Ok(answer)
+            }
+        }
+    }
+}
+
+/// Hands a connection on once it is free of HTTP.
+fn raw<S, F>(upgrade: OnUpgrade, serve: S)
+where
+    S: FnOnce(Wire) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        if let Ok(connection) = upgrade.await {
+            serve(Wire::Raw(TokioIo::new(connection))).await;
+        }
+    });
+}
+
+/// 101 with the protocol both sides speak; 403 when there is none.
+fn switching(headers: &HeaderMap, accepted: &[&str]) -> Result<Response, Status> {
+    let spoken: Vec<&str> = headers
+        .get_all(&PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .collect();
+    let chosen = accepted.iter().find(|accepted| spoken.contains(accepted));
+    let why = || {
+        let list = |of: &[&str]| of.join(" ");
+        let message = format!(
+            "unable to upgrade: unable to negotiate protocol: client supports [{}], server accepts [{}]",
+            list(&spoken),
+            list(accepted)
+        );
+        let mut status = Status::bad_request(message);
+        (status.code, status.reason) = (403, "Forbidden");
+        status
     };
-    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| Status::bad_request(why))
+    let answer = Response::builder()
+        .status(http::StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "SPDY/3.1")
+        .header(&PROTOCOL, *chosen.ok_or_else(why)?);
+    answer.body(Body::empty()).map_err(|error| Status::internal(error.to_string()))
 }
 
 fn open(store: &Store, pod: &Value, disk: Disk, tty: bool) -> Result<Shell, Status> {
@@ -117,41 +208,29 @@ fn restarts(pod: &Value, container: &str) -> u32 {
     count.unwrap_or(0) as u32
 }
 
-fn frame(channel: u8, data: &[u8]) -> Message {
-    let mut bytes = BytesMut::with_capacity(data.len() + 1);
-    bytes.put_u8(channel);
-    bytes.put_slice(data);
-    Message::Binary(bytes.freeze())
-}
-
-fn normal_close() -> Message {
-    Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))
-}
-
 /// Runs a command, or a shell that reads commands, until it ends or the client goes.
-async fn exec(mut socket: WebSocket, mut shell: Shell, command: Vec<String>, interactive: bool) {
+async fn exec(mut channels: Channels, mut shell: Shell, command: Vec<String>, interactive: bool) {
     let mut step = shell.start(&command);
     let mut pending = BytesMut::new();
     let mut open = interactive;
     loop {
         for (channel, data) in [(STDOUT, step.out.as_slice()), (STDERR, step.error.as_bytes())] {
-            if !data.is_empty() && socket.send(frame(channel, data)).await.is_err() {
+            if !data.is_empty() && channels.send(channel, data).await.is_none() {
                 return;
             }
         }
         if let Some(ended) = step.ended {
-            let _ = socket.send(frame(ERROR, ending(&ended).to_string().as_bytes())).await;
-            let _ = socket.send(normal_close()).await;
+            channels.end(&ending(&ended).to_string()).await;
             return;
         }
         if shell.takes_bytes() {
-            step = match all_input(&mut socket, &mut pending, open).await {
+            step = match all_input(&mut channels, &mut pending, open).await {
                 Some(bytes) => shell.bytes(&bytes),
                 None => return,
             };
             continue;
         }
-        step = match next_input(&mut socket, &mut pending, &mut open).await {
+        step = match next_input(&mut channels, &mut pending, &mut open).await {
             Some(Some(line)) => shell.line(&line),
             Some(None) => shell.end_of_input(),
             None => return,
@@ -160,24 +239,20 @@ async fn exec(mut socket: WebSocket, mut shell: Shell, command: Vec<String>, int
 }
 
 /// All of stdin as it is; none when the client is gone, or sends more than a container keeps.
-async fn all_input(socket: &mut WebSocket, pending: &mut BytesMut, open: bool) -> Option<BytesMut> {
+async fn all_input(channels: &mut Channels, pending: &mut BytesMut, open: bool) -> Option<BytesMut> {
     const MOST: usize = 32 * 1024 * 1024;
     while open && pending.len() < MOST {
-        match socket.recv().await?.ok()? {
-            Message::Binary(data) => match data.split_first() {
-                Some((&STDIN, sent)) => pending.put_slice(sent),
-                Some((&CLOSE, &[STDIN])) => break,
-                _ => {}
-            },
-            Message::Close(_) => return None,
-            _ => {}
+        match channels.recv().await? {
+            Heard::Data(STDIN, sent) => pending.put_slice(&sent),
+            Heard::End(STDIN) => break,
+            Heard::Data(..) | Heard::End(_) => {}
         }
     }
     (pending.len() < MOST).then(|| pending.split())
 }
 
 /// The next whole line of stdin; `Some(None)` at its end, none when the client is gone.
-async fn next_input(socket: &mut WebSocket, pending: &mut BytesMut, open: &mut bool) -> Option<Option<String>> {
+async fn next_input(channels: &mut Channels, pending: &mut BytesMut, open: &mut bool) -> Option<Option<String>> {
     loop {
         if let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let line = pending.split_to(end + 1);
@@ -187,17 +262,13 @@ async fn next_input(socket: &mut WebSocket, pending: &mut BytesMut, open: &mut b
             let rest = pending.split();
             return Some((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
         }
-        match socket.recv().await?.ok()? {
-            Message::Binary(data) => match data.split_first() {
-                // Ctrl-C throws the line away, Ctrl-D ends the input, as a terminal does.
-                Some((&STDIN, typed)) if typed.contains(&4) => *open = false,
-                Some((&STDIN, typed)) if typed.contains(&3) => pending.clear(),
-                Some((&STDIN, typed)) => pending.put_slice(typed),
-                Some((&CLOSE, &[STDIN])) => *open = false,
-                _ => {}
-            },
-            Message::Close(_) => return None,
-            _ => {}
+        match channels.recv().await? {
+            // Ctrl-C throws the line away, Ctrl-D ends the input, as a terminal does.
+            Heard::Data(STDIN, typed) if typed.contains(&4) => *open = false,
+            Heard::Data(STDIN, typed) if typed.contains(&3) => pending.clear(),
+            Heard::Data(STDIN, typed) => pending.put_slice(&typed),
+            Heard::End(STDIN) => *open = false,
+            Heard::Data(..) | Heard::End(_) => {}
         }
     }
 }
@@ -214,26 +285,23 @@ fn ending(ended: &shell::Ended) -> Value {
 }
 
 /// Shows what the container writes from now on.
-async fn attach(mut socket: WebSocket, runtime: Runtime, uid: String, container: String, restart: u32) {
+async fn attach(mut channels: Channels, runtime: Runtime, uid: String, container: String, restart: u32) {
     let (_, mut lines) = runtime.follow(&uid, &container, restart);
     loop {
         tokio::select! {
             line = lines.recv() => match line {
                 Some(line) => {
                     let text = format!("{}\n", line.text);
-                    if socket.send(frame(STDOUT, text.as_bytes())).await.is_err() {
+                    if channels.send(STDOUT, text.as_bytes()).await.is_none() {
                         return;
                     }
                 }
                 None => break,
             },
-            message = socket.recv() => match message {
-                None | Some(Err(_) | Ok(Message::Close(_))) => return,
-                Some(Ok(_)) => {}
+            heard = channels.recv() => if heard.is_none() {
+                return;
             },
         }
     }
-    let done = json!({"metadata": {}, "status": "Success"}).to_string();
-    let _ = socket.send(frame(ERROR, done.as_bytes())).await;
-    let _ = socket.send(normal_close()).await;
+    channels.end(&json!({"metadata": {}, "status": "Success"}).to_string()).await;
 }

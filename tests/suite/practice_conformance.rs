@@ -239,14 +239,44 @@ fn streams(client: &Client) {
     client.until("it is on a node", |client| !client.ok("get pod stuck -o jsonpath={.status.hostIP}").is_empty());
     let waiting = client.refused("exec stuck -- ls");
     assert!(waiting.contains("unable to upgrade connection: container not found (\"stuck\")"), "{waiting}");
-    let mut old = Command::new(&client.program);
-    old.args(["exec", "web", "--", "id"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
-    let output = old.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // A kubectl that no longer knows SPDY ignores the wish.
-    assert!(output.status.success() || said.contains("streams over websockets only"), "{said}");
-    let mut forward = Command::new(&client.program);
-    forward.args(["port-forward", "pod/web", ":80"]).env("KUBECONFIG", &client.kubeconfig).env("HOME", client.home.path());
+    over_spdy(client);
+    forward(client, "true");
+    forward(client, "false");
+}
+
+/// `exec` and `attach` as older clients do them; one that no longer knows SPDY ignores the wish.
+fn over_spdy(client: &Client) {
+    let run = |line: &[&str], input: &str| -> (bool, String) {
+        let mut command = client.command(line);
+        command.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
+        let typing = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        typing.join().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (success, said) = run(&["exec", "-v=7", "web", "--", "sh", "-c", "echo $COLOUR; ls /nope; exit 3"], "");
+    assert!(!success && said.contains("red\n") && said.contains("No such file") && said.contains("exit code 3"), "{said}");
+    let (version, posts) = (client.ok("version --client"), said.contains("POST ") && !said.contains("websocket"));
+    let minor: u32 = version.split("v1.").nth(1).and_then(|rest| rest.split('.').next()).unwrap().parse().unwrap();
+    assert!(posts || minor > 34, "a kubectl of 1.{minor} speaks SPDY when it is told to: {said}");
+    let (success, said) = run(&["exec", "-i", "web", "--", "sh"], "hostname\nls /etc\n");
+    assert!(success && said.contains("web") && said.contains("resolv.conf"), "{said}");
+    let long = "all of it comes back\n".repeat(20_000);
+    let (success, said) = run(&["exec", "-i", "web", "--", "cat"], &long);
+    assert!(success && said == long, "{} of {} bytes", said.len(), long.len());
+    let (success, said) = run(&["exec", "web", "--", "nope"], "");
+    assert!(!success && said.contains("executable file not found in $PATH"), "{said}");
+    let (success, said) = run(&["exec", "lost", "--", "ls"], "");
+    assert!(!success && said.contains("pod lost does not have a host assigned"), "{said}");
+}
+
+/// Port forwarding, over a websocket or over SPDY alone.
+fn forward(client: &Client, websockets: &str) {
+    let mut forward = client.command(&["port-forward", "pod/web", ":80"]);
+    forward.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
     let mut child = forward.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut said = [0; 256];
     let length = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
@@ -362,6 +392,7 @@ fn controllers_speak(client: &Client) {
     client.until("switched off", |_| condition("hpa", "web", "ScalingActive").starts_with("False ScalingDisabled"));
     assert!(condition("hpa", "web", "AbleToScale").starts_with("True SucceededGetScale"));
 
+    autoscalers_speak(client);
     client.ok("create cronjob nightly --image=busybox --schedule=@yearly -n said -- sleep 600");
     client.ok("create job once --from=cronjob/nightly -n said");
     client.until("a job by hand is told", |_| said("nightly").contains("UnexpectedJob"));
@@ -378,7 +409,108 @@ fn controllers_speak(client: &Client) {
     };
     client.until("a number counts pods as they are", |_| expects("some") == "1/1");
     client.until("a share counts only what is managed", |_| expects("share") == "0/1");
+    budgets_speak(client);
     client.ok("delete namespace said --wait=false");
+}
+
+/// What budgets say of pods nobody scales, and what an eviction leaves on the pod and in the budget.
+fn budgets_speak(client: &Client) {
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    let unmanaged = "Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: alone,},MatchExpressions:[]LabelSelectorRequirement{},}) were found to be unmanaged.";
+    client.until("a share of nothing is told", |_| said("share").contains(unmanaged));
+    client.ok("create job scan --image=busybox:1.36 -n said -- sleep 600");
+    client.ok("create poddisruptionbudget scans --selector=batch.kubernetes.io/job-name=scan --max-unavailable=1 -n said");
+    let why = "jobs.batch does not implement the scale subresource";
+    client.until("a job has no scale", |_| {
+        said("scans").contains(&format!("Failed to calculate the number of expected pods: {why}"))
+    });
+    let condition = client.json("get pdb scans -n said")["status"]["conditions"][0].clone();
+    assert_eq!((&condition["reason"], &condition["message"]), (&"SyncFailed".into(), &why.into()), "{condition}");
+    client.until("its pod runs", |client| client.ok("get pods -l job-name=scan -n said").contains("Running"));
+    let pod = client.ok("get pods -l job-name=scan -n said -o jsonpath={.items[0].metadata.name}");
+    let evict = |pod: &str, name: &str| {
+        let body = format!(
+            "{{\"apiVersion\": \"policy/v1\", \"kind\": \"Eviction\", \"metadata\": {{\"name\": {name:?}, \"namespace\": \"said\"}}}}"
+        );
+        client.run(&["create", "--raw", &format!("/api/v1/namespaces/said/pods/{pod}/eviction"), "-f", "-"], &body)
+    };
+    let held = evict(&pod, &pod).1;
+    assert!(held.contains("Cannot evict pod as it would violate the pod's disruption budget."), "{held}");
+    assert!(evict(&pod, "other").1.contains("name in URL does not match name in Eviction object"));
+    client.ok("delete pdb scans some share -n said");
+    client.ok("patch pod alone -n said --type=merge -p {\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}");
+    client.ok("create poddisruptionbudget loose --selector=app=alone --min-available=0 -n said");
+    client.until("it may go", |client| client.ok("get pdb loose -n said -o jsonpath={.status.disruptionsAllowed}") == "1");
+    assert!(evict("alone", "alone").0);
+    let gone = client.json("get pod alone -n said");
+    let marked = gone["status"]["conditions"].as_array().unwrap().iter().find(|row| row["type"] == "DisruptionTarget").unwrap();
+    assert_eq!((&marked["reason"], &marked["message"]), (&"EvictionByEvictionAPI".into(), &"Eviction API: evicting".into()));
+    client.ok("patch pod alone -n said --type=merge -p {\"metadata\":{\"finalizers\":null}}");
+}
+
+/// What autoscalers say of metrics there are none of, of two that want the same pods, and of a size they reach.
+fn autoscalers_speak(client: &Client) {
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    let status = |name: &str| client.json(&format!("get hpa {name} -n said"))["status"].clone();
+    let condition = |name: &str, of: &str| {
+        let status = status(name);
+        let found = status["conditions"].as_array().into_iter().flatten().find(|row| row["type"] == of).cloned();
+        found.map(|row| ["status", "reason", "message"].map(|field| row[field].as_str().unwrap().to_owned()).join(" "))
+    };
+    let deployment = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: web, image: \"nginx:1.27\", resources: {{requests: {{memory: 1Mi}}}}}}]}}\n---\n"
+        )
+    };
+    let hpa = |name: &str, target: &str, metric: &str, rest: &str| {
+        let manifest = format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {target}}}\n  maxReplicas: 9\n  metrics: [{metric}]\n{rest}"
+        );
+        assert!(client.apply(&manifest).0);
+    };
+    let memory = "{type: Resource, resource: {name: memory, target: {type: Utilization, averageUtilization: 50}}}";
+    assert!(client.apply(&["grows", "twice", "odd"].map(deployment).concat()).0);
+    hpa("grows", "grows", memory, "  behavior: {scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 600}]}}\n");
+    let behavior = client.json("get hpa grows -n said")["spec"]["behavior"].clone();
+    assert_eq!(behavior["scaleUp"]["selectPolicy"], "Max");
+    assert_eq!(behavior["scaleDown"]["policies"][0]["value"], 100, "{behavior}");
+    hpa("first", "twice", memory, "");
+    hpa("second", "twice", memory, "");
+    let queue = "{type: External, external: {metric: {name: queue, selector: {matchLabels: {of: mail}}}, target: {type: AverageValue, averageValue: 30}}}";
+    hpa("odd", "odd", queue, "");
+    client.until("a size is reached by its policy", |_| {
+        said("grows").contains("New size: 2; reason: memory resource utilization (percentage of request) above target")
+    });
+    client.until("and held there", |_| {
+        condition("grows", "ScalingLimited").is_some_and(|row| row.starts_with("True ScaleUpLimit"))
+    });
+    let active = condition("grows", "ScalingActive").unwrap();
+    let from =
+        "the HPA was able to successfully calculate a replica count from memory resource utilization (percentage of request)";
+    assert_eq!(active, format!("True ValidMetricFound {from}"));
+    assert!(status("grows")["currentMetrics"][0]["resource"]["current"]["averageUtilization"].as_i64().unwrap() > 50);
+    let both = "pods by selector app=twice are controlled by multiple HPAs: [said/first said/second]";
+    for name in ["first", "second"] {
+        client.until("neither may scale", |_| said(name).contains(both) && said(name).contains("AmbiguousSelector"));
+        assert_eq!(condition(name, "ScalingActive").unwrap(), format!("False AmbiguousSelector {both}"));
+    }
+    let missing = "unable to get external metric said/queue/&LabelSelector{MatchLabels:map[string]string{of: mail,},MatchExpressions:[]LabelSelectorRequirement{},}: unable to fetch metrics from external metrics API: the server could not find the requested resource (get queue.external.metrics.k8s.io)";
+    client.until("no adapter", |_| {
+        condition("odd", "ScalingActive").is_some_and(|row| {
+            row == format!("False FailedGetExternalMetric the HPA was unable to compute the replica count: {missing}")
+        })
+    });
+    let seen = status("odd");
+    assert_eq!(
+        (&seen["currentMetrics"][0]["type"], &seen["desiredReplicas"]),
+        (&"".into(), &0.into()),
+        "as in the capture: {seen}"
+    );
+    assert!(
+        seen["currentReplicas"] == 1 && seen.get("observedGeneration").is_none() && seen.get("lastScaleTime").is_none(),
+        "{seen}"
+    );
+    assert!(client.ok("describe hpa odd -n said").contains("ScalingActive  False   FailedGetExternalMetric"));
 }
 
 /// Certificates: asked for, approved or denied, issued.

@@ -1,15 +1,25 @@
 //! The horizontal pod autoscaler, on processor and memory use as the practice kubelets measure it
-//! (`pkg/controller/podautoscaler`). Not modelled: custom and external metrics, scaling policies.
+//! (`pkg/controller/podautoscaler`).
+//!
+//! Every autoscaler is looked at 15 s after it appears and every 15 s from then on, whatever happens to it. What a metric asks for
+//! is in `metrics` and `usage`, what becomes of it in `limits`; here is the order of things, and what is written.
+
+mod limits;
+mod metrics;
+mod usage;
 
 use super::super::clock::Clock;
 use super::super::object;
-use super::super::quantity;
 use super::super::recorder::{Recorder, Said, Source};
-use super::super::resources::{DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, ResourceType, STATEFUL_SETS};
+use super::super::resources::{HORIZONTAL_POD_AUTOSCALERS, PODS, ResourceType};
 use super::super::runtime::Runtime;
+use super::super::scale;
+use super::super::selectors::Selector;
 use super::super::store::{Store, Writer};
 use super::{Change, Controller, Key};
 use chrono::{DateTime, Utc};
+use limits::{History, Sizes};
+use metrics::{Proposal, Unread};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,9 +28,6 @@ use std::time::Duration;
 const MANAGER: &str = "kube-controller-manager";
 const SOURCE: Source<'static> = Source { component: "horizontal-pod-autoscaler", host: "" };
 const PERIOD: Duration = Duration::from_secs(15);
-/// A size is not reduced below what was wanted within this time.
-const STABILISATION_SECONDS: i64 = 300;
-const TOLERANCE: f64 = 0.1;
 
 /// See the module.
 pub struct Autoscaler {
@@ -28,14 +35,13 @@ pub struct Autoscaler {
     clock: Clock,
     recorder: Recorder,
     runtime: Runtime,
-    /// What was wanted lately, by autoscaler.
-    wanted: HashMap<Key, Vec<(DateTime<Utc>, i64)>>,
+    seen: HashMap<Key, Seen>,
 }
 
-/// What a metric says: use in percent of the request, and as an average.
-struct Reading {
-    percent: i64,
-    average: f64,
+/// What is remembered of an autoscaler: when it is looked at next, and its past.
+struct Seen {
+    due: DateTime<Utc>,
+    history: History,
 }
 
 /// Why there is nothing to compute with.
@@ -47,19 +53,22 @@ struct Trouble {
     error: String,
     /// What the condition says.
     message: String,
-    /// What the second event, that no metric could be read, says.
-    summary: Option<String>,
-}
-
-/// The size wanted, what was read, and what the condition `ScalingActive` and the event say.
-struct Computed {
-    size: i64,
-    read: Vec<Value>,
-    metric: String,
 }
 
 /// A condition: type, status, reason, message.
 type Condition<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+/// What is scaled.
+struct Target {
+    resource: &'static ResourceType,
+    scale: Value,
+}
+
+impl Target {
+    fn replicas(&self) -> i64 {
+        object::int(&self.scale, "/spec/replicas").unwrap_or(0)
+    }
+}
 
 const ABLE: Condition<'static> =
     ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale");
@@ -67,137 +76,225 @@ const ABLE: Condition<'static> =
 impl Autoscaler {
     /// A controller over a store and the measurements.
     pub fn new(store: Store, clock: Clock, recorder: Recorder, runtime: Runtime) -> Self {
-        Self { store, clock, recorder, runtime, wanted: HashMap::new() }
+        Self { store, clock, recorder, runtime, seen: HashMap::new() }
     }
 
-    fn target(&self, hpa: &Value) -> Result<(Arc<Value>, &'static ResourceType), Trouble> {
-        let (kind, name) = (object::text(hpa, "/spec/scaleTargetRef/kind"), object::text(hpa, "/spec/scaleTargetRef/name"));
-        let resource = if kind == "StatefulSet" { &STATEFUL_SETS } else { &DEPLOYMENTS };
-        let found = self.store.get(resource, object::namespace(hpa), name);
-        let missing = || {
-            let error = format!("{}.apps {name:?} not found", resource.plural);
-            let message = format!("the HPA controller was unable to get the target's current scale: {error}");
-            Trouble { kind: "AbleToScale", reason: "FailedGetScale", error, message, summary: None }
-        };
-        Ok((found.ok_or_else(missing)?, resource))
-    }
-
-    /// Reads one resource over the ready pods of the target.
-    fn read(&self, hpa: &Value, target: &Value, what: &str) -> Result<Reading, Trouble> {
-        let metrics = object::items(hpa, "/spec/metrics").len();
-        let trouble = |why: String| {
-            let error = format!("failed to get {what} utilization: {why}");
-            Trouble {
-                kind: "ScalingActive",
-                reason: "FailedGetResourceMetric",
-                message: format!("the HPA was unable to compute the replica count: {error}"),
-                summary: Some(format!(
-                    "invalid metrics (1 invalid out of {metrics}), first error is: failed to get {what} resource metric value: {error}"
-                )),
-                error,
-            }
-        };
-        let selector = object::at(target, "/spec/selector");
-        let mut pods = self.store.list(&PODS, Some(object::namespace(hpa)));
-        pods.retain(|pod| object::selects(selector, object::at(pod, "/metadata/labels")));
-        if !pods.iter().any(|pod| !self.runtime.usage(object::uid(pod)).is_empty()) {
-            let why = format!("unable to get metrics for resource {what}: no metrics returned from resource metrics API");
-            return Err(trouble(why));
+    fn target(&self, hpa: &Value) -> Result<Target, String> {
+        let reference = object::at(hpa, "/spec/scaleTargetRef");
+        let (version, kind, name) =
+            (object::text(reference, "/apiVersion"), object::text(reference, "/kind"), object::text(reference, "/name"));
+        if version.matches('/').count() > 1 {
+            return Err(format!("unexpected GroupVersion string: {version}"));
         }
-        pods.retain(|pod| object::condition_is_true(pod, "Ready"));
-        let (mut used, mut requested, mut measured) = (0.0, 0.0, 0_u32);
-        for pod in &pods {
-            for container in object::containers(pod, "containers") {
-                let request = object::at(container, &format!("/resources/requests/{what}"));
-                if request.is_null() {
-                    let (name, pod) = (object::text(container, "/name"), object::name(pod));
-                    return Err(trouble(format!("missing request for {what} in container {name} of Pod {pod}")));
-                }
-                requested += quantity::parse(request);
-            }
-            let usage = self.runtime.usage(object::uid(pod));
-            measured += u32::from(!usage.is_empty());
-            used += usage.iter().map(|u| if what == "cpu" { u.cpu_cores } else { u.memory_bytes }).sum::<f64>();
-        }
-        if measured == 0 {
-            return Err(trouble("did not receive metrics for targeted pods (pods might be unready)".to_owned()));
-        }
-        Ok(Reading { percent: (used * 100.0 / requested.max(1e-9)) as i64, average: used / f64::from(measured) })
-    }
-
-    /// The size the metrics ask for, and what they read.
-    fn compute(&self, hpa: &Value, target: &Value, current: i64) -> Result<Computed, Trouble> {
-        let (mut wanted, mut read, mut metric_name) = (0, Vec::new(), String::new());
-        for metric in object::items(hpa, "/spec/metrics").iter().filter(|metric| object::text(metric, "/type") == "Resource") {
-            let what = object::text(metric, "/resource/name");
-            let reading = self.read(hpa, target, what)?;
-            let goal = object::int(metric, "/resource/target/averageUtilization").unwrap_or(80).max(1);
-            let ratio = reading.percent as f64 / goal as f64;
-            let size = if (ratio - 1.0).abs() <= TOLERANCE { current } else { (ratio * current as f64).ceil() as i64 };
-            if size > wanted {
-                wanted = size;
-                metric_name = format!("{what} resource utilization (percentage of request)");
-            }
-            let average = if what == "cpu" { quantity::cores(reading.average) } else { quantity::bytes(reading.average.round()) };
-            read.push(json!({"type": "Resource", "resource": {"name": what, "current": {"averageUtilization": reading.percent, "averageValue": average}}}));
-        }
-        Ok(Computed { size: wanted, read, metric: metric_name })
-    }
-
-    fn resize(&self, hpa: &Value, (target, resource): (&Value, &'static ResourceType), size: i64, why: &str) {
-        let writer = Writer { subresource: Some("scale"), ..Writer::update(MANAGER) };
-        let (namespace, name) = (object::namespace(target), object::name(target));
-        if self
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let is = |resource: &&'static ResourceType| resource.group == group && resource.kind == kind;
+        let resource = self
             .store
-            .modify(resource, namespace, name, writer, |target| object::put(target, &["spec", "replicas"], json!(size)))
-            .is_ok()
-        {
-            let message = format!("New size: {size}; reason: {why}");
-            self.recorder.record(SOURCE, hpa, Said::normal("SuccessfulRescale", &message));
+            .served_types()
+            .into_iter()
+            .find(is)
+            .map(ResourceType::storage)
+            .ok_or_else(|| format!("no matches for kind {kind:?} in group {group:?}"))?;
+        if resource.subresource("scale").is_none() {
+            return Err("the server could not find the requested resource".to_owned());
+        }
+        let object = self.store.get(resource, object::namespace(hpa), name);
+        let object = object.ok_or_else(|| format!("{} {name:?} not found", resource.qualified()))?;
+        Ok(Target { resource, scale: scale::of(resource, &object) })
+    }
+
+    /// The pods of a target; the trouble with its selector.
+    fn pods(&self, hpa: &Value, target: &Target) -> Result<Vec<Arc<Value>>, Trouble> {
+        let trouble = |reason, error: String, message: &str| Trouble {
+            kind: "ScalingActive",
+            reason,
+            message: if message.is_empty() { error.clone() } else { message.to_owned() },
+            error,
+        };
+        let written = object::text(&target.scale, "/status/selector");
+        if written.is_empty() {
+            let missing = "the HPA target's scale is missing a selector";
+            return Err(trouble("SelectorRequired", "selector is required".to_owned(), missing));
+        }
+        let selector = Selector::of_labels(written).map_err(|why| {
+            let error = format!("couldn't convert selector into a corresponding internal selector object: {}", why.message);
+            trouble("InvalidSelector", error, "")
+        })?;
+        let mut pods = self.store.list(&PODS, Some(object::namespace(hpa)));
+        pods.retain(|pod| selector.matches(&PODS, pod));
+        let rivals = self.rivals(hpa, &pods);
+        if rivals.len() > 1 {
+            let error = format!("pods by selector {written} are controlled by multiple HPAs: [{}]", rivals.join(" "));
+            return Err(trouble("AmbiguousSelector", error, ""));
+        }
+        Ok(pods)
+    }
+
+    /// The autoscalers of the namespace whose targets select one of these pods.
+    fn rivals(&self, hpa: &Value, pods: &[Arc<Value>]) -> Vec<String> {
+        let all = self.store.list(&HORIZONTAL_POD_AUTOSCALERS, Some(object::namespace(hpa)));
+        if all.len() < 2 {
+            return Vec::new();
+        }
+        let selects = |other: &&Arc<Value>| {
+            let target = self.target(other).ok();
+            let selector = target.and_then(|target| Selector::of_labels(object::text(&target.scale, "/status/selector")).ok());
+            selector.is_some_and(|selector| !selector.is_everything() && pods.iter().any(|pod| selector.matches(&PODS, pod)))
+        };
+        all.iter().filter(selects).map(|other| format!("{}/{}", object::namespace(other), object::name(other))).collect()
+    }
+
+    fn resize(&self, hpa: &Value, target: &Target, size: i64, why: &str) -> Result<(), String> {
+        let writer = Writer { subresource: Some("scale"), ..Writer::update(MANAGER) };
+        let (namespace, name) = (object::namespace(hpa), object::name(&target.scale));
+        let written = self.store.modify(target.resource, namespace, name, writer, |object| {
+            scale::set_replicas(target.resource, object, size);
+        });
+        match written {
+            Ok(_) => {
+                let message = format!("New size: {size}; reason: {why}");
+                self.recorder.record(SOURCE, hpa, Said::normal("SuccessfulRescale", &message));
+                Ok(())
+            }
+            Err(refusal) => {
+                let message = format!("New size: {size}; reason: {why}; error: {}", refusal.message);
+                self.recorder.record(SOURCE, hpa, Said::warning("FailedRescale", &message));
+                Err(format!("the HPA controller was unable to update the target scale: {}", refusal.message))
+            }
         }
     }
 
-    /// Writes a status; conditions that are not named stay as they were.
-    fn write(&self, hpa: &Value, status: Value, conditions: &[Condition<'_>]) {
+    /// Writes conditions, and what else `change` sets of the status; conditions that are not named stay as they were.
+    fn write(&self, hpa: &Value, conditions: &[Condition<'_>], change: impl FnOnce(&mut Value)) {
         let now = object::stamp(self.clock.now());
-        let named = |known: &&Value| conditions.iter().any(|of| of.0 == object::text(known, "/type"));
-        let kept = object::items(hpa, "/status/conditions").iter().filter(|known| !named(known)).cloned();
-        let mut rows: Vec<Value> = conditions
-            .iter()
-            .map(|(kind, status, reason, message)| {
-                let since = object::condition(hpa, kind)
-                    .filter(|present| object::text(present, "/status") == *status)
-                    .map_or_else(|| now.clone(), |present| object::text(present, "/lastTransitionTime").to_owned());
-                json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})
-            })
-            .collect();
-        rows.extend(kept);
+        let mut rows = object::items(hpa, "/status/conditions").to_vec();
+        for (kind, status, reason, message) in conditions {
+            let present = rows.iter_mut().find(|row| object::text(row, "/type") == *kind);
+            let since = match &present {
+                Some(row) if object::text(row, "/status") == *status => object::text(row, "/lastTransitionTime").to_owned(),
+                _ => now.clone(),
+            };
+            let row = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since});
+            match present {
+                Some(present) => *present = row,
+                None => rows.push(row),
+            }
+        }
         let (namespace, name) = (object::namespace(hpa), object::name(hpa));
         let _ = self.store.modify(&HORIZONTAL_POD_AUTOSCALERS, namespace, name, Writer::status(MANAGER), |hpa| {
-            object::put(hpa, &["status"], status);
+            change(hpa);
             object::put(hpa, &["status", "conditions"], json!(rows));
         });
     }
 
-    fn report_trouble(&self, hpa: &Value, current: i64, trouble: &Trouble) {
-        self.recorder.record(SOURCE, hpa, Said::warning(trouble.reason, &trouble.error));
-        if let Some(summary) = &trouble.summary {
-            self.recorder.record(SOURCE, hpa, Said::warning("FailedComputeMetricsReplicas", summary));
-        }
-        let status = json!({"currentReplicas": current, "desiredReplicas": object::int(hpa, "/status/desiredReplicas").unwrap_or(0), "currentMetrics": null});
-        let row = (trouble.kind, "False", trouble.reason, trouble.message.as_str());
-        let rows = if trouble.kind == "AbleToScale" { vec![row] } else { vec![ABLE, row] };
-        self.write(hpa, status, &rows);
+    /// Says what keeps the metrics from being read, and keeps the size.
+    fn give_up(&self, hpa: &Value, current: i64, (first, summary): (&Trouble, &str), read: &[Value]) {
+        let condition_reason = if first.reason == "SelectorRequired" { "InvalidSelector" } else { first.reason };
+        let row = (first.kind, "False", condition_reason, first.message.as_str());
+        self.write(hpa, &[ABLE, row], |hpa| {
+            object::put(hpa, &["status", "currentReplicas"], json!(current));
+            object::put(hpa, &["status", "currentMetrics"], if read.is_empty() { Value::Null } else { json!(read) });
+        });
+        self.recorder.record(SOURCE, hpa, Said::warning("FailedComputeMetricsReplicas", summary));
     }
 
-    /// The highest size wanted within the stabilisation time.
-    fn stabilised(&mut self, key: &Key, wanted: i64, current: i64) -> i64 {
+    /// Brings the target to the size its metrics ask for.
+    fn scale(&mut self, key: &Key, hpa: &Value, target: &Target) {
+        let current = target.replicas();
+        let (least, most) =
+            (object::int(hpa, "/spec/minReplicas").unwrap_or(1), object::int(hpa, "/spec/maxReplicas").unwrap_or(1));
+        if current == 0 && least != 0 {
+            let why = "scaling is disabled since the replica count of the target is zero";
+            let off = ("ScalingActive", "False", "ScalingDisabled", why);
+            return self.finish(hpa, target, 0, Decision { conditions: vec![ABLE, off], ..Decision::default() });
+        }
+        if current > most || current < least {
+            let (size, side) = if current > most { (most, "above Spec.MaxReplicas") } else { (least, "below Spec.MinReplicas") };
+            let why = format!("Current number of replicas {side}");
+            return self.finish(hpa, target, size, Decision { why, conditions: vec![ABLE], ..Decision::default() });
+        }
+        let pods = match self.pods(hpa, target) {
+            Ok(pods) => pods,
+            Err(trouble) => {
+                self.recorder.record(SOURCE, hpa, Said::warning(trouble.reason, &trouble.error));
+                return self.give_up(hpa, current, (&trouble, &trouble.error), &[]);
+            }
+        };
+        let outcomes: Vec<Result<Proposal, Unread>> =
+            object::items(hpa, "/spec/metrics").iter().map(|metric| self.propose(hpa, metric, &pods, current)).collect();
+        for unread in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            self.recorder.record(SOURCE, hpa, Said::warning(unread.trouble.reason, &unread.trouble.error));
+        }
+        let unread: Vec<&Unread> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+        let read: Vec<Value> = outcomes
+            .iter()
+            .map(|outcome| outcome.as_ref().map_or_else(|_| json!({"type": ""}), |asked| asked.read.clone()))
+            .collect();
+        let mut best: Option<&Proposal> = None;
+        for asked in outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()) {
+            best = best.filter(|best| best.size >= asked.size).or(Some(asked));
+        }
+        // What could not be read may need more: a size is then not reduced.
+        let best = best.filter(|best| unread.is_empty() || best.size >= current);
+        let Some(best) = best else {
+            let Some(first) = unread.first() else { return };
+            let (bad, all) = (unread.len(), outcomes.len());
+            let summary = format!("invalid metrics ({bad} invalid out of {all}), first error is: {}", first.quoted);
+            return self.give_up(hpa, current, (&first.trouble, &summary), &read);
+        };
         let now = self.clock.now();
-        let lately = self.wanted.entry(key.clone()).or_insert_with(|| vec![(now, current)]);
-        lately.retain(|(at, _)| (now - *at).num_seconds() <= STABILISATION_SECONDS);
-        lately.push((now, wanted));
-        if wanted >= current { wanted } else { lately.iter().map(|(_, size)| *size).max().unwrap_or(wanted).min(current) }
+        let Some(seen) = self.seen.get_mut(key) else { return };
+        let chosen =
+            seen.history.choose(now, Sizes { current, asked: best.size, least, most }, object::at(hpa, "/spec/behavior"));
+        let why = if best.size > current { format!("{} above target", best.name) } else { "All metrics below target".to_owned() };
+        let message = format!("the HPA was able to successfully calculate a replica count from {}", best.name);
+        let [able, limited] = chosen.conditions;
+        let conditions = vec![able, ("ScalingActive", "True", "ValidMetricFound", message.as_str()), limited];
+        self.finish(hpa, target, chosen.size, Decision { why, conditions, read });
+        if let Some(seen) = self.seen.get_mut(key).filter(|_| chosen.size != current) {
+            seen.history.changed(now, chosen.size - current);
+        }
     }
+
+    /// Scales where the size is another, and writes the status.
+    fn finish(&self, hpa: &Value, target: &Target, size: i64, decision: Decision<'_>) {
+        let current = target.replicas();
+        let mut conditions = decision.conditions;
+        let outcome = if size == current { Ok(()) } else { self.resize(hpa, target, size, &decision.why) };
+        let rescaled = format!("the HPA controller was able to update the target scale to {size}");
+        let able = match &outcome {
+            Ok(()) => ("AbleToScale", "True", "SucceededRescale", rescaled.as_str()),
+            Err(message) => ("AbleToScale", "False", "FailedUpdateScale", message.as_str()),
+        };
+        if size != current {
+            conditions.retain(|condition| condition.0 != able.0);
+            conditions.insert(0, able);
+        }
+        let now = object::stamp(self.clock.now());
+        self.write(hpa, &conditions, |hpa| {
+            object::put(hpa, &["status", "currentReplicas"], json!(current));
+            if outcome.is_err() {
+                return;
+            }
+            object::put(hpa, &["status", "desiredReplicas"], json!(size));
+            object::put(
+                hpa,
+                &["status", "currentMetrics"],
+                if decision.read.is_empty() { Value::Null } else { json!(decision.read) },
+            );
+            if size != current {
+                object::put(hpa, &["status", "lastScaleTime"], json!(now));
+            }
+        });
+    }
+}
+
+/// How a size came about.
+#[derive(Default)]
+struct Decision<'a> {
+    why: String,
+    conditions: Vec<Condition<'a>>,
+    read: Vec<Value>,
 }
 
 impl Controller for Autoscaler {
@@ -206,131 +303,39 @@ impl Controller for Autoscaler {
     }
 
     fn keys(&mut self, change: &Change) -> Vec<Key> {
-        // Its own status is no news: the period is kept.
-        if change.previous.as_ref().is_some_and(|before| object::at(before, "/spec") == object::at(&change.object, "/spec")) {
+        let key = (object::namespace(&change.object).to_owned(), object::name(&change.object).to_owned());
+        if change.is_deleted() {
+            self.seen.remove(&key);
             return Vec::new();
         }
-        vec![(object::namespace(&change.object).to_owned(), object::name(&change.object).to_owned())]
+        if self.seen.contains_key(&key) {
+            return Vec::new();
+        }
+        self.seen.insert(key.clone(), Seen { due: self.clock.now() + PERIOD, history: History::default() });
+        vec![key]
     }
 
     fn reconcile(&mut self, key: &Key) -> Option<Duration> {
         let hpa = self.store.get(&HORIZONTAL_POD_AUTOSCALERS, &key.0, &key.1)?;
-        let (target, resource) = match self.target(&hpa) {
-            Ok(found) => found,
-            Err(trouble) => {
-                self.report_trouble(&hpa, 0, &trouble);
-                return Some(PERIOD);
-            }
-        };
-        let current = object::int(&target, "/spec/replicas").unwrap_or(1);
-        if current == 0 {
-            let why = "scaling is disabled since the replica count of the target is zero";
-            let off = ("ScalingActive", "False", "ScalingDisabled", why);
-            self.write(&hpa, json!({"currentReplicas": 0, "desiredReplicas": 0}), &[ABLE, off]);
-            return Some(PERIOD);
+        let now = self.clock.now();
+        let seen = self.seen.get_mut(key)?;
+        if let Some(wait) = (seen.due - now).to_std().ok().filter(|wait| !wait.is_zero()) {
+            return Some(wait);
         }
-        let limits = Limits::of(&hpa);
-        if let Some((size, why)) = limits.brings_back(current) {
-            self.finish(&hpa, (&target, resource), (current, size), &Decision { why: why.to_owned(), ..Decision::default() });
-            return Some(PERIOD);
-        }
-        let computed = match self.compute(&hpa, &target, current) {
-            Ok(computed) => computed,
-            Err(trouble) => {
-                self.report_trouble(&hpa, current, &trouble);
-                return Some(PERIOD);
+        seen.due = now + PERIOD;
+        match self.target(&hpa) {
+            Ok(target) => {
+                if let Some(seen) = self.seen.get_mut(key) {
+                    seen.history.first_seen(now, target.replicas());
+                }
+                self.scale(key, &hpa, &target);
             }
-        };
-        let wanted = self.stabilised(key, computed.size, current);
-        let (size, limited) = limits.apply(wanted, current);
-        let why =
-            if size > current { format!("{} above target", computed.metric) } else { "All metrics below target".to_owned() };
-        let decision = Decision { computed: Some(computed), limited: Some(limited), stabilised: wanted, why };
-        self.finish(&hpa, (&target, resource), (current, size), &decision);
+            Err(error) => {
+                self.recorder.record(SOURCE, &hpa, Said::warning("FailedGetScale", &error));
+                let message = format!("the HPA controller was unable to get the target's current scale: {error}");
+                self.write(&hpa, &[("AbleToScale", "False", "FailedGetScale", &message)], |_| {});
+            }
+        }
         Some(PERIOD)
-    }
-}
-
-/// How a size came about.
-#[derive(Default)]
-struct Decision {
-    computed: Option<Computed>,
-    limited: Option<Condition<'static>>,
-    /// The size before the limits.
-    stabilised: i64,
-    why: String,
-}
-
-/// The fewest and the most replicas.
-struct Limits {
-    least: i64,
-    most: i64,
-}
-
-impl Limits {
-    fn of(hpa: &Value) -> Self {
-        let least = object::int(hpa, "/spec/minReplicas").unwrap_or(1);
-        Self { least, most: object::int(hpa, "/spec/maxReplicas").unwrap_or(1).max(least) }
-    }
-
-    /// The size and the reason where a person scaled past the limits: no metric is asked then.
-    fn brings_back(&self, current: i64) -> Option<(i64, &'static str)> {
-        if current > self.most {
-            return Some((self.most, "Current number of replicas above Spec.MaxReplicas"));
-        }
-        (current < self.least).then_some((self.least, "Current number of replicas below Spec.MinReplicas"))
-    }
-
-    /// The size within the limits, and at most twice the size or four more in a period, with the condition that says so.
-    fn apply(&self, wanted: i64, current: i64) -> (i64, Condition<'static>) {
-        let fastest = (2 * current).max(current + 4);
-        if wanted > fastest.min(self.most) {
-            let (reason, message) = if fastest < self.most {
-                ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate")
-            } else {
-                ("TooManyReplicas", "the desired replica count is more than the maximum replica count")
-            };
-            return (fastest.min(self.most), ("ScalingLimited", "True", reason, message));
-        }
-        if wanted < self.least {
-            let message = "the desired replica count is less than the minimum replica count";
-            return (self.least, ("ScalingLimited", "True", "TooFewReplicas", message));
-        }
-        (wanted, ("ScalingLimited", "False", "DesiredWithinRange", "the desired count is within the acceptable range"))
-    }
-}
-
-impl Autoscaler {
-    /// Scales where the size is another, and writes the status.
-    fn finish(&self, hpa: &Value, target: (&Value, &'static ResourceType), sizes: (i64, i64), decision: &Decision) {
-        let (current, size) = sizes;
-        if size != current {
-            self.resize(hpa, target, size, &decision.why);
-        }
-        let rescaled = format!("the HPA controller was able to update the target scale to {size}");
-        let asked = decision.computed.as_ref().map_or(size, |computed| computed.size);
-        let able = if size != current {
-            ("AbleToScale", "True", "SucceededRescale", rescaled.as_str())
-        } else if asked < decision.stabilised {
-            let why = "recent recommendations were higher than current one, applying the highest recent recommendation";
-            ("AbleToScale", "True", "ScaleDownStabilized", why)
-        } else {
-            ("AbleToScale", "True", "ReadyForNewScale", "recommended size matches current size")
-        };
-        let mut rows = vec![able];
-        let message = decision
-            .computed
-            .as_ref()
-            .map(|computed| format!("the HPA was able to successfully calculate a replica count from {}", computed.metric));
-        rows.extend(message.as_ref().map(|message| ("ScalingActive", "True", "ValidMetricFound", message.as_str())));
-        rows.extend(decision.limited);
-        let mut status = json!({"observedGeneration": object::at(hpa, "/metadata/generation"), "currentReplicas": current, "desiredReplicas": size,
-            "currentMetrics": decision.computed.as_ref().map(|computed| &computed.read)});
-        if size != current {
-            object::put(&mut status, &["lastScaleTime"], json!(object::stamp(self.clock.now())));
-        } else if let Some(last) = hpa.pointer("/status/lastScaleTime") {
-            object::put(&mut status, &["lastScaleTime"], last.clone());
-        }
-        self.write(hpa, status, &rows);
     }
 }

@@ -12,6 +12,7 @@ use super::{Change, Controller, Key};
 use chrono::{DateTime, Utc};
 use schedule::Schedule;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,14 @@ pub struct CronJobController {
     store: Store,
     clock: Clock,
     recorder: Recorder,
+    /// The schedules as they were last seen.
+    schedules: HashMap<Key, String>,
 }
 
 impl CronJobController {
     /// A controller over a store.
     pub fn new(store: Store, clock: Clock, recorder: Recorder) -> Self {
-        Self { store, clock, recorder }
+        Self { store, clock, recorder, schedules: HashMap::new() }
     }
 
     fn jobs_of(&self, cron: &Value) -> Vec<Arc<Value>> {
@@ -58,10 +61,12 @@ impl CronJobController {
             "name": format!("{}-{}", object::name(cron), due.timestamp() / 60), "namespace": object::namespace(cron),
             "ownerReferences": [object::owner_reference(cron, "batch/v1", "CronJob")],
         });
-        object::put(&mut metadata, &["annotations", SCHEDULED], json!(object::stamp(due)));
-        for (key, value) in object::fields(template, "/metadata/labels") {
-            object::put(&mut metadata, &["labels", key], value.clone());
+        for of in ["labels", "annotations"] {
+            for (key, value) in object::fields(template, &format!("/metadata/{of}")) {
+                object::put(&mut metadata, &[of, key], value.clone());
+            }
         }
+        object::put(&mut metadata, &["annotations", SCHEDULED], json!(object::stamp(due)));
         match self.store.create(
             &JOBS,
             json!({"metadata": metadata, "spec": object::at(template, "/spec")}),
@@ -81,9 +86,15 @@ impl CronJobController {
 
     fn delete(&self, cron: &Value, job: &Value) {
         let options = DeleteOptions { propagation: Some("Background".to_owned()), ..DeleteOptions::default() };
-        if self.store.delete_with(&JOBS, object::namespace(job), object::name(job), &options).is_ok() {
-            let message = format!("Deleted job {}", object::name(job));
-            self.recorder.record(SOURCE, cron, Said::normal("SuccessfulDelete", &message));
+        match self.store.delete_with(&JOBS, object::namespace(job), object::name(job), &options) {
+            Ok(_) => {
+                let message = format!("Deleted job {}", object::name(job));
+                self.recorder.record(SOURCE, cron, Said::normal("SuccessfulDelete", &message));
+            }
+            Err(refusal) => {
+                let message = format!("Deleted job: {}", refusal.message);
+                self.recorder.record(SOURCE, cron, Said::warning("FailedDelete", &message));
+            }
         }
     }
 
@@ -192,25 +203,36 @@ impl Controller for CronJobController {
             return None;
         };
         let now = self.clock.now();
+        let before = self.schedules.insert(key.clone(), object::text(&cron, "/spec/schedule").to_owned());
+        if before.is_some_and(|before| before != object::text(&cron, "/spec/schedule")) {
+            // What the new schedule would have missed waits for its next time.
+            self.write_status(&cron, None);
+            return until(&schedule, now);
+        }
         let since =
             object::time(&cron, "/status/lastScheduleTime").or_else(|| object::time(&cron, "/metadata/creationTimestamp"));
         let deadline =
             object::int(&cron, "/spec/startingDeadlineSeconds").map(|seconds| now - chrono::Duration::seconds(seconds));
         let from = since.into_iter().chain(deadline).max().unwrap_or(now);
-        let missed = schedule.between(from, now, TOO_MANY + 1);
-        if missed.len() > TOO_MANY {
+        let (missed, latest) = schedule.missed(from, now);
+        if missed > TOO_MANY {
             let message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
             self.recorder.record(SOURCE, &cron, Said::warning("TooManyMissedTimes", message));
         }
         let active: Vec<_> = jobs.iter().filter(|job| outcome(job).is_none() && is_scheduled(job)).collect();
         let mut scheduled = None;
-        if let Some(due) = missed.last() {
-            self.start(&cron, &active, *due);
+        if let Some(due) = latest {
+            self.start(&cron, &active, due);
             let held = object::text(&cron, "/spec/concurrencyPolicy") == "Forbid" && !active.is_empty();
-            scheduled = (!held).then_some(*due);
+            scheduled = (!held).then_some(due);
         }
         self.write_status(&cron, scheduled);
-        let next = schedule.after(now)?;
-        Some((next - now).to_std().unwrap_or_default() + Duration::from_millis(100))
+        until(&schedule, now)
     }
+}
+
+/// How long until the next time, and a little more for clocks that differ.
+fn until(schedule: &Schedule, now: DateTime<Utc>) -> Option<Duration> {
+    let next = schedule.after(now)?;
+    Some((next - now).to_std().unwrap_or_default() + Duration::from_millis(100))
 }

@@ -54,7 +54,7 @@ impl StatefulSetController {
                 let what = format!("Claim {claim_name} for Pod {name}");
                 return Err(self.say_refused(set, &what, &refusal.message));
             }
-            let message = format!("Create Claim {claim_name} for Pod {name} in StatefulSet {set_name} success");
+            let message = format!("Create Claim {claim_name} Pod {name} in StatefulSet {set_name} success");
             self.recorder.record(SOURCE, set, Said::normal("SuccessfulCreate", &message));
         }
         if !volumes.is_empty() {

@@ -33,7 +33,21 @@ pub fn autoscaler(object: &mut Value) {
         let target = json!({"type": "Utilization", "averageUtilization": 80});
         set(object, "spec.metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));
     }
-    object_mut(object, "status");
+    let directions: &[&str] =
+        if at(object, "spec.behavior").is_some_and(Value::is_object) { &["scaleUp", "scaleDown"] } else { &[] };
+    for direction in directions {
+        let up = *direction == "scaleUp";
+        let rules = object_mut(object, "spec.behavior").entry(*direction).or_insert_with(|| json!({}));
+        set_default(rules, "selectPolicy", "Max");
+        let all = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+        let four = json!({"type": "Pods", "value": 4, "periodSeconds": 15});
+        set_default(rules, "policies", if up { json!([four, all]) } else { json!([all]) });
+        if up {
+            set_default(rules, "stabilizationWindowSeconds", 0);
+        }
+    }
+    set_default(object, "status.desiredReplicas", 0);
+    object_mut(object, "status").entry("currentMetrics").or_insert(Value::Null);
 }
 
 /// A network policy restricts ingress, and egress when it says anything about it.

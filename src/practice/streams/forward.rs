@@ -10,12 +10,15 @@ use axum::extract::ws::{Message, WebSocket};
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
-use super::frame;
+use super::channels::frame;
 use super::spdy::{Decoder, Encoder, Frame};
+use super::wire::Wire;
 use crate::practice::json::{integer, items, text};
 
 /// The subprotocol of kubectl's tunnel.
 pub const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+/// The same without the tunnel.
+pub const PROTOCOL: &str = "portforward.k8s.io";
 
 /// The ports of a pod.
 pub struct Ports {
@@ -104,7 +107,7 @@ impl Head {
 pub async fn serve(socket: WebSocket, ports: Ports) {
     let tunnelled = socket.protocol().and_then(|protocol| protocol.to_str().ok()) == Some(TUNNEL);
     if tunnelled {
-        tunnel(socket, &ports).await;
+        tunnel(Wire::Socket(Box::new(socket)), &ports).await;
     } else {
         channels(socket, &ports).await;
     }
@@ -116,15 +119,12 @@ struct Stream {
     request: String,
 }
 
-async fn tunnel(mut socket: WebSocket, ports: &Ports) {
+/// Serves the streams of SPDY, whatever carries them.
+pub async fn tunnel(mut wire: Wire, ports: &Ports) {
     let (mut decoder, mut encoder) = (Decoder::new(), Encoder::default());
     let mut streams: HashMap<u32, Stream> = HashMap::new();
-    while let Some(Ok(message)) = socket.recv().await {
-        match message {
-            Message::Binary(bytes) => decoder.feed(&bytes),
-            Message::Close(_) => return,
-            _ => continue,
-        }
+    while let Some(bytes) = wire.recv().await {
+        decoder.feed(&bytes);
         let mut out = BytesMut::new();
         while let Some(frame) = decoder.next() {
             match frame {
@@ -144,7 +144,7 @@ async fn tunnel(mut socket: WebSocket, ports: &Ports) {
                 Frame::Other => {}
             }
         }
-        if !out.is_empty() && socket.send(Message::Binary(out.freeze())).await.is_err() {
+        if !out.is_empty() && wire.send(out.freeze()).await.is_none() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! SPDY/3.1 as far as port forwarding needs it: streams are opened, answered, fed and closed.
+//! SPDY/3.1 as far as streams of a kubelet need it: streams are opened, answered, fed and closed.
 //!
 //! Source: the SPDY/3.1 draft. Its header blocks are compressed against a fixed dictionary (section 2.6.10.1), which is fed to the
 //! decompressor as a stored block of its own; our own headers are stored uncompressed.

@@ -72,18 +72,14 @@ impl Schedule {
         None
     }
 
-    /// The times after one moment and up to another, at most so many.
-    pub fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>, most: usize) -> Vec<DateTime<Utc>> {
-        let mut times = Vec::new();
-        let mut at = from;
-        while let Some(next) = self.after(at).filter(|next| *next <= to) {
-            times.push(next);
-            at = next;
-            if times.len() >= most {
-                break;
-            }
+    /// How many times lie after one moment and up to another, and the latest of them.
+    pub fn missed(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> (usize, Option<DateTime<Utc>>) {
+        let (mut count, mut latest) = (0, None);
+        while let Some(next) = self.after(latest.unwrap_or(from)).filter(|next| *next <= to) {
+            count += 1;
+            latest = Some(next);
         }
-        times
+        (count, latest)
     }
 }
 
@@ -139,5 +135,14 @@ mod tests {
         for broken in ["61 * * * *", "* * * *", "a b c d e", "*/0 * * * *"] {
             assert_eq!(Schedule::parse(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn of_many_missed_times_the_latest_counts() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let schedule = Schedule::parse("*/5 * * * *").unwrap();
+        let (count, latest) = schedule.missed(at("2026-11-22T00:00:00Z"), at("2026-11-22T20:31:30Z"));
+        assert_eq!((count, latest), (246, Some(at("2026-11-22T20:30:00Z"))));
+        assert_eq!(schedule.missed(at("2026-11-22T20:30:00Z"), at("2026-11-22T20:34:00Z")), (0, None));
     }
 }
