@@ -4,7 +4,7 @@
 //! draw. Numbers that were measured stand in `docs/performance.md`.
 #![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use divan::Bencher;
@@ -101,7 +101,7 @@ fn decode(bencher: Bencher<'_, '_>) {
     let pods: Vec<&String> = OBJECTS.iter().filter(|(kind, _)| *kind == KindId::Pod).map(|(_, text)| text).collect();
     let bytes: usize = pods.iter().map(|text| text.len()).sum();
     bencher.counter(ItemsCount::new(pods.len())).counter(BytesCount::new(bytes)).bench_local(|| {
-        let pool = Mutex::new(Pool::default());
+        let pool = Pool::default();
         pods.iter().map(|text| Pod::read(Encoded::Json(text.as_bytes()), &pool).expect("a pod")).collect::<Vec<Pod>>()
     });
 }
@@ -115,7 +115,7 @@ fn decode_protobuf(bencher: Bencher<'_, '_>) {
     let pods: Vec<Vec<u8>> = texts.map(|text| write(of_pod, &serde_json::from_str(text).expect("JSON"))).collect();
     let bytes: usize = pods.iter().map(Vec::len).sum();
     bencher.counter(ItemsCount::new(pods.len())).counter(BytesCount::new(bytes)).bench_local(|| {
-        let pool = Mutex::new(Pool::default());
+        let pool = Pool::default();
         pods.iter().map(|pod| Pod::read(Encoded::Protobuf(message, pod), &pool).expect("a pod")).collect::<Vec<Pod>>()
     });
 }

@@ -4,11 +4,9 @@
 //! wire JSON (unknown fields are skipped, missing and `null` ones default), so that a rule's field path is the evidence's
 //! field path. Strings that repeat are interned by [`Pool`]. To add a kind: one file here, one line in [`for_each_kind!`].
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use foldhash::HashSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -28,6 +26,7 @@ pub mod pod_spec;
 pub mod pods;
 pub mod policies;
 pub mod policy;
+mod pool;
 pub mod probes;
 mod shared;
 pub mod storage;
@@ -36,6 +35,7 @@ pub mod workloads;
 mod written;
 
 pub use meta::{Meta, ObjectRef, OwnerReference, Writer};
+pub use pool::{Interner, Pool};
 
 /// The one list of watched kinds: `variant, table field, row type`. Every per-kind table in the program is generated from it.
 #[macro_export]
@@ -104,10 +104,10 @@ macro_rules! define_kind_id {
             ///
             /// # Errors
             /// The JSON is malformed, or a field k3am reads has another type than Kubernetes gives it.
-            pub fn decode(kind: KindId, json: &str, pool: &mut Pool) -> Result<Self, serde_json::Error> {
+            pub fn decode(kind: KindId, json: &str, pool: &Pool) -> Result<Self, serde_json::Error> {
                 match kind { $(KindId::$variant => {
                     let mut row: $row = serde_json::from_str(json)?;
-                    row.intern(pool);
+                    row.intern(&mut pool.interner());
                     Ok(Self::$variant(Arc::new(row)))
                 })* }
             }
@@ -116,10 +116,10 @@ macro_rules! define_kind_id {
             ///
             /// # Errors
             /// As [`Row::decode`].
-            pub fn from_value(kind: KindId, json: serde_json::Value, pool: &mut Pool) -> Result<Self, serde_json::Error> {
+            pub fn from_value(kind: KindId, json: serde_json::Value, pool: &Pool) -> Result<Self, serde_json::Error> {
                 match kind { $(KindId::$variant => {
                     let mut row: $row = serde_json::from_value(json)?;
-                    row.intern(pool);
+                    row.intern(&mut pool.interner());
                     Ok(Self::$variant(Arc::new(row)))
                 })* }
             }
@@ -187,15 +187,15 @@ pub trait Kind: IsKind + DeserializeOwned + fmt::Debug + Clone + Send + Sync + '
     fn meta(&self) -> &Meta;
 
     /// Replaces repeating strings and templates by shared ones.
-    fn intern(&mut self, pool: &mut Pool);
+    fn intern(&mut self, pool: &mut Interner<'_>);
 
-    /// Decodes an object and interns it, with the pool locked for the latter only: pages of a list are decoded side by side.
+    /// Decodes an object and interns it, with the pool locked for the latter at most: pages of a list are decoded side by side.
     ///
     /// # Errors
     /// The text is malformed, or a field k3am reads has another type than Kubernetes gives it.
-    fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Self, Undecodable> {
+    fn read(object: Encoded<'_>, pool: &Pool) -> Result<Self, Undecodable> {
         let mut row: Self = object.decode()?;
-        row.intern(&mut Pool::lock(pool));
+        row.intern(&mut pool.interner());
         Ok(row)
     }
 
@@ -259,82 +259,6 @@ impl<'a> Encoded<'a> {
             Self::Json(json) => serde_json::from_slice(json)?,
             Self::Protobuf(message, bytes) => protobuf::read(message, bytes)?,
         })
-    }
-}
-
-/// Shares equal strings, labels and pod specs among rows; dropping it never invalidates rows.
-#[derive(Debug, Default)]
-pub struct Pool {
-    texts: HashSet<Text>,
-    labels: HashSet<Arc<BTreeMap<Text, Text>>>,
-    specs: HashSet<Arc<pod_spec::PodSpec>>,
-    /// What replicas repeat, by its bytes.
-    repeated: written::Repeated,
-}
-
-impl Pool {
-    /// Replaces `text` by the shared copy of the same content.
-    pub fn text(&mut self, text: &mut Text) {
-        // The thread that decoded it remembers it, this object has it, and so have others: it is shared already.
-        if Arc::strong_count(text) > 2 {
-            return;
-        }
-        if let Some(known) = self.texts.get(text) {
-            shared::adopt(text, known);
-            *text = Text::clone(known);
-        } else {
-            self.texts.insert(Text::clone(text));
-        }
-    }
-
-    /// The pool that several tasks share. Half an insertion is none: a panic elsewhere harms nothing.
-    pub fn lock(pool: &Mutex<Self>) -> MutexGuard<'_, Self> {
-        pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets the bytes of specs: when a list is complete, few will be written again soon.
-    pub fn forget_texts(&mut self) {
-        self.repeated.forget();
-    }
-
-    /// Drops what no row uses any more, so that a pool that lives for weeks stays as small as what it serves.
-    pub fn forget_unused(&mut self) {
-        self.repeated.forget();
-        self.specs.retain(|spec| Arc::strong_count(spec) > 1);
-        self.labels.retain(|labels| Arc::strong_count(labels) > 1);
-        self.texts.retain(|text| Arc::strong_count(text) > 1);
-    }
-
-    /// As [`Pool::text`], for an optional field.
-    pub fn optional(&mut self, text: &mut Option<Text>) {
-        if let Some(text) = text {
-            self.text(text);
-        }
-    }
-
-    /// Replaces `labels` by the shared copy of equal ones.
-    pub fn labels(&mut self, labels: &mut Arc<BTreeMap<Text, Text>>) {
-        if let Some(known) = self.labels.get(labels) {
-            *labels = Arc::clone(known);
-            return;
-        }
-        let mut own = BTreeMap::clone(labels);
-        meta::intern_map(&mut own, self);
-        *labels = Arc::new(own);
-        self.labels.insert(Arc::clone(labels));
-    }
-
-    /// Replaces `spec` by the shared copy of an equal one: pods of one template share one spec.
-    pub fn spec(&mut self, spec: &mut Arc<pod_spec::PodSpec>) {
-        // Shared already: it came from here.
-        if Arc::strong_count(spec) > 1 {
-            return;
-        }
-        if let Some(known) = self.specs.get(spec) {
-            *spec = Arc::clone(known);
-        } else {
-            self.specs.insert(Arc::clone(spec));
-        }
     }
 }
 
@@ -404,7 +328,7 @@ impl Condition {
         self.message.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn intern(conditions: &mut [Self], pool: &mut Pool) {
+    pub(crate) fn intern(conditions: &mut [Self], pool: &mut Interner<'_>) {
         for c in conditions {
             pool.text(&mut c.kind);
             pool.text(&mut c.status);
@@ -435,7 +359,7 @@ macro_rules! kind {
                 &self.meta
             }
 
-            fn intern(&mut self, $pool: &mut $crate::kinds::Pool) {
+            fn intern(&mut self, $pool: &mut $crate::kinds::Interner<'_>) {
                 if !Self::INFO.keeps_writers {
                     self.meta.writers = Vec::new();
                 }
@@ -446,7 +370,7 @@ macro_rules! kind {
 
             $(fn read(
                 object: $crate::kinds::Encoded<'_>,
-                pool: &std::sync::Mutex<$crate::kinds::Pool>,
+                pool: &$crate::kinds::Pool,
             ) -> Result<Self, $crate::kinds::Undecodable> {
                 $read(object, pool)
             })?

@@ -6,7 +6,7 @@
 //! (403) or has no such resource (404); the old rows stay.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::StreamExt;
@@ -81,7 +81,7 @@ struct Feed<'a, R> {
     scope: Scope,
     tx: &'a Deltas,
     lists: &'a tokio::sync::Semaphore,
-    pool: &'a Arc<Mutex<Pool>>,
+    pool: &'a Arc<Pool>,
     batch: Vec<Delta>,
     backoff: Backoff,
     /// Since when and with what words it fails.
@@ -209,7 +209,7 @@ where
         }
         let done = done?;
         self.undecodable += done.undecodable;
-        Pool::lock(self.pool).forget_texts();
+        self.pool.forget_texts();
         self.batch.push(Delta::Listed { kind: R::ID, scope: self.scope.clone(), at: self.connection.now() });
         if self.failing.take().is_some() {
             self.connection.heart.is_well();
@@ -271,7 +271,7 @@ where
                 self.flush().await?;
             }
         }
-        Pool::lock(self.pool).forget_unused();
+        self.pool.forget_unused();
         if started.elapsed() >= PROOF {
             self.backoff.reset();
             return Ok(());

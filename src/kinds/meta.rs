@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pool, nullable};
+use super::{Interner, nullable};
 use crate::text::{Text, Time};
 
 /// The part of `ObjectMeta` k3am reads. `managedFields` is reduced to [`Writer`]s while decoding.
@@ -190,7 +190,7 @@ impl Meta {
         self.writers.iter().filter(|w| w.subresource.is_none()).max_by_key(|w| w.time)
     }
 
-    pub(crate) fn intern(&mut self, pool: &mut Pool) {
+    pub(crate) fn intern(&mut self, pool: &mut Interner<'_>) {
         // Decoding grows vectors to four elements or more; most hold one or two.
         self.writers.shrink_to_fit();
         self.finalizers.shrink_to_fit();
@@ -217,7 +217,7 @@ impl Meta {
 }
 
 /// Interns keys and values of a label-like map.
-pub(crate) fn intern_map(map: &mut BTreeMap<Text, Text>, pool: &mut Pool) {
+pub(crate) fn intern_map(map: &mut BTreeMap<Text, Text>, pool: &mut Interner<'_>) {
     if map.is_empty() {
         return;
     }

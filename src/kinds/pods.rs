@@ -1,14 +1,14 @@
 //! Pods: the row most rules read.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::pod_spec::PodSpec;
 use super::written::{Cut, KIN, Kin};
-use super::{Condition, Encoded, Kind, Meta, Pool, Undecodable, kind, nullable};
+use super::{Condition, Encoded, Interner, Kind, Meta, Pool, Undecodable, kind, nullable};
 use crate::protobuf::{self, Message, Schema};
 use crate::text::{Text, Time};
 
@@ -52,7 +52,7 @@ struct PodText<'a> {
 }
 
 /// Decodes a Pod; what another pod had to the letter is taken from there.
-fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
+fn read(object: Encoded<'_>, pool: &Pool) -> Result<Pod, Undecodable> {
     let parts = match object {
         Encoded::Json(json) => {
             let text: PodText<'_> = serde_json::from_slice(json)?;
@@ -61,10 +61,9 @@ fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
         }
         Encoded::Protobuf(message, bytes) => Parts::of(message, bytes)?,
     };
-    // Before the pool is locked: pages of a list are decoded side by side.
     let cut = Cut::of(parts.spec);
-    let mut pool = Pool::lock(pool);
-    let (spec, node_name) = if let Some(spec) = cut.as_ref().and_then(|cut| pool.repeated.spec(cut)) {
+    let mut pool = pool.interner();
+    let (spec, node_name) = if let Some(spec) = cut.as_ref().and_then(|cut| pool.known_spec(cut)) {
         (spec, cut.and_then(|mut cut| cut.node.take()))
     } else {
         let mut spec: PodSpec = parts.spec.decode()?;
@@ -72,19 +71,19 @@ fn read(object: Encoded<'_>, pool: &Mutex<Pool>) -> Result<Pod, Undecodable> {
         let mut spec = Arc::new(spec);
         pool.spec(&mut spec);
         if let Some(cut) = cut {
-            pool.repeated.keep_spec(&cut, &spec, node_name.as_ref());
+            pool.repeated().keep_spec(&cut, &spec, node_name.as_ref());
         }
         (spec, node_name)
     };
     let mut pod = Pod { meta: parts.meta, spec, node_name, status: parts.status };
-    let known = parts.kin.as_ref().map(|bytes| pool.repeated.kin(bytes));
+    let known = parts.kin.as_ref().map(|bytes| pool.known_kin(bytes));
     if let (Some(None), Some(bytes)) = (&known, &parts.kin) {
         Kin::read(bytes)?.put(&mut pod.meta);
     }
     pod.intern(&mut pool);
     match (known, parts.kin) {
         (Some(Some(kin)), _) => kin.put(&mut pod.meta),
-        (Some(None), Some(bytes)) => pool.repeated.keep_kin(&bytes, Kin::of(&pod.meta)),
+        (Some(None), Some(bytes)) => pool.repeated().keep_kin(&bytes, Kin::of(&pod.meta)),
         _ => {}
     }
     Ok(pod)
@@ -335,7 +334,7 @@ impl Pod {
     }
 }
 
-fn intern_statuses(statuses: &mut [ContainerStatus], pool: &mut Pool) {
+fn intern_statuses(statuses: &mut [ContainerStatus], pool: &mut Interner<'_>) {
     for status in statuses {
         pool.text(&mut status.name);
         pool.text(&mut status.image);
@@ -379,7 +378,7 @@ mod tests {
     }
 
     /// The pod from its JSON, and from its protobuf.
-    fn read_both(json: &str, pools: &[Mutex<Pool>; 2]) -> [Pod; 2] {
+    fn read_both(json: &str, pools: &[Pool; 2]) -> [Pod; 2] {
         let message = <Pod as Kind>::message().unwrap();
         let bytes = protobuf::write(message, &serde_json::from_str(json).unwrap());
         let [of_json, of_protobuf] = pools;
@@ -396,7 +395,7 @@ mod tests {
             assert_eq!((one.node_name.as_deref(), two.node_name.as_deref()), (Some("n1"), Some("n22")));
         }
         for pool in &pools {
-            assert_eq!(Pool::lock(pool).repeated.specs(), 1, "the second was not decoded");
+            assert_eq!(pool.interner().repeated().specs(), 1, "the second was not decoded");
         }
     }
 

@@ -330,7 +330,7 @@ pub struct ControllerRevision {
     pub data: Option<RawJson>,
 }
 
-fn intern_template(template: &mut PodTemplate, pool: &mut super::Pool) {
+fn intern_template(template: &mut PodTemplate, pool: &mut super::Interner<'_>) {
     pool.spec(&mut template.spec);
     super::meta::intern_map(&mut template.metadata.labels, pool);
 }

@@ -4,7 +4,7 @@
 //! cut out before bytes are compared; [`Repeated::keep_spec`] proves for what it keeps that nothing else was.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::pod_spec::PodSpec;
 use super::shared::known;
 use super::volumes::ACCESS_TOKEN;
-use super::{Encoded, Meta, OwnerReference};
+use super::{Encoded, Interner, Meta, OwnerReference};
 use crate::protobuf::{self, Message, Schema};
 use crate::text::Text;
 
@@ -34,6 +34,51 @@ static TOKEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ACCESS_TO
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// What this thread found last, and in which pool: replicas follow each other in a list.
+    static LAST_SPEC: RefCell<Last<Arc<PodSpec>>> = RefCell::default();
+    static LAST_KIN: RefCell<Last<Kin>> = RefCell::default();
+}
+
+/// The bytes something was decoded from, by the place of its pool.
+#[derive(Default)]
+struct Last<T> {
+    pool: usize,
+    bytes: Vec<u8>,
+    found: Option<T>,
+}
+
+impl<T: Clone> Last<T> {
+    fn get(&self, pool: usize, bytes: &[u8]) -> Option<T> {
+        self.found.as_ref().filter(|_| self.pool == pool && self.bytes == bytes).cloned()
+    }
+
+    fn set(&mut self, pool: usize, bytes: &[u8], found: &T) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        (self.pool, self.found) = (pool, Some(found.clone()));
+    }
+}
+
+impl Interner<'_> {
+    /// The spec that was decoded from the same bytes.
+    pub(super) fn known_spec(&mut self, cut: &Cut) -> Option<Arc<PodSpec>> {
+        let pool = self.place();
+        LAST_SPEC.with_borrow(|last| last.get(pool, &cut.bytes)).or_else(|| {
+            let spec = self.repeated().specs.get(&*cut.bytes).map(Arc::clone)?;
+            LAST_SPEC.with_borrow_mut(|last| last.set(pool, &cut.bytes, &spec));
+            Some(spec)
+        })
+    }
+
+    /// Labels and owners that were decoded from the same bytes.
+    pub(super) fn known_kin(&mut self, bytes: &[u8]) -> Option<Kin> {
+        let pool = self.place();
+        LAST_KIN.with_borrow(|last| last.get(pool, bytes)).or_else(|| {
+            let kin = self.repeated().kin.get(bytes).cloned()?;
+            LAST_KIN.with_borrow_mut(|last| last.set(pool, bytes, &kin));
+            Some(kin)
+        })
+    }
 }
 
 /// What was decoded before. See the module docs.
@@ -90,22 +135,12 @@ impl Kin {
 }
 
 impl Repeated {
-    /// The spec that was decoded from the same bytes.
-    pub(super) fn spec(&self, cut: &Cut) -> Option<Arc<PodSpec>> {
-        self.specs.get(&*cut.bytes).map(Arc::clone)
-    }
-
     /// Keeps a spec that was decoded, unless what was cut out of it says more than its place in the bytes: the node must be what
     /// the decoder `found` at `spec.nodeName`, and no name like the token's may be left.
     pub(super) fn keep_spec(&mut self, cut: &Cut, spec: &Arc<PodSpec>, found: Option<&Text>) {
         if found == cut.node.as_ref() && !format!("{spec:?}").contains(ACCESS_TOKEN) {
             self.specs.insert(cut.bytes.as_slice().into(), Arc::clone(spec));
         }
-    }
-
-    /// Labels and owners that were decoded from the same bytes.
-    pub(super) fn kin(&self, bytes: &[u8]) -> Option<Kin> {
-        self.kin.get(bytes).cloned()
     }
 
     /// Keeps labels and owners, once they are interned.

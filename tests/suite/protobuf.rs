@@ -142,7 +142,7 @@ macro_rules! define_rows {
             match kind {
                 $(KindId::$variant => {
                     let message = <$row as Kind>::message()?;
-                    let pool = Mutex::<Pool>::default();
+                    let pool = Pool::default();
                     let json = object.to_string();
                     let from_json = <$row as Kind>::read(Encoded::Json(json.as_bytes()), &pool).ok()?;
                     let bytes = protobuf::write(message_of(object)?, object);

@@ -2,8 +2,6 @@
 //!
 //! The server chooses, its `Content-Type` tells. Invariant: whatever it chose, the same rows come out (`tests/suite/protobuf.rs`).
 
-use std::sync::Mutex;
-
 use super::items::{ListMeta, NotAList, Splitter};
 use super::lines::{self, Lines, WatchEvent};
 use crate::kinds::{Encoded, Kind, Pool};
@@ -113,7 +111,7 @@ impl WatchBody {
     pub(super) fn feed<R: Kind>(
         &mut self,
         chunk: &[u8],
-        pool: &Mutex<Pool>,
+        pool: &Pool,
         event: &mut impl FnMut(Read<R>),
     ) -> Result<(), &'static str> {
         match self {

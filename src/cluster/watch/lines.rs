@@ -1,7 +1,6 @@
 //! Cuts the body of a watch into lines, and decodes them; decodes frames of protobuf.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -84,7 +83,7 @@ struct Head {
 }
 
 /// Decodes one line. A line that is JSON but not of this kind is `Ok(None)`: one bad object must not end the watch.
-pub(crate) fn decode<R: Kind>(line: &[u8], pool: &Mutex<Pool>) -> Result<Option<WatchEvent<R>>, serde_json::Error> {
+pub(crate) fn decode<R: Kind>(line: &[u8], pool: &Pool) -> Result<Option<WatchEvent<R>>, serde_json::Error> {
     let Line { kind, object } = match serde_json::from_slice(line) {
         Ok(line) => line,
         Err(error) if error.is_data() => return Ok(None),
@@ -106,7 +105,7 @@ pub(crate) fn decode<R: Kind>(line: &[u8], pool: &Mutex<Pool>) -> Result<Option<
 pub(crate) fn decode_frame<R: Kind>(
     message: &'static Message,
     frame: &[u8],
-    pool: &Mutex<Pool>,
+    pool: &Pool,
 ) -> Result<Option<WatchEvent<R>>, NotProtobuf> {
     let (kind, body) = protobuf::open_event(frame)?;
     let (_, _, raw) = protobuf::open_envelope(body)?;
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn errors_are_statuses_and_bad_objects_do_not_end_the_watch() {
         let gone = br#"{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}"#;
-        let pool = Mutex::default();
+        let pool = Pool::default();
         assert!(matches!(decode::<Pod>(gone, &pool), Ok(Some(WatchEvent::Error(status))) if status.code == 410));
         let bad = br#"{"type":"ADDED","object":{"metadata":{"name":7}}}"#;
         assert!(matches!(decode::<Pod>(bad, &pool), Ok(None)));

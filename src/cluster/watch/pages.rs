@@ -5,7 +5,7 @@
 //! brought so far is true all the same and is sent.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,7 +46,7 @@ pub(super) struct Pages<R> {
     pub(super) connection: Connection,
     pub(super) scope: Scope,
     pub(super) tx: Deltas,
-    pub(super) pool: Arc<Mutex<Pool>>,
+    pub(super) pool: Arc<Pool>,
     pub(super) accept: Accept,
     pub(super) kind: PhantomData<fn() -> R>,
 }

@@ -4,7 +4,7 @@
 //! them, to the context's own; what stays invisible is said ([`Delta::Denied`]), never fatal, and asked for again from time
 //! to time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) tx: Deltas,
     pub(super) lists: Semaphore,
     /// One for all kinds: a workload, its revisions and its pods repeat each other's names and templates.
-    pub(super) pool: Arc<Mutex<Pool>>,
+    pub(super) pool: Arc<Pool>,
     visible: tokio::sync::Mutex<Option<(Instant, Vec<Text>)>>,
 }
 
