@@ -2,7 +2,6 @@
 //! others, reads what is written here and writes what is read here.
 
 use std::path::Path;
-use std::sync::Mutex;
 
 use k3am::for_each_kind;
 use k3am::kinds::{Encoded, Kind, KindId, Pool};
