@@ -84,7 +84,7 @@ fn respond(target: &Target, metadata: &Value, stored: &[Arc<Stored>], shape: Sha
             reply::json_value(200, &table)
         }
         Format::Metadata | Format::Object if let Some(message) = shape.message => {
-            let messages: Vec<Bytes> = stored.iter().map(|stored| shape.message_of(message, stored)).collect();
+            let messages = stored.iter().map(|stored| shape.message_of(message, Arc::clone(stored))).collect();
             reply::chunked(protobuf::MEDIA_TYPE, reply::list_messages(shape, metadata, messages))
         }
         Format::Metadata => {

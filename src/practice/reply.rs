@@ -1,5 +1,8 @@
 //! Responses: JSON bodies, `Status` errors, objects in the format the client accepts.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -41,11 +44,28 @@ impl Shape {
     }
 
     /// A stored object as the message it leaves in.
-    pub fn message_of(&self, message: &Message, stored: &Stored) -> Bytes {
+    pub fn message_of<S: Deref<Target = Stored>>(&self, message: &'static Message, stored: S) -> Outgoing<S> {
         match (self.format, self.served.stored_as) {
-            (Format::Object, None) => stored.message(message),
-            (_, None) => Bytes::from(protobuf::write(message, &stored.object())),
-            (_, Some(_)) => Bytes::from(protobuf::write(message, &views::to_served(self.served, &stored.object()))),
+            (Format::Object, None) => Outgoing::Stored(stored, message),
+            (_, None) => Outgoing::Made(protobuf::write(message, &stored.object())),
+            (_, Some(_)) => Outgoing::Made(protobuf::write(message, &views::to_served(self.served, &stored.object()))),
+        }
+    }
+}
+
+/// A message on its way out: that of the store, which is not copied, or one of its own.
+pub enum Outgoing<S> {
+    /// As it is stored.
+    Stored(S, &'static Message),
+    /// In another form.
+    Made(Vec<u8>),
+}
+
+impl<S: Deref<Target = Stored>> AsRef<[u8]> for Outgoing<S> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Stored(stored, message) => stored.message(message),
+            Self::Made(bytes) => bytes,
         }
     }
 }
@@ -153,7 +173,11 @@ pub fn list_bytes(resource: &ResourceType, metadata: &Value, items: &[Bytes]) ->
 }
 
 /// A list of messages in protobuf.
-pub fn list_messages(shape: Shape, metadata: &Value, items: Vec<Bytes>) -> impl Iterator<Item = Bytes> + Send + use<> {
+pub fn list_messages(
+    shape: Shape,
+    metadata: &Value,
+    items: Vec<Outgoing<Arc<Stored>>>,
+) -> impl Iterator<Item = Bytes> + Send + use<> {
     const CHUNK: usize = 64 * 1024;
     let text = |name: &str| super::json::text(metadata, name).to_owned();
     let (api_version, kind) = shape.kind();
@@ -173,7 +197,7 @@ pub fn list_messages(shape: Shape, metadata: &Value, items: Vec<Bytes>) -> impl 
         chunk.reserve(CHUNK + CHUNK / 4);
         while chunk.len() <= CHUNK && !is_over {
             match items.next() {
-                Some(item) => protobuf::list_item(&mut chunk, &item),
+                Some(item) => protobuf::list_item(&mut chunk, item.as_ref()),
                 None => {
                     chunk.extend_from_slice(&tail);
                     is_over = true;

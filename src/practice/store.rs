@@ -139,8 +139,8 @@ impl Stored {
     }
 
     /// The object as its protobuf message, written once for everyone who asks for it.
-    pub fn message(&self, message: &Message) -> Bytes {
-        self.message.get_or_init(|| Bytes::from(protobuf::write(message, &self.object()))).clone()
+    pub fn message(&self, message: &Message) -> &Bytes {
+        self.message.get_or_init(|| Bytes::from(protobuf::write(message, &self.object())))
     }
 
     /// The object, decoded on demand when it is load.

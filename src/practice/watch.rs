@@ -204,7 +204,7 @@ impl Filter {
             (false, false) => return None,
         };
         if let Some(message) = self.shape.message {
-            return Some(self.frame(kind, &self.shape.message_of(message, change.stored())));
+            return Some(self.frame(kind, self.shape.message_of(message, change.stored()).as_ref()));
         }
         Some(self.line(kind, object, || change.bytes()))
     }
@@ -212,7 +212,7 @@ impl Filter {
     fn initial_event(&mut self, stored: &super::store::Stored) -> Option<Bytes> {
         if namespace_of(&self.target).is_none() && self.selector.is_everything() && self.sends_stored_bytes() {
             return Some(match self.shape.message {
-                Some(message) => self.frame("ADDED", &stored.message(message)),
+                Some(message) => self.frame("ADDED", stored.message(message)),
                 None => event_line("ADDED", &stored.bytes()),
             });
         }
@@ -221,7 +221,7 @@ impl Filter {
             return None;
         }
         if let Some(message) = self.shape.message {
-            return Some(self.frame("ADDED", &self.shape.message_of(message, stored)));
+            return Some(self.frame("ADDED", self.shape.message_of(message, stored).as_ref()));
         }
         Some(self.line("ADDED", &object, || stored.bytes()))
     }
