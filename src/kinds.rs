@@ -283,7 +283,7 @@ where
 }
 
 /// A status condition, of any object that has them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
     /// `Ready`, `Progressing`, ...
@@ -305,6 +305,13 @@ pub struct Condition {
     /// When a Deployment controller last touched it.
     #[serde(deserialize_with = "shared::time")]
     pub last_update_time: Option<crate::text::Time>,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        let (kind, status) = (shared::empty(), shared::empty());
+        Self { kind, status, reason: None, message: None, last_transition_time: None, last_update_time: None }
+    }
 }
 
 impl Condition {
@@ -329,10 +336,8 @@ impl Condition {
     }
 
     pub(crate) fn intern(conditions: &mut [Self], pool: &mut Interner<'_>) {
+        // The other words are those of the thread that decoded them: few, and counted by nobody else.
         for c in conditions {
-            pool.text(&mut c.kind);
-            pool.text(&mut c.status);
-            pool.optional(&mut c.reason);
             pool.optional(&mut c.message);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Interner, nullable};
+use super::{Interner, nullable, shared};
 use crate::text::{Text, Time};
 
 /// The part of `ObjectMeta` k3am reads. `managedFields` is reduced to [`Writer`]s while decoding.
@@ -54,16 +54,17 @@ pub struct Meta {
 
 thread_local! {
     static NO_LABELS: Arc<BTreeMap<Text, Text>> = Arc::default();
+    static NO_OWNERS: Arc<[OwnerReference]> = Vec::new().into();
 }
 
 impl Default for Meta {
-    /// Allocates nothing: decoding begins with one of these for every object.
+    /// Allocates nothing, and shares nothing with other threads: decoding begins with one of these for every object.
     fn default() -> Self {
         Self {
-            name: Text::default(),
-            namespace: Text::default(),
-            uid: Text::default(),
-            resource_version: Text::default(),
+            name: shared::empty(),
+            namespace: shared::empty(),
+            uid: shared::empty(),
+            resource_version: shared::empty(),
             generation: None,
             creation_timestamp: None,
             deletion_timestamp: None,
@@ -71,7 +72,7 @@ impl Default for Meta {
             finalizers: Vec::new(),
             labels: NO_LABELS.with(Arc::clone),
             annotations: BTreeMap::new(),
-            owner_references: Arc::default(),
+            owner_references: NO_OWNERS.with(Arc::clone),
             writers: Vec::new(),
         }
     }

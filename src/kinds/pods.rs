@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::pod_spec::PodSpec;
 use super::written::{Cut, KIN, Kin};
-use super::{Condition, Encoded, Interner, Kind, Meta, Pool, Undecodable, kind, nullable};
+use super::{Condition, Encoded, Interner, Kind, Meta, Pool, Undecodable, kind, nullable, shared};
 use crate::protobuf::{self, Message, Schema};
 use crate::text::{Text, Time};
 
@@ -136,7 +136,7 @@ impl From<PodWire> for Pod {
 }
 
 /// Part of `PodStatus`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. Stays `Running` during CrashLoopBackOff.
@@ -169,8 +169,25 @@ pub struct PodStatus {
     pub qos_class: Option<Text>,
 }
 
+impl Default for PodStatus {
+    fn default() -> Self {
+        Self {
+            phase: shared::empty(),
+            reason: None,
+            message: None,
+            conditions: Vec::new(),
+            container_statuses: Vec::new(),
+            init_container_statuses: Vec::new(),
+            ephemeral_container_statuses: Vec::new(),
+            pod_ip: None,
+            start_time: None,
+            qos_class: None,
+        }
+    }
+}
+
 /// Part of `ContainerStatus`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
     /// Container name.
@@ -191,6 +208,20 @@ pub struct ContainerStatus {
     /// The run before the current one.
     #[serde(deserialize_with = "nullable")]
     pub last_state: ContainerState,
+}
+
+impl Default for ContainerStatus {
+    fn default() -> Self {
+        Self {
+            name: shared::empty(),
+            image: shared::empty(),
+            ready: false,
+            started: None,
+            restart_count: 0,
+            state: ContainerState::default(),
+            last_state: ContainerState::default(),
+        }
+    }
 }
 
 /// Exactly one is set, or none when the runtime has not said yet.
@@ -358,9 +389,7 @@ kind!(Pod, "" / "v1", "Pod", "pods", namespaced: true, metadata_only: false, kee
     this.status.container_statuses.shrink_to_fit();
     this.status.init_container_statuses.shrink_to_fit();
     this.status.ephemeral_container_statuses.shrink_to_fit();
-    pool.text(&mut this.status.phase);
     pool.optional(&mut this.status.reason);
-    pool.optional(&mut this.status.qos_class);
     Condition::intern(&mut this.status.conditions, pool);
     intern_statuses(&mut this.status.container_statuses, pool);
     intern_statuses(&mut this.status.init_container_statuses, pool);

@@ -21,6 +21,13 @@ const LONGEST: usize = 96;
 
 thread_local! {
     static KNOWN: RefCell<Vec<Option<Text>>> = RefCell::new(vec![None; WORDS]);
+    static EMPTY: Text = Text::from(String::new());
+}
+
+/// An empty text of this thread's own. Those that `Default` gives are one for the whole program: threads that decode side by side
+/// would count up and down in the same place, and wait for each other each time.
+pub(super) fn empty() -> Text {
+    EMPTY.with(Text::clone)
 }
 
 fn place(text: &str) -> usize {
@@ -85,7 +92,7 @@ pub(super) fn optional_word<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 
 /// A word that repeats; empty when it is `null`.
 pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-    Ok(optional_word(deserializer)?.unwrap_or_default())
+    Ok(optional_word(deserializer)?.unwrap_or_else(empty))
 }
 
 /// A text of one object only, in one allocation where serde's `Arc<str>` takes two; none when it is `null`.
@@ -95,7 +102,7 @@ pub(super) fn optional_own<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 
 /// A text of one object only; empty when it is `null`.
 pub(super) fn own<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-    Ok(optional_own(deserializer)?.unwrap_or_default())
+    Ok(optional_own(deserializer)?.unwrap_or_else(empty))
 }
 
 struct Moments;

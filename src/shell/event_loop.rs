@@ -23,6 +23,8 @@ use crate::ui;
 
 /// Least time between frames: 60 a second.
 const FRAME: Duration = Duration::from_millis(16);
+/// As [`FRAME`] while lists are under way: nobody reads a number that grows 60 times a second.
+const FRAME_LISTS: Duration = Duration::from_millis(40);
 /// Ages are on the screen.
 const TICK: Duration = Duration::from_secs(1);
 /// Reports of background work in flight.
@@ -128,7 +130,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<End> {
             }
             () = sleep_until(next_frame), if desk.dirty => {
                 desk.draw()?;
-                next_frame = Instant::now() + FRAME;
+                next_frame = Instant::now() + if desk.state.is_listing() { FRAME_LISTS } else { FRAME };
             }
             () = sleep_until(desk.judge_at.unwrap_or(next_frame) + JUDGE_AT_LAST), if desk.judge_at.is_some() => {
                 desk.judge(&mut session);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::live::{Practice, practice};
 use crate::tls::{fixture, front};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory with a kubeconfig and, in it, a plugin `login-tool`.
 struct Home {

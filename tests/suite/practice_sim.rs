@@ -87,7 +87,7 @@ impl Cluster {
             if let Some(found) = look(self) {
                 return found;
             }
-            assert!(begun.elapsed() < Duration::from_secs(12), "never seen: {what}\n{}", self.describe());
+            assert!(begun.elapsed() < Duration::from_secs(60), "never seen: {what}\n{}", self.describe());
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
     }
