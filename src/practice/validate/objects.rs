@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::practice::controllers::cron_job::schedule::Schedule;
 use crate::practice::json::{at, integer, items, text};
 use crate::practice::status::Cause;
 
@@ -267,11 +268,10 @@ fn keys(object: &Value, causes: &mut Vec<Cause>) {
 
 fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
     let schedule = text(object, "spec.schedule");
-    let fields = schedule.split_whitespace().count();
-    if !schedule.is_empty() && !schedule.starts_with('@') && fields != 5 {
-        let words: Vec<&str> = schedule.split_whitespace().collect();
-        let detail = format!("expected exactly 5 fields, found {fields}: [{}]", words.join(" "));
-        causes.push(Cause::invalid("spec.schedule", &json!(schedule), &detail));
+    if schedule.is_empty() {
+        causes.push(Cause::required("spec.schedule", ""));
+    } else if let Err(why) = Schedule::parse(schedule) {
+        causes.push(Cause::invalid("spec.schedule", &json!(schedule), &why));
     }
     let policy = text(object, "spec.concurrencyPolicy");
     let policies = ["Allow", "Forbid", "Replace"];
