@@ -335,6 +335,7 @@ fn rights_and_duty(client: &mut Client) {
     server_itself(client);
     own_objects(client);
     controllers_speak(client);
+    policies(client);
     certificates(client);
     in_between(client);
     budget_holds_a_drain(client);
@@ -413,6 +414,60 @@ fn controllers_speak(client: &Client) {
     jobs_speak(client);
     bounds_speak(client);
     client.ok("delete namespace said --wait=false");
+}
+
+/// Expressions that decide: of policies, and of webhooks that are asked only for some.
+fn policies(client: &Client) {
+    let deployment = |name: &str, replicas: i64| {
+        client.apply(&format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: ruled}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: {name}}}}}\n  template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{containers: [{{name: a, image: \"nginx:1.27\"}}]}}}}\n"
+        ))
+    };
+    client.ok("create namespace ruled");
+    client.ok("label namespace ruled ruled=yes");
+    let rules = "[{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]";
+    let policy = |name: &str, action: &str, validation: &str| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: {name}}}\nspec:\n  matchConstraints: {{resourceRules: {rules}}}\n  variables: [{{name: most, expression: \"namespaceObject.metadata.labels['ruled'] == 'yes' ? 3 : 9\"}}]\n  validations: [{validation}]\n---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {{name: {name}}}\nspec: {{policyName: {name}, validationActions: [{action}], matchResources: {{namespaceSelector: {{matchLabels: {{ruled: \"yes\"}}}}}}}}\n"
+        )
+    };
+    assert!(client.apply(&policy("few", "Deny", "{expression: object.spec.replicas <= variables.most}")).0);
+    let why = "ValidatingAdmissionPolicy 'few' with binding 'few' denied request: failed expression: object.spec.replicas <= variables.most";
+    let (success, said) = deployment("many", 4);
+    assert!(!success && said.contains("The deployments \"many\" is invalid") && said.contains(why), "{said}");
+    assert!(deployment("fits", 3).0);
+    let refused = client.refused("patch deployment fits -n ruled --type=merge -p {\"spec\":{\"replicas\":7}}");
+    assert!(refused.contains(why), "{refused}");
+    client.ok("create deployment elsewhere -n default --image=nginx:1.27 --replicas=5");
+    let told = "{expression: \"object.metadata.name.startsWith('fit')\", messageExpression: \"'not ' + object.metadata.name + ' of ' + request.userInfo.username\"}";
+    assert!(client.apply(&policy("named", "Warn", told)).0);
+    let (success, said) = deployment("other", 1);
+    let warning =
+        "Warning: Validation failed for ValidatingAdmissionPolicy 'named' with binding 'named': not other of kubernetes-admin";
+    assert!(success && said.contains(warning), "{said}");
+    let (success, said) = client.apply(&policy("broken", "Deny", "{expression: object.spec.replicas <}"));
+    assert!(!success && said.contains("spec.validations[0].expression: Invalid value: \"object.spec.replicas <\": compilation failed: ERROR: <input>:1:23: Syntax error"), "{said}");
+    let webhook = |condition: &str| {
+        client.apply(&format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: gone}}\nwebhooks:\n- name: gone.example.com\n  admissionReviewVersions: [v1]\n  sideEffects: None\n  clientConfig: {{service: {{name: gone, namespace: ruled}}}}\n  namespaceSelector: {{matchLabels: {{ruled: \"yes\"}}}}\n  matchConditions: [{{name: some, expression: \"{condition}\"}}]\n  rules: {rules}\n"
+        ))
+    };
+    assert!(webhook("!('system:masters' in request.userInfo.groups) || object.metadata.name == 'watched'").0);
+    assert!(deployment("free", 1).0, "the condition leaves it out");
+    let (success, said) = deployment("watched", 1);
+    assert!(
+        !success && said.contains("failed calling webhook \"gone.example.com\"") && said.contains("service \"gone\" not found"),
+        "{said}"
+    );
+    assert!(webhook("object.spec.nothing == 1").0);
+    let (success, said) = deployment("free", 2);
+    assert!(!success && said.contains("expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"), "{said}");
+    let (success, said) = webhook("authorizer.allowed()");
+    assert!(!success && said.contains("undeclared reference to 'authorizer' (in container '')"), "{said}");
+    client.ok("delete validatingwebhookconfiguration gone");
+    client.ok("delete validatingadmissionpolicy,validatingadmissionpolicybinding few named");
+    client.ok("delete namespace ruled --wait=false");
+    client.ok("delete deployment elsewhere -n default");
 }
 
 /// Jobs that are numbered, suspended and resumed, of a queue, and cleared away when their time is over.
