@@ -23,8 +23,7 @@ use super::status::Status;
 use super::store::Store;
 use super::table::Include;
 use super::{
-    aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, webhooks,
-    writes,
+    aggregation, discovery, eviction, health, list, logs, metrics, patches, rbac, reviews, scale, streams, watch, writes,
 };
 
 /// The most bytes a request body may have, as etcd would refuse more.
@@ -195,22 +194,26 @@ fn fixed_path(api: &Api, path: &str, query: &Query, headers: &HeaderMap) -> Resu
     }
 }
 
-/// Asks the admission webhooks about a write.
+/// Asks webhooks and policies about a deletion or a write below an object; what becomes of the object itself is asked about in
+/// `writes`, where it is known.
 fn admit(call: &Call<'_>, verb: &str, body: &Bytes) -> Result<(), Status> {
     let target = call.target;
     let operation = match verb {
-        "create" => "CREATE",
-        "update" | "patch" => "UPDATE",
         "delete" => "DELETE",
+        "create" if !target.subresource.is_empty() => "CREATE",
         _ => return Ok(()),
     };
-    let live = call.store.get(target.resource, &target.namespace, &target.name);
-    let object = match live {
-        Some(live) => (*live).clone(),
-        None => writes::decode(body, call.headers).unwrap_or_default(),
+    let hooks = writes::hooks_of(call, operation);
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let live = call.store.get(target.resource, &target.namespace, &target.name).map(|live| (*live).clone()).unwrap_or_default();
+    let (old, new) = match operation {
+        "DELETE" => (live, serde_json::Value::Null),
+        _ => (serde_json::Value::Null, writes::decode(body, call.headers).unwrap_or_default()),
     };
-    let (resource, subresource, namespace) = (target.resource, target.subresource.as_str(), target.namespace.as_str());
-    webhooks::admit(call.store, &webhooks::Request { resource, subresource, operation, namespace, object: &object })
+    call.warn(hooks.check(&old, &new)?);
+    Ok(())
 }
 
 fn accepts_protobuf(headers: &HeaderMap) -> bool {

@@ -121,9 +121,11 @@ fn daemon_set(object: &mut Value) {
 }
 
 fn job(object: &mut Value, spec: &str) {
+    // Who names a parallelism alone wants a queue of work, which has no number of completions.
+    let is_queue = at(object, &format!("{spec}.parallelism")).is_some_and(|number| !number.is_null());
     for (field, value) in [
         ("parallelism", json!(1)),
-        ("completions", json!(1)),
+        ("completions", if is_queue { Value::Null } else { json!(1) }),
         ("backoffLimit", json!(6)),
         ("completionMode", json!("NonIndexed")),
         ("suspend", json!(false)),

@@ -109,14 +109,14 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
     let mut config = apply::prepare(config, &resource.api_version(), resource.kind, &target.name);
     let force = call.query.is_true("force");
     let now = call.shape.now;
-    let guard = writes::guard_of(call);
+    let gate = writes::gate_of(call);
     if call.store.stored(resource, &target.namespace, &target.name).is_none() {
         if !target.subresource.is_empty() {
             return Err(Status::not_found(resource, &target.name));
         }
         writes::adopt_namespace(call.store, target, &mut config)?;
         validate::create(resource, &config)?;
-        guard.check(None, &config)?;
+        gate.check(None, &config)?;
         let object = apply::apply(None, &config, &writer, force, now)?;
         let created = call.store.create_with(resource, object, writer, writes::write_of(call))?;
         return Ok(reply::object(201, resource, &created, call.shape));
@@ -131,7 +131,7 @@ fn server_side_apply(call: &Call<'_>, config: Value) -> Result<Response, Status>
         if !part {
             defaults_for_validation(call, &mut new);
             validate::update(resource, live, &new)?;
-            guard.check(Some(live), &new)?;
+            gate.check(Some(live), &new)?;
         }
         *live = new;
         Ok(())

@@ -53,6 +53,16 @@ pub fn cores(amount: f64) -> String {
     if milli.is_multiple_of(1000) { (milli / 1000).to_string() } else { format!("{milli}m") }
 }
 
+/// Thousandths as Kubernetes writes sums and averages: in the largest decimal unit that divides them.
+pub fn decimal(milli: i64) -> String {
+    let (mut amount, mut units) = (milli, ["m", "", "k", "M", "G", "T"].iter());
+    while amount != 0 && amount % 1000 == 0 && units.len() > 1 {
+        amount /= 1000;
+        units.next();
+    }
+    if amount == 0 { "0".to_owned() } else { format!("{amount}{}", units.next().copied().unwrap_or_default()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +77,12 @@ mod tests {
         assert_eq!(bytes(134_217_728.0), "128Mi");
         assert_eq!(cores(0.25), "250m");
         assert_eq!(cores(2.0), "2");
+    }
+
+    #[test]
+    fn thousandths_are_written_in_the_largest_unit_that_divides_them() {
+        for (milli, expected) in [(0, "0"), (250, "250m"), (2000, "2"), (9_400_320_000, "9400320"), (9_400_000_000, "9400k")] {
+            assert_eq!(decimal(milli), expected);
+        }
     }
 }

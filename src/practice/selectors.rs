@@ -144,6 +144,9 @@ fn requirement(term: &str) -> Result<Requirement, Status> {
         let message = format!("unable to parse requirement: found '{}', expected: '('", list.trim());
         return Err(Status::bad_request(message));
     }
+    if list_of.is_some_and(|(_, list)| !list.trim_end().ends_with(')')) {
+        return Err(Status::bad_request("unable to parse requirement: found '', expected: ',' or ')'"));
+    }
     let parsed = if let Some((key, list)) = term.split_once(" notin ") {
         Requirement::NotIn(key.trim().to_owned(), set(list))
     } else if let Some((key, list)) = term.split_once(" in ") {

@@ -2,16 +2,14 @@
 //! the webhook: one it reaches is taken to agree, unless its configuration's annotation [`DENIES`] says what it answers instead; one it cannot reach refuses the request in the API server's words with
 //! `failurePolicy: Fail`, and lets it pass with `Ignore`.
 //!
-//! Source: `apiserver/pkg/admission/plugin/webhook`. The webhook configurations themselves are never sent to a webhook. Not
-//! modelled: `matchConditions`.
+//! Source: `apiserver/pkg/admission/plugin/webhook`. The webhook configurations themselves are never sent to a webhook.
 
 use serde_json::{Value, json};
 
+use super::hooks::{self, Conditions, Facts, Subject};
 use super::json::{at, integer, items, text};
 use super::object;
-use super::resources::{
-    MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, PODS, ResourceType, SERVICES, VALIDATING_WEBHOOK_CONFIGURATIONS,
-};
+use super::resources::{MUTATING_WEBHOOK_CONFIGURATIONS, PODS, ResourceType, SERVICES, VALIDATING_WEBHOOK_CONFIGURATIONS};
 use super::selectors::match_labels;
 use super::status::Status;
 use super::store::Store;
@@ -19,76 +17,58 @@ use super::store::Store;
 /// The annotation of a configuration by which scenarios make its webhooks answer no: the sentence they answer with.
 pub const DENIES: &str = "practice.k3am.dev/denies";
 
-/// A request on its way to admission.
-pub struct Request<'a> {
-    /// The type.
-    pub resource: &'static ResourceType,
-    /// The subresource; empty for none.
-    pub subresource: &'a str,
-    /// `CREATE`, `UPDATE` or `DELETE`.
-    pub operation: &'a str,
-    /// The namespace; empty for none.
-    pub namespace: &'a str,
-    /// The object, for its labels.
-    pub object: &'a Value,
+/// A webhook that may have to be asked about a write.
+pub struct Hook {
+    resource: &'static ResourceType,
+    name: String,
+    selector: Value,
+    conditions: Conditions,
+    fails: bool,
+    reached: Result<(), Status>,
+    denies: String,
 }
 
-/// 500 when a webhook that must be asked cannot be.
-pub fn admit(store: &Store, request: &Request<'_>) -> Result<(), Status> {
-    if request.resource.group == "admissionregistration.k8s.io" {
-        return Ok(());
-    }
+/// The webhooks whose rules cover a write.
+pub fn gather(store: &Store, subject: &Subject<'_>, namespace: &Value) -> Vec<Hook> {
+    let mut found = Vec::new();
     for kind in [&MUTATING_WEBHOOK_CONFIGURATIONS, &VALIDATING_WEBHOOK_CONFIGURATIONS] {
         for configuration in store.list(kind, None) {
             for webhook in items(&configuration, "webhooks") {
-                if !concerns(store, webhook, request) {
-                    continue;
-                }
-                let reached = reach_webhook(store, webhook);
-                let denies = object::annotation(&configuration, DENIES);
-                if reached.is_ok() && !denies.is_empty() {
-                    return Err(Status::denied(text(webhook, "name"), denies));
-                }
-                if text(webhook, "failurePolicy") != "Ignore" {
-                    reached?;
+                let covered = hooks::covered(items(webhook, "rules"), subject);
+                if covered && hooks::in_namespace(at(webhook, "namespaceSelector"), namespace) {
+                    found.push(Hook {
+                        resource: subject.resource,
+                        name: text(webhook, "name").to_owned(),
+                        selector: at(webhook, "objectSelector").cloned().unwrap_or_default(),
+                        conditions: Conditions::of(items(webhook, "matchConditions"), hooks::WEBHOOK_NAMES),
+                        fails: text(webhook, "failurePolicy") != "Ignore",
+                        reached: reach_webhook(store, webhook),
+                        denies: object::annotation(&configuration, DENIES).to_owned(),
+                    });
                 }
             }
         }
     }
-    Ok(())
+    found
 }
 
-fn concerns(store: &Store, webhook: &Value, request: &Request<'_>) -> bool {
-    let selects = |path: &str, labels: &Value| at(webhook, path).is_none_or(|selector| object::selects(selector, labels));
-    let labels_of = |object: &Value| at(object, "metadata.labels").cloned().unwrap_or_default();
-    let namespace =
-        if request.resource.plural == "namespaces" { text(request.object, "metadata.name") } else { request.namespace };
-    let in_namespace = namespace.is_empty()
-        || store.get(&NAMESPACES, "", namespace).is_none_or(|of| selects("namespaceSelector", &labels_of(&of)));
-    in_namespace
-        && selects("objectSelector", &labels_of(request.object))
-        && items(webhook, "rules").iter().any(|rule| covers(rule, request))
-}
-
-fn covers(rule: &Value, request: &Request<'_>) -> bool {
-    let any = |field: &str, wanted: &str| items(rule, field).iter().any(|item| item == "*" || item == wanted);
-    let resource = match request.subresource {
-        "" => request.resource.plural.to_owned(),
-        below => format!("{}/{below}", request.resource.plural),
-    };
-    let all_below = items(rule, "resources").iter().any(|item| item == "*/*");
-    let scope = match text(rule, "scope") {
-        "Namespaced" => request.resource.namespaced,
-        "Cluster" => !request.resource.namespaced,
-        _ => true,
-    };
-    let resources = items(rule, "resources");
-    let named = resources.iter().any(|item| *item == resource) || (request.subresource.is_empty() && any("resources", "*"));
-    scope
-        && (named || all_below)
-        && any("operations", request.operation)
-        && any("apiGroups", request.resource.group)
-        && any("apiVersions", request.resource.version)
+impl Hook {
+    /// 500 when a webhook that must be asked cannot be, 403 when it says no, or cannot tell whether it is to be asked.
+    pub fn ask(&self, facts: &Facts<'_>) -> Result<(), Status> {
+        if !facts.selected(&self.selector) {
+            return Ok(());
+        }
+        let names = [("object", facts.object), ("oldObject", facts.old), ("request", facts.request)];
+        match self.conditions.hold(&names) {
+            Ok(true) => {}
+            Err(why) if self.fails => return Err(Status::forbidden(self.resource, facts.name(), &why)),
+            Ok(false) | Err(_) => return Ok(()),
+        }
+        if self.reached.is_ok() && !self.denies.is_empty() {
+            return Err(Status::denied(&self.name, &self.denies));
+        }
+        if self.fails { self.reached.clone() } else { Ok(()) }
+    }
 }
 
 fn reach_webhook(store: &Store, webhook: &Value) -> Result<(), Status> {

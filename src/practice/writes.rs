@@ -6,6 +6,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::api::Call;
+use super::hooks::{Hooks, Subject};
 use super::json::{at, items, object_mut, remove, set, text};
 use super::list::namespace_of;
 use super::rbac::escalation::Guard;
@@ -133,7 +134,7 @@ pub fn create(call: &Call<'_>, mut object: Value) -> Result<Response, Status> {
     }
     sign_with_requester(call, &mut object);
     validate::create(target.resource, &object)?;
-    guard_of(call).check(None, &object)?;
+    gate_of(call).check(None, &object)?;
     let manager = manager(call);
     let created = call.store.create_with(target.resource, object, Writer::update(&manager), write_of(call))?;
     Ok(reply::object(201, target.resource, &created, call.shape))
@@ -166,9 +167,51 @@ pub fn update(call: &Call<'_>, object: Value) -> Result<Response, Status> {
     Ok(reply::object(200, target.resource, &updated, call.shape))
 }
 
-/// What keeps the caller from giving away more than they have; read before the store is locked.
-pub fn guard_of<'a>(call: &Call<'a>) -> Guard<'a> {
-    Guard::of(call.store, call.identity, call.target.resource, &call.target.namespace)
+/// What stands before a write of an object; read before the store is locked.
+pub struct Gate<'a> {
+    call: &'a Call<'a>,
+    guard: Guard<'a>,
+    hooks: Hooks,
+}
+
+impl Gate<'_> {
+    /// 403 where the caller gives away more than they have, and what webhooks and policies refuse.
+    pub fn check(&self, live: Option<&Value>, new: &Value) -> Result<(), Status> {
+        self.guard.check(live, new)?;
+        if self.hooks.is_empty() {
+            return Ok(());
+        }
+        let mut whole = new.clone();
+        let resource = self.call.target.resource;
+        set(&mut whole, "apiVersion", resource.api_version());
+        set(&mut whole, "kind", resource.kind);
+        super::defaults::apply(resource, &mut whole, &super::defaults::Addresses::default());
+        self.call.warn(self.hooks.check(live.unwrap_or(&Value::Null), &whole)?);
+        Ok(())
+    }
+}
+
+/// What stands before this write, whether the object is there or not.
+pub fn gate_of<'a>(call: &'a Call<'a>) -> Gate<'a> {
+    let target = call.target;
+    let there = call.store.stored(target.resource, &target.namespace, &target.name).is_some();
+    let hooks = hooks_of(call, if there { "UPDATE" } else { "CREATE" });
+    Gate { call, guard: Guard::of(call.store, call.identity, target.resource, &target.namespace), hooks }
+}
+
+/// The webhooks and policies a request concerns.
+pub fn hooks_of(call: &Call<'_>, operation: &str) -> Hooks {
+    let target = call.target;
+    let subject = Subject {
+        resource: target.resource,
+        subresource: &target.subresource,
+        operation,
+        namespace: &target.namespace,
+        name: &target.name,
+        user: Some(call.identity),
+        dry_run: call.query.is_dry_run(),
+    };
+    Hooks::gather(call.store, &subject)
 }
 
 /// Writes what `edit` makes of the live object, to the object or to its status only, after validation.
@@ -177,7 +220,7 @@ pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>
     let manager = manager(call);
     let subresource = (!target.subresource.is_empty()).then_some(target.subresource.as_str());
     let writer = Writer { manager: &manager, operation: Operation::Update, subresource };
-    let guard = guard_of(call);
+    let gate = gate_of(call);
     call.store.try_modify(target.resource, (&target.namespace, &target.name), writer, write_of(call), |live| {
         let mut new = edit(live)?;
         keep_other_half(target, live, &mut new);
@@ -190,7 +233,7 @@ pub fn write(call: &Call<'_>, edit: impl FnOnce(&Value) -> Result<Value, Status>
                 super::defaults::apply(target.resource, &mut new, &addresses);
             }
             validate::update(target.resource, live, &new)?;
-            guard.check(Some(live), &new)?;
+            gate.check(Some(live), &new)?;
         }
         *live = new;
         Ok(())

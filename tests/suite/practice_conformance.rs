@@ -335,6 +335,7 @@ fn rights_and_duty(client: &mut Client) {
     server_itself(client);
     own_objects(client);
     controllers_speak(client);
+    policies(client);
     certificates(client);
     in_between(client);
     budget_holds_a_drain(client);
@@ -410,7 +411,128 @@ fn controllers_speak(client: &Client) {
     client.until("a number counts pods as they are", |_| expects("some") == "1/1");
     client.until("a share counts only what is managed", |_| expects("share") == "0/1");
     budgets_speak(client);
+    jobs_speak(client);
+    bounds_speak(client);
     client.ok("delete namespace said --wait=false");
+}
+
+/// Expressions that decide: of policies, and of webhooks that are asked only for some.
+fn policies(client: &Client) {
+    let deployment = |name: &str, replicas: i64| {
+        client.apply(&format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: ruled}}\nspec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{app: {name}}}}}\n  template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{containers: [{{name: a, image: \"nginx:1.27\"}}]}}}}\n"
+        ))
+    };
+    client.ok("create namespace ruled");
+    client.ok("label namespace ruled ruled=yes");
+    let rules = "[{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]";
+    let policy = |name: &str, action: &str, validation: &str| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: {name}}}\nspec:\n  matchConstraints: {{resourceRules: {rules}}}\n  variables: [{{name: most, expression: \"namespaceObject.metadata.labels['ruled'] == 'yes' ? 3 : 9\"}}]\n  validations: [{validation}]\n---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {{name: {name}}}\nspec: {{policyName: {name}, validationActions: [{action}], matchResources: {{namespaceSelector: {{matchLabels: {{ruled: \"yes\"}}}}}}}}\n"
+        )
+    };
+    assert!(client.apply(&policy("few", "Deny", "{expression: object.spec.replicas <= variables.most}")).0);
+    let why = "ValidatingAdmissionPolicy 'few' with binding 'few' denied request: failed expression: object.spec.replicas <= variables.most";
+    let (success, said) = deployment("many", 4);
+    assert!(!success && said.contains("The deployments \"many\" is invalid") && said.contains(why), "{said}");
+    assert!(deployment("fits", 3).0);
+    let refused = client.refused("patch deployment fits -n ruled --type=merge -p {\"spec\":{\"replicas\":7}}");
+    assert!(refused.contains(why), "{refused}");
+    client.ok("create deployment elsewhere -n default --image=nginx:1.27 --replicas=5");
+    let told = "{expression: \"object.metadata.name.startsWith('fit')\", messageExpression: \"'not ' + object.metadata.name + ' of ' + request.userInfo.username\"}";
+    assert!(client.apply(&policy("named", "Warn", told)).0);
+    let (success, said) = deployment("other", 1);
+    let warning =
+        "Warning: Validation failed for ValidatingAdmissionPolicy 'named' with binding 'named': not other of kubernetes-admin";
+    assert!(success && said.contains(warning), "{said}");
+    let (success, said) = client.apply(&policy("broken", "Deny", "{expression: object.spec.replicas <}"));
+    assert!(!success && said.contains("spec.validations[0].expression: Invalid value: \"object.spec.replicas <\": compilation failed: ERROR: <input>:1:23: Syntax error"), "{said}");
+    let webhook = |condition: &str| {
+        client.apply(&format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {{name: gone}}\nwebhooks:\n- name: gone.example.com\n  admissionReviewVersions: [v1]\n  sideEffects: None\n  clientConfig: {{service: {{name: gone, namespace: ruled}}}}\n  namespaceSelector: {{matchLabels: {{ruled: \"yes\"}}}}\n  matchConditions: [{{name: some, expression: \"{condition}\"}}]\n  rules: {rules}\n"
+        ))
+    };
+    assert!(webhook("!('system:masters' in request.userInfo.groups) || object.metadata.name == 'watched'").0);
+    assert!(deployment("free", 1).0, "the condition leaves it out");
+    let (success, said) = deployment("watched", 1);
+    assert!(
+        !success && said.contains("failed calling webhook \"gone.example.com\"") && said.contains("service \"gone\" not found"),
+        "{said}"
+    );
+    assert!(webhook("object.spec.nothing == 1").0);
+    let (success, said) = deployment("free", 2);
+    assert!(!success && said.contains("expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"), "{said}");
+    let (success, said) = webhook("authorizer.allowed()");
+    assert!(!success && said.contains("undeclared reference to 'authorizer' (in container '')"), "{said}");
+    client.ok("delete validatingwebhookconfiguration gone");
+    client.ok("delete validatingadmissionpolicy,validatingadmissionpolicybinding few named");
+    client.ok("delete namespace ruled --wait=false");
+    client.ok("delete deployment elsewhere -n default");
+}
+
+/// Jobs that are numbered, suspended and resumed, of a queue, and cleared away when their time is over.
+fn jobs_speak(client: &Client) {
+    let job = |name: &str, spec: &str, command: &str| {
+        let manifest = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  {spec}\n  template: {{spec: {{restartPolicy: Never, containers: [{{name: a, image: \"busybox:1.36\", command: [{command}]}}]}}}}\n"
+        );
+        assert!(client.apply(&manifest).0);
+    };
+    let status = |name: &str| client.json(&format!("get job {name} -n said"))["status"].clone();
+    let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
+    job("numbered", "completions: 3\n  parallelism: 2\n  completionMode: Indexed", "sleep, \"5\"");
+    client.until("all numbers are done", |_| status("numbered")["completedIndexes"] == "0-2");
+    let pods = client.json("get pods -n said -l job-name=numbered");
+    let first = pods["items"].as_array().unwrap().iter().find(|pod| pod["spec"]["hostname"] == "numbered-0").unwrap();
+    assert!(first["metadata"]["name"].as_str().unwrap().starts_with("numbered-0-"), "{first}");
+    assert_eq!(first["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"], "0");
+    assert_eq!(first["spec"]["containers"][0]["env"][0]["name"], "JOB_COMPLETION_INDEX");
+    assert!(client.ok("describe job numbered -n said").contains("Completed Indexes:  0-2"));
+    job("later", "suspend: true", "sleep, \"600\"");
+    client.until("it is suspended", |client| client.ok("get job later -n said --no-headers").contains("Suspended"));
+    assert!(status("later").get("startTime").is_none() && said("later").contains("Job suspended"));
+    client.ok("patch job later -n said --type=merge -p {\"spec\":{\"suspend\":false}}");
+    client.until("it is resumed", |_| status("later")["active"] == 1 && said("later").contains("Job resumed"));
+    client.ok("patch job later -n said --type=merge -p {\"spec\":{\"suspend\":true}}");
+    client.until("its pod is stopped", |_| said("later").contains("Deleted pod: later-"));
+    job("queue", "parallelism: 2", "sleep, \"5\"");
+    assert!(client.json("get job queue -n said")["spec"].get("completions").is_none());
+    client.until("the queue is empty", |client| client.ok("get job queue -n said --no-headers").contains("2/1 of 2"));
+    job("brief", "ttlSecondsAfterFinished: 5", "\"true\"");
+    client.until("it is cleared away", |client| !client.run(&["get", "job", "brief", "-n", "said"], "").0);
+}
+
+/// Bounds of a limit range, and what validation says.
+fn bounds_speak(client: &Client) {
+    let range = "apiVersion: v1\nkind: LimitRange\nmetadata: {name: bounds, namespace: said}\nspec:\n  limits:\n  - {type: Container, default: {memory: 64Mi}, maxLimitRequestRatio: {memory: \"2\"}}\n  - {type: Pod, max: {memory: 1Gi}}\n  - {type: PersistentVolumeClaim, max: {storage: 5Gi}}\n";
+    assert!(client.apply(range).0);
+    client.ok("run filled --image=nginx:1.27 -n said");
+    let filled = client.json("get pod filled -n said");
+    let why = "LimitRanger plugin set: memory request for container filled; memory limit for container filled";
+    assert_eq!(filled["metadata"]["annotations"]["kubernetes.io/limit-ranger"], why);
+    let pod = |resources: &str| {
+        let spec = format!("{{containers: [{{name: a, image: nginx, resources: {resources}}}]}}");
+        client.apply(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: wide, namespace: said}}\nspec: {spec}\n")).1
+    };
+    let refused = pod("{requests: {memory: 10Mi}, limits: {memory: 40Mi}}");
+    assert!(
+        refused.contains("memory max limit to request ratio per Container is 2, but provided ratio is 4.000000"),
+        "{refused}"
+    );
+    let refused = pod("{limits: {memory: 2Gi}}");
+    assert!(refused.contains("maximum memory usage per Pod is 1Gi, but limit is 2147483648"), "{refused}");
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: large, namespace: said}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Gi}}}\n";
+    let refused = client.apply(claim).1;
+    assert!(refused.contains("maximum storage usage per PersistentVolumeClaim is 5Gi, but request is 10Gi"), "{refused}");
+    client.ok("delete limitrange bounds -n said");
+    let refused = client.refused("create cronjob odd --image=busybox --schedule=61_*_*_*_* -n said");
+    assert!(refused.contains("expected exactly 5 fields, found 1: [61_*_*_*_*]"), "{refused}");
+    let probe = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd, namespace: said}\nspec: {containers: [{name: a, image: nginx, livenessProbe: {periodSeconds: 5}, ports: [{name: http}]}]}\n";
+    let refused = client.apply(probe).1;
+    assert!(refused.contains("spec.containers[0].livenessProbe: Required value: must specify a handler type"), "{refused}");
+    assert!(refused.contains("spec.containers[0].ports[0].containerPort: Required value"), "{refused}");
+    let refused = client.run(&["get", "pods", "-n", "said", "-l", "a in (b"], "").1;
+    assert!(refused.contains("unable to parse requirement: found '', expected: ',' or ')'"), "{refused}");
 }
 
 /// What budgets say of pods nobody scales, and what an eviction leaves on the pod and in the budget.

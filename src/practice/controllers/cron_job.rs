@@ -1,7 +1,7 @@
 //! The CronJob controller: Jobs on a schedule, by its concurrency policy, and the old ones cleared away
 //! (`pkg/controller/cronjob`). Schedules are in UTC.
 
-mod schedule;
+pub mod schedule;
 
 use super::super::clock::Clock;
 use super::super::object;
@@ -191,16 +191,14 @@ impl Controller for CronJobController {
             self.write_status(&cron, None);
             return None;
         }
-        let Some(schedule) = Schedule::parse(object::text(&cron, "/spec/schedule")) else {
-            let schedule = object::text(&cron, "/spec/schedule");
-            let fields: Vec<_> = schedule.split_whitespace().collect();
-            let why = match fields.len() {
-                5 => "failed to parse int from a field".to_owned(),
-                count => format!("expected exactly 5 fields, found {count}: [{}]", fields.join(" ")),
-            };
-            let message = format!("unparseable schedule: {schedule:?} : {why}");
-            self.recorder.record(SOURCE, &cron, Said::warning("UnparseableSchedule", &message));
-            return None;
+        let written = object::text(&cron, "/spec/schedule");
+        let schedule = match Schedule::parse(written) {
+            Ok(schedule) => schedule,
+            Err(why) => {
+                let message = format!("unparseable schedule: {written:?} : {why}");
+                self.recorder.record(SOURCE, &cron, Said::warning("UnparseableSchedule", &message));
+                return None;
+            }
         };
         let now = self.clock.now();
         let before = self.schedules.insert(key.clone(), object::text(&cron, "/spec/schedule").to_owned());

@@ -45,9 +45,18 @@ fn value_of(store: &Store, pod: &Value, variable: &Value) -> Result<Option<Strin
     }
     let field = object::text(variable, "/valueFrom/fieldRef/fieldPath");
     if !field.is_empty() {
-        return Ok(Some(object::text(pod, &format!("/{}", field.replace('.', "/"))).to_owned()));
+        return Ok(Some(own_field(pod, field).to_owned()));
     }
     Ok(Some(object::text(variable, "/value").to_owned()))
+}
+
+/// A field of the pod; `metadata.labels['KEY']` and `metadata.annotations['KEY']` name one of many.
+fn own_field<'a>(pod: &'a Value, field: &str) -> &'a str {
+    let Some((of, key)) = field.split_once("['").and_then(|(of, rest)| Some((of, rest.strip_suffix("']")?))) else {
+        return object::text(pod, &format!("/{}", field.replace('.', "/")));
+    };
+    let all = object::at(pod, &format!("/{}", of.replace('.', "/")));
+    all.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn from_key(store: &Store, kind: Kind, namespace: &str, reference: &Value) -> Result<Option<String>, String> {

@@ -46,10 +46,11 @@ impl Store {
     /// Creates an object: sets uid, resourceVersion, generation, creationTimestamp, a name from `generateName`, managedFields
     /// and the server's defaults. 409 when the name is taken.
     pub fn create(&self, resource: &'static ResourceType, object: Value, writer: Writer<'_>) -> Result<Arc<Value>, Status> {
+        admission::ask(self, resource, &object)?;
         self.create_with(resource, object, writer, Write::Real)
     }
 
-    /// [`Self::create`], kept or only tried.
+    /// [`Self::create`], kept or only tried, of an object that webhooks and policies have agreed to.
     pub fn create_with(
         &self,
         resource: &'static ResourceType,

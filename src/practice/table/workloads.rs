@@ -157,7 +157,11 @@ fn job(object: &Value, now: DateTime<Utc>) -> Vec<Value> {
         () if holds("FailureTarget") => "FailureTarget",
         () => "Running",
     };
-    let wanted = integer(object, "spec.completions").unwrap_or(1);
+    let wanted = match (integer(object, "spec.completions"), integer(object, "spec.parallelism").unwrap_or(0)) {
+        (Some(wanted), _) => wanted.to_string(),
+        (None, parallel) if parallel > 1 => format!("1 of {parallel}"),
+        (None, _) => "1".to_owned(),
+    };
     let done = integer(object, "status.succeeded").unwrap_or(0);
     let time = |path: &str| DateTime::parse_from_rfc3339(text(object, path)).ok().map(|time| time.with_timezone(&Utc));
     let duration = time("status.startTime").map(|start| {

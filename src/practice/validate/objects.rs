@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::practice::controllers::cron_job::schedule::Schedule;
+use crate::practice::hooks;
 use crate::practice::json::{at, integer, items, text};
+use crate::practice::policies;
 use crate::practice::status::Cause;
 
 /// Checks an object of one of the kinds of this file.
@@ -17,6 +20,7 @@ pub fn check(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
         "roles" | "clusterroles" => role(object, causes),
         "rolebindings" | "clusterrolebindings" => binding(object, causes),
         "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => webhooks(object, causes),
+        "validatingadmissionpolicies" => policy(object, causes),
         "customresourcedefinitions" => definition(object, causes),
         "configmaps" | "secrets" => keys(object, causes),
         "cronjobs" => cron_job(object, causes),
@@ -229,6 +233,26 @@ fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
             let detail = "exactly one of url or service is required";
             causes.push(Cause::required(format!("{field}.clientConfig"), detail));
         }
+        expressions((webhook, "matchConditions"), &["expression"], (&field, hooks::WEBHOOK_NAMES), causes);
+    }
+}
+
+/// Checks that the expressions of a list compile.
+fn expressions((of, list): (&Value, &str), fields: &[&str], (path, names): (&str, &[&str]), causes: &mut Vec<Cause>) {
+    for (index, entry) in items(of, list).iter().enumerate() {
+        for field in fields {
+            if let Some(why) = hooks::uncompiled(entry, field, names) {
+                let given = at(entry, field).cloned().unwrap_or_default();
+                causes.push(Cause::invalid(format!("{path}.{list}[{index}].{field}"), &given, &why));
+            }
+        }
+    }
+}
+
+fn policy(object: &Value, causes: &mut Vec<Cause>) {
+    let Some(spec) = object.get("spec") else { return };
+    for list in ["matchConditions", "variables", "validations"] {
+        expressions((spec, list), &["expression", "messageExpression"], ("spec", policies::NAMES), causes);
     }
 }
 
@@ -267,11 +291,10 @@ fn keys(object: &Value, causes: &mut Vec<Cause>) {
 
 fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
     let schedule = text(object, "spec.schedule");
-    let fields = schedule.split_whitespace().count();
-    if !schedule.is_empty() && !schedule.starts_with('@') && fields != 5 {
-        let words: Vec<&str> = schedule.split_whitespace().collect();
-        let detail = format!("expected exactly 5 fields, found {fields}: [{}]", words.join(" "));
-        causes.push(Cause::invalid("spec.schedule", &json!(schedule), &detail));
+    if schedule.is_empty() {
+        causes.push(Cause::required("spec.schedule", ""));
+    } else if let Err(why) = Schedule::parse(schedule) {
+        causes.push(Cause::invalid("spec.schedule", &json!(schedule), &why));
     }
     let policy = text(object, "spec.concurrencyPolicy");
     let policies = ["Allow", "Forbid", "Replace"];

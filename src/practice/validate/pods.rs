@@ -53,8 +53,10 @@ fn container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &m
     }
     for (index, port) in items(container, "ports").iter().enumerate() {
         let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or(0);
-        if !(1..=65_535).contains(&number) {
-            let path = format!("{field}.ports[{index}].containerPort");
+        let path = format!("{field}.ports[{index}].containerPort");
+        if number == 0 {
+            causes.push(Cause::required(path, ""));
+        } else if !(1..=65_535).contains(&number) {
             causes.push(Cause::invalid(path, &json!(number), "must be between 1 and 65535, inclusive"));
         }
     }
@@ -63,6 +65,20 @@ fn container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &m
         if !volumes.contains(name) && !name.starts_with("kube-api-access-") {
             let path = format!("{field}.volumeMounts[{index}].name");
             causes.push(Cause { field: path, reason: "FieldValueNotFound", message: format!("Not found: {name:?}") });
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let Some(checks) = at(container, probe).and_then(Value::as_object) else { continue };
+        let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].into_iter().filter(|handler| checks.contains_key(*handler));
+        let path = format!("{field}.{probe}");
+        match handlers.collect::<Vec<_>>().as_slice() {
+            [] => causes.push(Cause::required(path, "must specify a handler type")),
+            [_, more @ ..] => {
+                let twice = more
+                    .iter()
+                    .map(|handler| Cause::forbidden(format!("{path}.{handler}"), "may not specify more than 1 handler type"));
+                causes.extend(twice);
+            }
         }
     }
     resources(container, field, causes);

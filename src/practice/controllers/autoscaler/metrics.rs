@@ -112,7 +112,7 @@ impl Autoscaler {
         if let Some(percent) = asked.percent {
             object::put(&mut read, &[field, "current", "averageUtilization"], json!(percent));
         }
-        object::put(&mut read, &[field, "current", "averageValue"], json!(usage::written(asked.average)));
+        object::put(&mut read, &[field, "current", "averageValue"], json!(quantity::decimal(asked.average)));
         Ok(Proposal { size: asked.replicas, name, read })
     }
 

@@ -223,16 +223,6 @@ pub fn milli(amount: &Value) -> i64 {
     (quantity::parse(amount) * 1000.0).round() as i64
 }
 
-/// Thousandths as the real controller writes them: in the largest decimal unit that divides them.
-pub fn written(milli: i64) -> String {
-    let (mut amount, mut units) = (milli, ["m", "", "k", "M", "G", "T"].iter());
-    while amount != 0 && amount % 1000 == 0 && units.len() > 1 {
-        amount /= 1000;
-        units.next();
-    }
-    if amount == 0 { "0".to_owned() } else { format!("{amount}{}", units.next().copied().unwrap_or_default()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,12 +279,5 @@ mod tests {
         let mut bare = pod("a", "Running", "True", "100m");
         bare["spec"]["containers"][0]["resources"] = json!({});
         assert_eq!(why(&[bare], &[("a", 5)]), "missing request for cpu in container app of Pod a");
-    }
-
-    #[test]
-    fn thousandths_are_written_in_the_largest_unit_that_divides_them() {
-        for (milli, expected) in [(0, "0"), (250, "250m"), (2000, "2"), (9_400_320_000, "9400320"), (9_400_000_000, "9400k")] {
-            assert_eq!(written(milli), expected);
-        }
     }
 }

@@ -20,25 +20,29 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Schedule {
-    /// Parses a schedule; none when it is malformed.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = match text.trim() {
+    /// Parses a schedule; in the real parser's words why it cannot be.
+    pub fn parse(written: &str) -> Result<Self, String> {
+        let text = match written.trim() {
+            "" => return Err("empty spec string".to_owned()),
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",
             "@weekly" => "0 0 * * 0",
             "@daily" | "@midnight" => "0 0 * * *",
             "@hourly" => "0 * * * *",
+            word if word.starts_with('@') => return Err(format!("unrecognized descriptor: {word}")),
             text => text,
         };
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [minutes, hours, days, months, weekdays] = fields.as_slice() else { return None };
+        let [minutes, hours, days, months, weekdays] = fields.as_slice() else {
+            return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
+        };
         let open = |field: &str| field.starts_with(['*', '?']);
-        Some(Self {
+        Ok(Self {
             minutes: field(minutes, 0, 59, &[])?,
             hours: field(hours, 0, 23, &[])?,
             days: field(days, 1, 31, &[])?,
             months: field(months, 1, 12, &MONTHS)?,
-            weekdays: field(weekdays, 0, 7, &WEEKDAYS)?.into_iter().map(|day| day % 7).collect(),
+            weekdays: field(weekdays, 0, 6, &WEEKDAYS)?,
             any_day: open(days),
             any_weekday: open(weekdays),
         })
@@ -83,30 +87,56 @@ impl Schedule {
     }
 }
 
-fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<Vec<u32>> {
+fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Result<Vec<u32>, String> {
     let mut values = Vec::new();
-    for part in text.split(',') {
-        let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)?),
-            None => (part, 1),
-        };
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let base = u32::from(names.len() == MONTHS.len());
         let value = |word: &str| {
             let named = names.iter().position(|name| word.eq_ignore_ascii_case(name));
-            let base = u32::from(names.len() == MONTHS.len());
-            named.map_or_else(|| word.parse().ok(), |position| Some(position as u32 + base))
+            named.map_or_else(|| number(word, part), |position| Ok(position as u32 + base))
         };
-        let (from, to) = match range.split_once('-') {
-            _ if matches!(range, "*" | "?") => (least, most),
-            Some((from, to)) => (value(from)?, value(to)?),
-            None if part.contains('/') => (value(range)?, most),
-            None => (value(range)?, value(range)?),
-        };
-        if from < least || to > most || from > to {
-            return None;
+        let mut halves = part.split('/');
+        let (range, step) = (halves.next().unwrap_or_default(), halves.next());
+        if halves.next().is_some() {
+            return Err(format!("too many slashes: {part}"));
         }
-        values.extend((from..=to).step_by(step));
+        let mut ends = range.split('-');
+        let (from, to) = (ends.next().unwrap_or_default(), ends.next());
+        let is_any = matches!(from, "*" | "?");
+        if !is_any && ends.next().is_some() {
+            return Err(format!("too many hyphens: {part}"));
+        }
+        let start = if is_any { least } else { value(from)? };
+        let mut end = match to {
+            _ if is_any => most,
+            Some(to) => value(to)?,
+            None => start,
+        };
+        let every = step.map_or(Ok(1), |step| number(step, part))?;
+        if step.is_some() && to.is_none() {
+            end = most;
+        }
+        let why = match () {
+            () if start < least => format!("beginning of range ({start}) below minimum ({least})"),
+            () if end > most => format!("end of range ({end}) above maximum ({most})"),
+            () if start > end => format!("beginning of range ({start}) beyond end of range ({end})"),
+            () if every == 0 => "step of range should be a positive number".to_owned(),
+            () => {
+                values.extend((start..=end).step_by(every as usize));
+                continue;
+            }
+        };
+        return Err(format!("{why}: {part}"));
     }
-    Some(values)
+    Ok(values)
+}
+
+fn number(word: &str, part: &str) -> Result<u32, String> {
+    match word.parse::<i64>() {
+        Ok(negative @ ..0) => Err(format!("negative number ({negative}) not allowed: {part}")),
+        Ok(number) => u32::try_from(number).map_err(|_| format!("failed to parse int from {word}: value out of range")),
+        Err(_) => Err(format!("failed to parse int from {part}: strconv.Atoi: parsing {word:?}: invalid syntax")),
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +145,7 @@ mod tests {
 
     fn next(schedule: &str, from: &str) -> Option<String> {
         let from = from.parse::<DateTime<Utc>>().ok()?;
-        Some(Schedule::parse(schedule)?.after(from)?.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        Some(Schedule::parse(schedule).ok()?.after(from)?.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
     }
 
     #[test]
@@ -132,8 +162,16 @@ mod tests {
         ] {
             assert_eq!(next(schedule, from).as_deref(), Some(expected), "{schedule}");
         }
-        for broken in ["61 * * * *", "* * * *", "a b c d e", "*/0 * * * *"] {
-            assert_eq!(Schedule::parse(broken), None, "{broken}");
+        for (broken, why) in [
+            ("61 * * * *", "end of range (61) above maximum (59): 61"),
+            ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
+            ("a * * * *", "failed to parse int from a: strconv.Atoi: parsing \"a\": invalid syntax"),
+            ("*/0 * * * *", "step of range should be a positive number: */0"),
+            ("5-1 * * * *", "beginning of range (5) beyond end of range (1): 5-1"),
+            ("0 0 * * 7", "end of range (7) above maximum (6): 7"),
+            ("@often", "unrecognized descriptor: @often"),
+        ] {
+            assert_eq!(Schedule::parse(broken).unwrap_err(), why);
         }
     }
 
