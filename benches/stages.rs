@@ -64,8 +64,8 @@ fn failing(pod: &str) -> String {
 
 /// The rows, decoded once.
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let mut pool = Pool::default();
-    OBJECTS.iter().map(|(kind, text)| Row::decode(*kind, text, &mut pool).expect("a row")).collect()
+    let pool = Pool::default();
+    OBJECTS.iter().map(|(kind, text)| Row::decode(*kind, text, &pool).expect("a row")).collect()
 });
 
 fn now() -> DateTime<Utc> {
@@ -92,7 +92,7 @@ fn folded() -> (Snapshot, Vec<Changed>) {
 fn changed_pod() -> Delta {
     let (kind, text) = OBJECTS.iter().filter(|(kind, _)| *kind == KindId::Pod).nth(1).expect("a pod");
     let text = failing(text).replacen("\"resourceVersion\":\"", "\"resourceVersion\":\"9", 1);
-    Delta::Upsert { scope: Scope::Cluster, row: Row::decode(*kind, &text, &mut Pool::default()).expect("a row") }
+    Delta::Upsert { scope: Scope::Cluster, row: Row::decode(*kind, &text, &Pool::default()).expect("a row") }
 }
 
 /// Every pod of the list, as the watch decodes it.

@@ -265,7 +265,7 @@ fn get(call: &Call<'_>, resource: &'static ResourceType) -> Result<Response, Sta
             if let Some(message) = call.shape.message
                 && call.target.served.stored_as.is_none() =>
         {
-            Ok(reply::message(200, resource.api_version(), resource.kind, &stored.message(message)))
+            Ok(reply::message(200, resource.api_version(), resource.kind, stored.message(message)))
         }
         Format::Object | Format::Discovery if call.target.served.stored_as.is_none() => {
             Ok(reply::json_bytes(200, stored.bytes()))

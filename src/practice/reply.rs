@@ -196,12 +196,11 @@ pub fn list_messages(
         let mut chunk = begun.take().unwrap_or_default();
         chunk.reserve(CHUNK + CHUNK / 4);
         while chunk.len() <= CHUNK && !is_over {
-            match items.next() {
-                Some(item) => protobuf::list_item(&mut chunk, item.as_ref()),
-                None => {
-                    chunk.extend_from_slice(&tail);
-                    is_over = true;
-                }
+            if let Some(item) = items.next() {
+                protobuf::list_item(&mut chunk, item.as_ref());
+            } else {
+                chunk.extend_from_slice(&tail);
+                is_over = true;
             }
         }
         Some(Bytes::from(chunk))

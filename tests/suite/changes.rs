@@ -15,7 +15,7 @@ pub fn snapshot_of(objects: Value) -> Snapshot {
     let (mut snapshot, mut pool) = (Snapshot::default(), Pool::default());
     for item in items {
         let kind = KindId::from_name(item["kind"].as_str().unwrap()).unwrap();
-        let row = Row::from_value(kind, item, &mut pool).unwrap();
+        let row = Row::from_value(kind, item, &pool).unwrap();
         snapshot.apply(Delta::Upsert { scope: Scope::Cluster, row });
     }
     snapshot
@@ -329,7 +329,7 @@ fn a_config_written_while_it_was_watched_shows_what_changed_and_no_secret() {
     let mut put = |snapshot: &mut Snapshot, version: &str, at: &str| {
         let row = json!({"kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "n", "resourceVersion": version, "managedFields": [
             {"manager": "kubectl-edit", "operation": "Update", "time": at, "fieldsV1": {"f:data": {".": {}, "f:LOG_LEVEL": {}, "f:app.yaml": {}}}}]}});
-        let row = k3am::kinds::Row::from_value(k3am::kinds::KindId::ConfigMap, row, &mut pool).unwrap();
+        let row = k3am::kinds::Row::from_value(k3am::kinds::KindId::ConfigMap, row, &pool).unwrap();
         snapshot.apply(k3am::snapshot::Delta::Upsert { scope: k3am::snapshot::Scope::Cluster, row });
     };
     let content = |snapshot: &mut Snapshot, version: &str, values: &[(&str, &str)]| {

@@ -30,7 +30,7 @@ const WAYS: &[(Place, &str)] = &[
 ];
 
 fn add(state: &mut State, kind: KindId, object: serde_json::Value) {
-    let row = Row::from_value(kind, object, &mut Pool::default()).unwrap();
+    let row = Row::from_value(kind, object, &Pool::default()).unwrap();
     update(state, Msg::Deltas(vec![Delta::Upsert { scope: Scope::Cluster, row }]));
 }
 

@@ -101,7 +101,7 @@ impl World {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let kind = KindId::from_name(object["kind"].as_str().unwrap()).unwrap();
-        let row = Row::from_value(kind, object, &mut self.pool).unwrap();
+        let row = Row::from_value(kind, object, &self.pool).unwrap();
         self.apply(Delta::Upsert { scope: Scope::Cluster, row })
     }
 

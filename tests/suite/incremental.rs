@@ -89,7 +89,7 @@ impl World {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let kind = KindId::from_name(object["kind"].as_str().unwrap()).unwrap();
-        Delta::Upsert { scope: Scope::Cluster, row: Row::from_value(kind, object, &mut self.pool).unwrap() }
+        Delta::Upsert { scope: Scope::Cluster, row: Row::from_value(kind, object, &self.pool).unwrap() }
     }
 
     fn log(&mut self) -> Option<Delta> {

@@ -90,7 +90,7 @@ impl Fixture {
         for object in &self.objects {
             let name = object.get("kind").and_then(Value::as_str).expect("every object has a kind");
             let kind = KindId::from_name(name).unwrap_or_else(|| panic!("{name} is not a watched kind"));
-            let row = Row::from_value(kind, object.clone(), &mut pool).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let row = Row::from_value(kind, object.clone(), &pool).unwrap_or_else(|e| panic!("{name}: {e}"));
             snapshot.apply(Delta::Upsert { scope: Scope::Cluster, row });
         }
         for kind in complete {

@@ -162,7 +162,7 @@ fn pods_so_far(state: &mut State, count: usize) {
     let mut pool = k3am::kinds::Pool::default();
     let pod = |n: usize| {
         let json = serde_json::json!({"metadata": {"name": format!("web-{n}"), "namespace": "shop", "resourceVersion": "1"}});
-        Row::from_value(KindId::Pod, json, &mut pool).unwrap()
+        Row::from_value(KindId::Pod, json, &pool).unwrap()
     };
     let mut deltas = vec![Delta::ListStarted { kind: KindId::Pod, scope: Scope::Cluster }];
     deltas.extend((0..count).map(pod).map(|row| Delta::Upsert { scope: Scope::Cluster, row }));

@@ -14,7 +14,7 @@ fn at(second: u32) -> Time {
 }
 
 fn row(kind: KindId, object: Value) -> Row {
-    Row::from_value(kind, object, &mut Pool::default()).unwrap()
+    Row::from_value(kind, object, &Pool::default()).unwrap()
 }
 
 fn pod(name: &str, version: &str, node: Option<&str>, owner: Option<&str>) -> Row {
@@ -120,7 +120,7 @@ fn replicas_of_one_template_share_their_spec() {
             "spec": {"nodeName": node, "containers": [{"name": "app", "volumeMounts": [{"name": token, "mountPath": "/var/run/secrets"}]}], "volumes": [{"name": token}]},
         })
         .to_string();
-        match Row::decode(KindId::Pod, &text, &mut pool).unwrap() {
+        match Row::decode(KindId::Pod, &text, &pool).unwrap() {
             Row::Pod(pod) => pod,
             other => panic!("{other:?}"),
         }

@@ -47,7 +47,7 @@ fn crashing() -> Value {
 }
 
 fn upsert(kind: KindId, object: Value) -> Delta {
-    Delta::Upsert { scope: Scope::Cluster, row: Row::from_value(kind, object, &mut Pool::default()).unwrap() }
+    Delta::Upsert { scope: Scope::Cluster, row: Row::from_value(kind, object, &Pool::default()).unwrap() }
 }
 
 fn deployment(name: &str, ready: i32) -> Value {

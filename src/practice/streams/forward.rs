@@ -88,7 +88,7 @@ impl Head {
     fn of(heard: &[u8]) -> Self {
         const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "];
         let begins = |method: &&str| heard.iter().zip(method.as_bytes()).all(|(one, other)| one == other);
-        if !METHODS.iter().any(|method| begins(&method)) {
+        if !METHODS.iter().any(begins) {
             return Self::Foreign;
         }
         let mut headers = [httparse::EMPTY_HEADER; 64];

@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         {
             metadata.remove("managedFields");
         }
-        let row = Row::from_value(kind, value, &mut self.pool)
+        let row = Row::from_value(kind, value, &self.pool)
             .map_err(|error| format!("a {kind} in it is not as Kubernetes writes it: {error}"))?;
         if row.meta().name.is_empty() {
             return Err(format!("a {kind} in it has no name"));
