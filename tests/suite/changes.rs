@@ -12,7 +12,7 @@ pub fn snapshot_of(objects: Value) -> Snapshot {
         Value::Array(items) => items,
         mut list => list["items"].take().as_array().cloned().unwrap_or_default(),
     };
-    let (mut snapshot, mut pool) = (Snapshot::default(), Pool::default());
+    let (mut snapshot, pool) = (Snapshot::default(), Pool::default());
     for item in items {
         let kind = KindId::from_name(item["kind"].as_str().unwrap()).unwrap();
         let row = Row::from_value(kind, item, &pool).unwrap();
@@ -324,9 +324,9 @@ fn gitops_tools_are_known_by_their_marks() {
 #[test]
 fn a_config_written_while_it_was_watched_shows_what_changed_and_no_secret() {
     let mut snapshot = Snapshot::default();
-    let mut pool = k3am::kinds::Pool::default();
+    let pool = k3am::kinds::Pool::default();
     let key = k3am::snapshot::Key::new("n", "settings");
-    let mut put = |snapshot: &mut Snapshot, version: &str, at: &str| {
+    let put = |snapshot: &mut Snapshot, version: &str, at: &str| {
         let row = json!({"kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "n", "resourceVersion": version, "managedFields": [
             {"manager": "kubectl-edit", "operation": "Update", "time": at, "fieldsV1": {"f:data": {".": {}, "f:LOG_LEVEL": {}, "f:app.yaml": {}}}}]}});
         let row = k3am::kinds::Row::from_value(k3am::kinds::KindId::ConfigMap, row, &pool).unwrap();

@@ -81,7 +81,7 @@ struct Expected {
 impl Fixture {
     fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        let mut pool = Pool::default();
+        let pool = Pool::default();
         let complete: Vec<KindId> =
             KindId::ALL.iter().copied().filter(|kind| !self.missing.iter().any(|m| m == kind.name())).collect();
         for &kind in &complete {

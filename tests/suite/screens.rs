@@ -159,7 +159,7 @@ fn a_server_that_does_not_answer_is_named() {
 }
 
 fn pods_so_far(state: &mut State, count: usize) {
-    let mut pool = k3am::kinds::Pool::default();
+    let pool = k3am::kinds::Pool::default();
     let pod = |n: usize| {
         let json = serde_json::json!({"metadata": {"name": format!("web-{n}"), "namespace": "shop", "resourceVersion": "1"}});
         Row::from_value(KindId::Pod, json, &pool).unwrap()

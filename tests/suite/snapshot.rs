@@ -113,8 +113,8 @@ fn a_namespace_list_covers_what_the_cluster_list_was_denied() {
 
 #[test]
 fn replicas_of_one_template_share_their_spec() {
-    let mut pool = Pool::default();
-    let mut decode = |name: &str, node: &str, token: &str| {
+    let pool = Pool::default();
+    let decode = |name: &str, node: &str, token: &str| {
         let text = json!({
             "metadata": {"name": name, "namespace": "shop"},
             "spec": {"nodeName": node, "containers": [{"name": "app", "volumeMounts": [{"name": token, "mountPath": "/var/run/secrets"}]}], "volumes": [{"name": token}]},
