@@ -531,6 +531,17 @@ fn bounds_speak(client: &Client) {
     let refused = client.apply(probe).1;
     assert!(refused.contains("spec.containers[0].livenessProbe: Required value: must specify a handler type"), "{refused}");
     assert!(refused.contains("spec.containers[0].ports[0].containerPort: Required value"), "{refused}");
+    let twice = "apiVersion: v1\nkind: Pod\nmetadata: {name: odd, namespace: said}\nspec: {containers: [{name: a, image: nginx, ports: [{name: UPPER, containerPort: 80}]}], volumes: [{name: v}, {name: v}]}\n";
+    let refused = client.apply(twice).1;
+    assert!(refused.contains("spec.volumes[1].name: Duplicate value: \"v\""), "{refused}");
+    assert!(
+        refused.contains("spec.containers[0].ports[0].name: Invalid value: \"UPPER\": must contain only alpha-numeric"),
+        "{refused}"
+    );
+    let refused = client
+        .apply("apiVersion: v1\nkind: Secret\nmetadata: {name: odd, namespace: said}\ntype: kubernetes.io/tls\ndata: {a: Yg==}\n")
+        .1;
+    assert!(refused.contains("data[tls.crt]: Required value") && refused.contains("data[tls.key]: Required value"), "{refused}");
     let refused = client.run(&["get", "pods", "-n", "said", "-l", "a in (b"], "").1;
     assert!(refused.contains("unable to parse requirement: found '', expected: ',' or ')'"), "{refused}");
 }

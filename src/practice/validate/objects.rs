@@ -22,7 +22,11 @@ pub fn check(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
         "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => webhooks(object, causes),
         "validatingadmissionpolicies" => policy(object, causes),
         "customresourcedefinitions" => definition(object, causes),
-        "configmaps" | "secrets" => keys(object, causes),
+        "configmaps" => keys(object, causes),
+        "secrets" => {
+            keys(object, causes);
+            secret(object, causes);
+        }
         "cronjobs" => cron_job(object, causes),
         "priorityclasses" if integer(object, "value").unwrap_or(0) > 1_000_000_000 => {
             let detail = "maximum allowed value of a user defined priority is 1000000000";
@@ -111,6 +115,20 @@ fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
     } else if most < least {
         causes.push(Cause::invalid("spec.maxReplicas", &json!(most), "must be greater than or equal to `minReplicas`"));
     }
+    for (index, metric) in items(object, "spec.metrics").iter().enumerate() {
+        let source = match text(metric, "type") {
+            "Resource" => "resource",
+            "ContainerResource" => "containerResource",
+            "Pods" => "pods",
+            "Object" => "object",
+            "External" => "external",
+            _ => continue,
+        };
+        if at(metric, source).is_none() {
+            let detail = "must populate information for the given metric source";
+            causes.push(Cause::required(format!("spec.metrics[{index}].{source}"), detail));
+        }
+    }
     for field in ["kind", "name"] {
         if text(object, &format!("spec.scaleTargetRef.{field}")).is_empty() {
             causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
@@ -145,7 +163,9 @@ fn ingress(object: &Value, causes: &mut Vec<Cause>) {
             if matches!(kind, "Exact" | "Prefix") && !given.starts_with('/') {
                 causes.push(Cause::invalid(format!("{field}.path"), &json!(given), "must be an absolute path"));
             }
-            if at(path, "backend.service").is_none() && at(path, "backend.resource").is_none() {
+            let has_port = at(path, "backend.service.port")
+                .is_some_and(|port| !text(port, "name").is_empty() || integer(port, "number").is_some());
+            if !has_port && at(path, "backend.resource").is_none() {
                 causes.push(Cause::required(format!("{field}.backend"), "port name or number is required"));
             }
         }
@@ -289,11 +309,27 @@ fn keys(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// What a Secret of a type must hold.
+fn secret(object: &Value, causes: &mut Vec<Cause>) {
+    let wanted: &[&str] = match text(object, "type") {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
+    };
+    for key in wanted {
+        let has = |field: &str| object.get(field).is_some_and(|held| held.get(key).is_some());
+        if !has("data") && !has("stringData") {
+            causes.push(Cause::required(format!("data[{key}]"), ""));
+        }
+    }
+}
+
 fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
     let schedule = text(object, "spec.schedule");
-    if schedule.is_empty() {
-        causes.push(Cause::required("spec.schedule", ""));
-    } else if let Err(why) = Schedule::parse(schedule) {
+    let parsed = if schedule.is_empty() { None } else { Schedule::parse(schedule).err() };
+    if let Some(why) = parsed {
         causes.push(Cause::invalid("spec.schedule", &json!(schedule), &why));
     }
     let policy = text(object, "spec.concurrencyPolicy");

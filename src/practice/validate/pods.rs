@@ -15,7 +15,15 @@ pub fn spec(object: &Value, path: &str, causes: &mut Vec<Cause>) {
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
-    let volumes: HashSet<&str> = items(object, &format!("{path}.volumes")).iter().map(|volume| text(volume, "name")).collect();
+    let mut volumes = HashSet::new();
+    for (index, volume) in items(object, &format!("{path}.volumes")).iter().enumerate() {
+        let name = text(volume, "name");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{path}.volumes[{index}].name"), ""));
+        } else if !volumes.insert(name) {
+            causes.push(Cause::duplicate(format!("{path}.volumes[{index}].name"), name));
+        }
+    }
     let mut names = HashSet::new();
     for list in ["containers", "initContainers"] {
         for (index, container) in items(object, &format!("{path}.{list}")).iter().enumerate() {
@@ -58,6 +66,20 @@ fn container(container: &Value, field: &str, volumes: &HashSet<&str>, causes: &m
             causes.push(Cause::required(path, ""));
         } else if !(1..=65_535).contains(&number) {
             causes.push(Cause::invalid(path, &json!(number), "must be between 1 and 65535, inclusive"));
+        }
+    }
+    let mut names = HashSet::new();
+    for (index, port) in items(container, "ports").iter().enumerate() {
+        let name = text(port, "name");
+        let path = format!("{field}.ports[{index}].name");
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !name.chars().all(legal) {
+            let detail = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+            causes.push(Cause::invalid(path, &json!(name), detail));
+        } else if name.len() > 15 {
+            causes.push(Cause::invalid(path, &json!(name), "must be no more than 15 characters"));
+        } else if !name.is_empty() && !names.insert(name) {
+            causes.push(Cause::duplicate(path, name));
         }
     }
     for (index, mount) in items(container, "volumeMounts").iter().enumerate() {
