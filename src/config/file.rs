@@ -77,7 +77,8 @@ impl Wire {
 
 /// Reads a file; a mistake in its form makes it empty and a problem. Positions in entries become line numbers.
 pub fn read(name: &str, text: &str, problems: &mut Vec<Problem>) -> Wire {
-    let line = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
+    let ends: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+    let line = |at: usize| ends.partition_point(|end| *end < at) + 1;
     match toml::from_str::<Wire>(text) {
         Ok(mut wire) => {
             for entry in &mut wire.bind {
