@@ -56,13 +56,13 @@ impl Live {
         Self { source, snapshot: Snapshot::default(), rx }
     }
 
-    /// Folds deltas until `done`, or fails after 30 s naming `what`.
+    /// Folds deltas until `done`, or fails after 60 s naming `what`.
     pub async fn until(&mut self, what: &str, done: impl Fn(&Snapshot) -> bool) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(60);
         while !done(&self.snapshot) {
             let batch = tokio::time::timeout_at(end, self.rx.recv()).await;
             let Ok(Some(batch)) = batch else {
-                panic!("{what}: not within 30 s; coverage: {:#?}", self.snapshot.coverage.iter().collect::<Vec<_>>());
+                panic!("{what}: not within 60 s; coverage: {:#?}", self.snapshot.coverage.iter().collect::<Vec<_>>());
             };
             for delta in batch {
                 self.snapshot.apply(delta);
@@ -221,7 +221,7 @@ async fn dropping_the_source_ends_its_tasks() {
     let source = LiveSource::start(&connection, &LiveOptions::default(), &tx);
     assert!(source.tasks() > KindId::ALL.len());
     drop((source, tx));
-    let drained = timeout(Duration::from_secs(5), async { while rx.recv().await.is_some() {} }).await;
+    let drained = timeout(Duration::from_secs(60), async { while rx.recv().await.is_some() {} }).await;
     assert!(drained.is_ok(), "a task still holds the channel");
 }
 
@@ -274,13 +274,13 @@ async fn evidence_and_log_streams_of_a_failing_service() {
     let following = tokio::spawn(logs::follow(connection.clone(), spec.clone(), tx));
     let mut got = Vec::new();
     while got.len() < 8 {
-        let batch = timeout(Duration::from_secs(30), lines.recv()).await.expect("lines of a service with traffic").unwrap();
+        let batch = timeout(Duration::from_secs(60), lines.recv()).await.expect("lines of a service with traffic").unwrap();
         assert_eq!(batch.ended, None);
         got.extend(batch.lines);
     }
     assert!(got.windows(2).all(|w| w[0].at <= w[1].at), "in order, none twice");
     drop(lines);
-    timeout(Duration::from_secs(5), following).await.expect("ends when nobody listens").unwrap();
+    timeout(Duration::from_secs(60), following).await.expect("ends when nobody listens").unwrap();
 
     let (tx, mut lines) = mpsc::channel(8);
     logs::follow(connection, LogSpec { pod: "no-such-pod".into(), ..spec }, tx).await;
@@ -297,13 +297,13 @@ async fn usage_arrives_and_says_where_it_is_from() {
     let (tx, mut rx) = mpsc::channel(64);
     let (told, mut source) = mpsc::unbounded_channel();
     tokio::spawn(k3am::cluster::metrics::poll(practice.admin().await, tx, told, nobody_looks()));
-    assert_eq!(timeout(Duration::from_secs(10), source.recv()).await.unwrap(), Some(Ok("metrics-server".to_owned())));
-    let batch = timeout(Duration::from_secs(30), rx.recv()).await.unwrap().unwrap();
+    assert_eq!(timeout(Duration::from_secs(60), source.recv()).await.unwrap(), Some(Ok("metrics-server".to_owned())));
+    let batch = timeout(Duration::from_secs(60), rx.recv()).await.unwrap().unwrap();
     assert!(matches!(&batch[0], Delta::Usage { samples, .. } if samples.iter().any(|(_, _, memory)| *memory > 0.0)), "{batch:?}");
     let (tx, _rx) = mpsc::channel(64);
     let (told, mut source) = mpsc::unbounded_channel();
     tokio::spawn(k3am::cluster::metrics::poll(practice.user("nobody", Role::Nothing).await, tx, told, nobody_looks()));
-    let why = timeout(Duration::from_secs(10), source.recv()).await.unwrap().unwrap().unwrap_err();
+    let why = timeout(Duration::from_secs(60), source.recv()).await.unwrap().unwrap().unwrap_err();
     assert!(why.contains("forbidden"), "{why}");
 }
 
@@ -319,8 +319,8 @@ async fn one_look_lists_everything_and_finds_what_is_broken() {
     })
     .await;
     let started = Instant::now();
-    let collected = k3am::source::live::collect(&connection, Duration::from_secs(20)).await;
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    let collected = k3am::source::live::collect(&connection, Duration::from_secs(300)).await;
+    assert!(started.elapsed() < Duration::from_secs(150), "it ends when it has seen all: {:?}", started.elapsed());
     assert!(all_listed(&collected.snapshot));
     assert!(!collected.engine.incidents().is_empty());
 }
