@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::serve::ListenerExt;
+use tokio::net::TcpSocket;
 use tokio::runtime;
 
 use super::api::{Api, handle};
@@ -19,15 +20,19 @@ pub struct Server {
     api: Arc<Api>,
     address: SocketAddr,
     running: Mutex<Option<runtime::Runtime>>,
+    /// Bound and never listening: nobody else is given the port while the server is down.
+    _keeps_port: Option<TcpSocket>,
 }
 
 impl Server {
     /// Listens and serves. Port 0 picks a free one.
     pub fn start(api: Arc<Api>, bind: SocketAddr) -> anyhow::Result<Self> {
+        let keeps_port = reserve(bind);
+        let bind = keeps_port.as_ref().and_then(|socket| socket.local_addr().ok()).unwrap_or(bind);
         let listener = TcpListener::bind(bind).with_context(|| format!("cannot listen on {bind}"))?;
         let address = listener.local_addr()?;
         let running = run(api.clone(), listener)?;
-        Ok(Self { api, address, running: Mutex::new(Some(running)) })
+        Ok(Self { api, address, running: Mutex::new(Some(running)), _keeps_port: keeps_port })
     }
 
     /// Where it listens.
@@ -68,6 +73,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Takes a port without listening on it. Linux alone lets a listener in beside it (both with `SO_REUSEADDR`, `socket(7)`);
+/// elsewhere, and where it cannot be had, there is none and the listener says what is wrong.
+fn reserve(bind: SocketAddr) -> Option<TcpSocket> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let socket = if bind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.ok()?;
+    socket.set_reuseaddr(true).ok()?;
+    socket.bind(bind).ok()?;
+    Some(socket)
 }
 
 fn run(api: Arc<Api>, listener: TcpListener) -> anyhow::Result<runtime::Runtime> {

@@ -36,7 +36,7 @@ const SPEED: f64 = 30.0;
 /// Played at once.
 const AT_ONCE: usize = 6;
 /// How long the cause, and then the recovery, may take on a machine that has other things to do; most need a second.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Scenarios that may need to be played by themselves; more are a fault and not a busy machine.
 const MOST_TWICE: usize = 4;
 /// How long the picture must stay as it is to count (simulated seconds).

@@ -65,7 +65,10 @@ async fn a_missing_kubeconfig_named_by_the_flag_is_an_error_of_that_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_named_with_what_to_check() {
     let dir = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound, so that no other test gets it, and not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let connection = connect(&options(&dir, &kubeconfig(&format!("http://127.0.0.1:{port}"), TOKEN))).await.unwrap();
     let said = connection.identify().await.unwrap_err().to_string();
     assert_eq!(said, format!("cannot reach 127.0.0.1:{port}: connection refused (is the cluster running, is the port right?)"));

@@ -20,9 +20,11 @@ use super::live::{CONFIG_MAPS, config_map, raw};
 use super::screens::{buffer, fresh, text};
 
 const SIZE: (u16, u16) = (120, 40);
-/// As soon as a person wonders, on a machine that does other things too.
-const SOON: Duration = Duration::from_secs(20);
-const LONG: Duration = Duration::from_secs(90);
+/// As soon as a person wonders (as `until` counts).
+const SOON: Duration = Duration::from_secs(7);
+/// The most that one turn of [`Watched::until`] counts.
+const TURN: Duration = Duration::from_millis(150);
+const LONG: Duration = Duration::from_secs(40);
 
 /// A cluster and the cockpit on it, without a terminal.
 struct Watched {
@@ -82,19 +84,22 @@ impl Watched {
         }
     }
 
-    /// Lives until `done`; how long that took.
+    /// Lives until `done`; how long that took, of which a turn counts no more than [`TURN`]: a machine that stood still, or had
+    /// others to serve, is not what is measured.
     async fn until(&mut self, what: &str, limit: Duration, done: impl Fn(&mut Self) -> bool) -> Duration {
-        let started = Instant::now();
+        let mut lived = Duration::ZERO;
         loop {
+            let turn = Instant::now();
             if done(self) {
-                return started.elapsed();
+                return lived;
             }
-            assert!(started.elapsed() < limit, "{what}: not within {limit:?}:\n{}", self.screen());
+            assert!(lived < limit, "{what}: not within {limit:?}:\n{}", self.screen());
             match timeout(Duration::from_millis(100), self.rx.recv()).await {
                 Ok(Some(batch)) => self.fold(batch),
                 Ok(None) => panic!("the source ended"),
                 Err(_) => self.fold(Vec::new()),
             }
+            lived += turn.elapsed().min(TURN);
         }
     }
 
@@ -144,18 +149,15 @@ async fn a_hung_server_is_said_within_seconds_with_the_old_data_dimmed_and_is_ba
     let mut seen = watched().await;
     let pods = seen.state.snapshot.pods.len();
     assert!(!seen.is_dimmed());
+    let ordered = Instant::now();
     seen.order("hang");
-    let took = seen.until("silence is said", SOON, |s| s.header().contains("no answer for ")).await;
-    assert!(took > Duration::from_secs(1), "a moment's quiet is no outage: {took:?}");
+    seen.until("silence is said", SOON, |s| s.header().contains("no answer for ")).await;
+    assert!(ordered.elapsed() > Duration::from_secs(1), "a moment's quiet is no outage: {:?}", ordered.elapsed());
     seen.until("pods say so", SOON, |s| s.is_failing()).await;
-    sleep(Duration::from_secs(1)).await;
-    seen.fold(Vec::new());
-    while let Ok(batch) = seen.rx.try_recv() {
-        seen.fold(batch);
-    }
-    for (kind, scope, state) in seen.state.snapshot.coverage.iter() {
-        assert!(matches!(state, CoverageState::Failing { .. }), "{kind:?} {scope:?} {state:?}");
-    }
+    seen.until("everything says so", SOON, |s| {
+        s.state.snapshot.coverage.iter().all(|(_, _, state)| matches!(state, CoverageState::Failing { .. }))
+    })
+    .await;
     assert_eq!(seen.state.snapshot.pods.len(), pods, "nothing is forgotten");
     assert!(seen.is_dimmed(), "what is old looks old");
     // The age counts from the last word of the server, on every line that shows it.
@@ -163,7 +165,9 @@ async fn a_hung_server_is_said_within_seconds_with_the_old_data_dimmed_and_is_ba
     seen.fold(Vec::new());
     let header = seen.header();
     let seconds: u64 = header.split("no answer for ").nth(1).unwrap().split('s').next().unwrap().parse().unwrap();
-    assert!((5..30).contains(&seconds), "{header}");
+    // It may have been quiet for a while before; the server speaks at least every few seconds.
+    let hung = ordered.elapsed().as_secs();
+    assert!((5..hung + 15).contains(&seconds), "{header} after {hung} s");
     seen.order("clear");
     seen.until("recovery", SOON, |s| s.everything_is_fresh()).await;
     seen.make("after").await;
@@ -184,7 +188,7 @@ async fn a_restart_loses_nothing_invents_nothing_and_is_over_within_seconds() {
     seen.until("the outage", SOON, |s| said(s) && s.is_failing()).await;
     assert!(seen.has("doomed") && seen.state.snapshot.pods.len() == pods && seen.is_dimmed());
     let took = seen.until("the server", LONG, |s| s.everything_is_fresh() && !s.says_old()).await;
-    assert!(took < Duration::from_secs(30), "back within seconds of the server: {took:?}");
+    assert!(took < Duration::from_secs(14), "back within seconds of the server: {took:?}");
     assert_eq!(raw(&seen.cluster.kubeconfig(), "DELETE", &format!("{CONFIG_MAPS}/doomed"), None).await.0, 200);
     seen.make("fresh").await;
     seen.until("both changes", SOON, |s| s.has("fresh") && !s.has("doomed")).await;
@@ -233,7 +237,7 @@ async fn wrong_answers_are_named_and_survived() {
         assert!(sentence.contains(&words.to_lowercase()), "the whole sentence has a line of its own: {order}: {sentence}");
         assert_eq!(seen.state.snapshot.pods.len(), pods, "{order} loses nothing and invents nothing");
         let took = seen.until("recovery", LONG, |s| s.everything_is_fresh()).await;
-        assert!(took < Duration::from_secs(30), "{order}: over within seconds of the fault's end: {took:?}");
+        assert!(took < Duration::from_secs(10), "{order}: over within seconds of the fault's end: {took:?}");
         assert_eq!(seen.state.snapshot.pods.len(), pods);
         assert!(!seen.says_old(), "{}", seen.header());
     }
@@ -296,14 +300,22 @@ async fn the_servers_clock_is_the_time() {
     let fast = Options { pods: 5, speed: 600.0, ..Options::default() };
     let mut seen = watched_as(None, &fast).await;
     sleep(Duration::from_millis(500)).await;
+    let asked = Instant::now();
     seen.connection.identify().await.unwrap();
     let ours: Time = chrono::Utc::now();
-    let off = (seen.connection.now() - seen.cluster.clock().now()).num_seconds().abs();
+    let off = (seen.connection.now() - seen.cluster.clock().now()).num_seconds().unsigned_abs();
+    // Between the server's word and this comparison its clock went on, by no more than this.
+    let meanwhile = 600 * asked.elapsed().as_millis() as u64 / 1000;
     assert!(seen.connection.now() - ours > chrono::Duration::seconds(200), "{:?}", seen.connection.clock_skew());
-    assert!(off < 60, "{off} s off at 600 times the speed");
+    assert!(off < 60 + meanwhile, "{off} s off at 600 times the speed");
     seen.until("everything", LONG, |s| s.everything_is_fresh()).await;
     let same = watched_as(None, &Options { pods: 1, ..Options::default() }).await;
-    assert_eq!(same.connection.clock_skew(), chrono::Duration::zero());
+    let started = Instant::now();
+    // A stall between the server's word and our clock reads as a difference: the next answer has none.
+    while same.connection.clock_skew() != chrono::Duration::zero() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", same.connection.clock_skew());
+        same.connection.identify().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,10 +335,13 @@ async fn a_followed_log_survives_a_restart_of_the_server_without_loss_or_doublin
     tokio::spawn(k3am::cluster::logs::follow(seen.connection.clone(), spec, tx));
     let mut got: Vec<String> = Vec::new();
     let started = Instant::now();
-    let mut restarted = false;
-    while started.elapsed() < Duration::from_secs(14) {
-        if got.len() > 5 && !restarted {
-            restarted = true;
+    let mut restarted = None;
+    // Long enough to see the end of the restart, and lines from after it.
+    let enough = |got: &Vec<String>, restarted: Option<usize>| restarted.is_some_and(|before| got.len() > before + 5);
+    while started.elapsed() < Duration::from_secs(14) || !enough(&got, restarted) {
+        assert!(started.elapsed() < Duration::from_secs(90), "the service says too little: {restarted:?} {got:?}");
+        if got.len() > 5 && restarted.is_none() {
+            restarted = Some(got.len());
             seen.order("restart 2");
         }
         if let Ok(Some(batch)) = timeout(Duration::from_millis(100), rx.recv()).await {
@@ -335,7 +350,6 @@ async fn a_followed_log_survives_a_restart_of_the_server_without_loss_or_doublin
         }
         seen.fold(Vec::new());
     }
-    assert!(restarted, "the service says too little: {got:?}");
     let whole = seen.cluster.kubeconfig();
     let text = lines_of(&whole, &format!("/api/v1/namespaces/fastapi-prod/pods/{pod}/log?timestamps=true")).await;
     let written: Vec<String> = text.lines().map(|line| line.split_once(' ').unwrap_or((line, "")).1.trim().to_owned()).collect();

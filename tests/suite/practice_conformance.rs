@@ -1,7 +1,7 @@
 //! Foreign clients against the practice cluster, over every kind and verb: the official kubectl 1.37, the distribution's kubectl,
 //! and helm. `.ci/run` fetches the official ones; where a client is not found the test says so on stderr, and fails with `CI` set.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,7 +77,7 @@ impl Client {
     }
 
     fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !holds(self) {
             assert!(Instant::now() < deadline, "never: {what}");
             std::thread::sleep(Duration::from_millis(100));
@@ -99,7 +99,7 @@ fn every_resource(client: &Client) {
     // name their scope: the server defaults it, the list is atomic, and kubectl would find it changed each time as well.
     let same = again.lines().filter(|line| line.ends_with(" unchanged") || line.starts_with("poddisruptionbudget")).count();
     assert_eq!(same, count, "a second apply changes nothing: {again}");
-    client.ok("wait --for=condition=established crd/widgets.shop.example.com --timeout=120s");
+    client.ok("wait --for=condition=established crd/widgets.shop.example.com --timeout=60s");
     let widget = "apiVersion: shop.example.com/v1\nkind: Widget\nmetadata: {name: w, namespace: every}\nspec: {size: 3}\n";
     client.until("the new kind is served", |client| client.apply(widget).0);
 
@@ -202,10 +202,10 @@ fn every_create(client: &Client) {
     client.ok("autoscale deployment a -n made --min=1 --max=3 --cpu-percent=60");
     assert_eq!(client.json("get hpa a -n made")["spec"]["maxReplicas"], 3);
     client.ok("run web -n made --image=nginx:1.27 --port=80");
-    client.ok("wait -n made --for=condition=Ready pod/web --timeout=120s");
+    client.ok("wait -n made --for=condition=Ready pod/web --timeout=60s");
     client.ok("set image pod/web web=nginx:1.27-alpine -n made");
     client.ok("rollout restart deployment/a -n made");
-    client.ok("rollout status deployment/a -n made --timeout=120s");
+    client.ok("rollout status deployment/a -n made --timeout=60s");
     client.ok("edit deployment/a -n made");
     client.ok("patch deployment a -n made --type=json -p [{\"op\":\"replace\",\"path\":\"/spec/replicas\",\"value\":2}]");
     client.ok("patch deployment a -n made --subresource=scale --type=merge -p {\"spec\":{\"replicas\":1}}");
@@ -219,7 +219,7 @@ fn every_create(client: &Client) {
 /// Streams: exec, port forwarding, and a shell.
 fn streams(client: &Client) {
     client.ok("run web -n default --image=nginx:1.27 --port=80 --env=COLOUR=red");
-    client.ok("wait -n default --for=condition=Ready pod/web --timeout=120s");
+    client.ok("wait -n default --for=condition=Ready pod/web --timeout=60s");
     let (success, text) = client.run(&["exec", "web", "--", "sh", "-c", "echo $COLOUR; exit 3"], "");
     assert!(!success && text.contains("red") && text.contains("exit code 3"), "{text}");
     let (success, text) = client.run(&["exec", "-i", "web", "--", "sh"], "hostname\nls /etc\n");
@@ -278,9 +278,8 @@ fn forward(client: &Client, websockets: &str) {
     let mut forward = client.command(&["port-forward", "pod/web", ":80"]);
     forward.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets);
     let mut child = forward.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut said = [0; 256];
-    let length = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
-    let first = String::from_utf8_lossy(&said[..length]).into_owned();
+    let (mut said, mut first) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+    said.read_line(&mut first).unwrap();
     let port: u16 = first.split("127.0.0.1:").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     for path in ["one", "two"] {
         let mut connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -317,7 +316,7 @@ fn rights_and_duty(client: &mut Client) {
     }
     client.ok("create deployment shop --image=nginx:1.27 --replicas=2");
     client.ok("create poddisruptionbudget shop --selector=app=shop --min-available=2");
-    client.ok("rollout status deployment/shop --timeout=120s");
+    client.ok("rollout status deployment/shop --timeout=60s");
     let counted = client.ok("get --raw /metrics");
     let denied = "apiserver_request_total{code=\"403\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"secrets\",\
                   scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1\n";
@@ -358,7 +357,7 @@ fn controllers_speak(client: &Client) {
     };
     let said = |name: &str| client.ok(&format!("get events -n said --field-selector involvedObject.name={name}"));
     client.ok("create deployment web --image=nginx:1.27 -n said");
-    client.ok("rollout status deployment/web -n said --timeout=120s");
+    client.ok("rollout status deployment/web -n said --timeout=60s");
     let hpa = |name: &str, target: &str| {
         let manifest = format!(
             "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: {name}, namespace: said}}\nspec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {target}}}\n  minReplicas: 2\n  maxReplicas: 3\n  metrics: [{{type: Resource, resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 50}}}}}}]\n"
@@ -705,7 +704,7 @@ fn in_between(client: &Client) {
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bytes, namespace: default}\nbinaryData: {blob: AP/+gAoNQQ==}\n";
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: bytes, namespace: default}\nspec:\n  containers: [{name: a, image: nginx:1.27, volumeMounts: [{name: v, mountPath: /v}]}]\n  volumes: [{name: v, configMap: {name: bytes}}]\n";
     assert!(client.apply(map).0 && client.apply(pod).0);
-    client.ok("wait --for=condition=Ready pod/bytes -n default --timeout=120s");
+    client.ok("wait --for=condition=Ready pod/bytes -n default --timeout=60s");
     let read = client.command(&["exec", "bytes", "-n", "default", "--", "cat", "/v/blob"]).output().unwrap();
     assert_eq!(read.stdout, [0x00, 0xff, 0xfe, 0x80, 0x0a, 0x0d, 0x41]);
 }
@@ -779,7 +778,7 @@ fn budget_holds_a_drain(client: &Client) {
     assert!(held.contains(why), "{held}");
     client.ok(&format!("uncordon {node}"));
     client.ok("delete poddisruptionbudget shop");
-    let gone = client.ok(&format!("drain {node} --pod-selector=app=shop --timeout=120s"));
+    let gone = client.ok(&format!("drain {node} --pod-selector=app=shop --timeout=60s"));
     assert!(gone.contains(" evicted"), "{gone}");
     client.ok(&format!("uncordon {node}"));
 }
@@ -787,7 +786,7 @@ fn budget_holds_a_drain(client: &Client) {
 /// `kubectl debug` in its three forms, and a job made from a cron job: pod templates sent back as they were read.
 fn debugging(client: &Client) {
     client.ok("create deployment ill --image=nginx:1.27");
-    client.ok("rollout status deployment/ill --timeout=120s");
+    client.ok("rollout status deployment/ill --timeout=60s");
     let name = client.ok("get pods -l app=ill -o jsonpath={.items[0].metadata.name}");
     client.ok(&format!("debug {name} --image=busybox:1.36 --container=look --target=nginx -- sleep 1000"));
     client.until("the ephemeral container runs", |client| {
@@ -813,7 +812,7 @@ fn debugging(client: &Client) {
     assert_eq!(debugger["spec"]["volumes"][0]["hostPath"]["path"], "/");
     client.ok("create cronjob nightly --image=busybox:1.36 --schedule=@daily -- sleep 1");
     client.ok("create job tonight --from=cronjob/nightly");
-    client.ok("wait --for=condition=complete job/tonight --timeout=120s");
+    client.ok("wait --for=condition=complete job/tonight --timeout=60s");
     assert_eq!(client.json("get job tonight")["spec"]["template"]["spec"]["containers"][0]["command"][1], "1");
 }
 
@@ -888,7 +887,7 @@ fn servers_that_do_not_answer(client: &Client) {
     client.ok("create service clusterip deaf -n gates --tcp=443:8443");
     client.ok("run ears -n gates --image=nginx:1.27 --port=8443 --labels=app=ears");
     client.ok("create service clusterip ears -n gates --tcp=443:8443");
-    client.ok("wait --for=condition=Ready pod/deaf pod/ears -n gates --timeout=120s");
+    client.ok("wait --for=condition=Ready pod/deaf pod/ears -n gates --timeout=60s");
     let service = |name: &str| format!("{{service: {{name: {name}, namespace: gates, path: /v}}}}");
     let post = |name: &str| format!("Post \"https://{name}.gates.svc:443/v?timeout=5s\": ");
     for (target, why) in [
@@ -1038,16 +1037,16 @@ fn helm_installs_upgrades_rolls_back_and_lists() {
     let Some(client) = Client::open("helm", official("helm")) else { return };
     let chart = Path::new(FIXTURES).join("chart");
     let chart = chart.display();
-    assert!(client.ok(&format!("install shop {chart} --wait --timeout 60s")).contains("STATUS: deployed"));
+    assert!(client.ok(&format!("install shop {chart} --wait --timeout 120s")).contains("STATUS: deployed"));
     assert!(
-        client.ok(&format!("upgrade shop {chart} --set replicas=2,colour=blue --wait --timeout 60s")).contains("REVISION: 2")
+        client.ok(&format!("upgrade shop {chart} --set replicas=2,colour=blue --wait --timeout 120s")).contains("REVISION: 2")
     );
     let listed: Value = serde_json::from_str(&client.ok("list -o json")).unwrap();
     assert_eq!((&listed[0]["name"], &listed[0]["revision"]), (&Value::from("shop"), &Value::from("2")));
-    assert!(client.ok("rollback shop 1 --wait --timeout 60s").contains("Rollback was a success"));
+    assert!(client.ok("rollback shop 1 --wait --timeout 120s").contains("Rollback was a success"));
     let history: Value = serde_json::from_str(&client.ok("history shop -o json")).unwrap();
     assert_eq!(history.as_array().unwrap().len(), 3);
     let map = client.cluster.store().get(&k3am::practice::resources::CONFIG_MAPS, "default", "shop").unwrap();
     assert_eq!(map["data"]["colour"], "red", "rolled back");
-    assert!(client.ok("uninstall shop --wait --timeout 60s").contains("uninstalled"));
+    assert!(client.ok("uninstall shop --wait --timeout 120s").contains("uninstalled"));
 }

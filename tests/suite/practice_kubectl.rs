@@ -122,7 +122,7 @@ struct Following {
 impl Following {
     /// Waits for a line that contains all of these words.
     fn expect(&self, words: &[&str]) -> String {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if words.iter().all(|word| line.contains(word)) {
@@ -142,7 +142,7 @@ impl Drop for Following {
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(50));
@@ -155,9 +155,9 @@ fn kubectl_applies_rolls_out_undoes_and_deletes() {
     let created = desk.apply(APPLICATION);
     assert!(created.contains("deployment.apps/shop created") && created.contains("service/shop created"), "{created}");
     assert!(desk.apply(APPLICATION).contains("deployment.apps/shop unchanged"), "a second apply changes nothing");
-    assert!(desk.ok("rollout status deployment/shop --timeout=120s").contains("successfully rolled out"));
+    assert!(desk.ok("rollout status deployment/shop --timeout=60s").contains("successfully rolled out"));
     assert!(desk.ok("scale deployment shop --replicas=3").contains("deployment.apps/shop scaled"));
-    desk.ok("rollout status deployment/shop --timeout=120s");
+    desk.ok("rollout status deployment/shop --timeout=60s");
     assert_eq!(desk.json("get deployment shop")["status"]["readyReplicas"], 3);
 
     desk.ok("set image deployment/shop web=nginx:127");
@@ -168,12 +168,12 @@ fn kubectl_applies_rolls_out_undoes_and_deletes() {
     let history = desk.ok("rollout history deployment/shop");
     assert!(history.contains("1 ") && history.contains("2 "), "{history}");
     assert!(desk.ok("rollout undo deployment/shop").contains("deployment.apps/shop rolled back"));
-    assert!(desk.ok("rollout status deployment/shop --timeout=120s").contains("successfully rolled out"));
+    assert!(desk.ok("rollout status deployment/shop --timeout=60s").contains("successfully rolled out"));
     let healed = desk.json("get deployment shop");
     assert_eq!(healed["spec"]["template"]["spec"]["containers"][0]["image"], "nginx:1.27");
     assert_eq!(healed["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
 
-    desk.ok("delete deployment shop --timeout=120s");
+    desk.ok("delete deployment shop --timeout=60s");
     until("its pods are gone", || desk.json("get pods -l app=shop")["items"].as_array().unwrap().is_empty());
     assert!(desk.ok("delete service shop").contains("service \"shop\" deleted"));
     assert!(desk.refused("get service shop").contains("services \"shop\" not found"));
@@ -183,7 +183,7 @@ fn kubectl_applies_rolls_out_undoes_and_deletes() {
 fn kubectl_reads_what_a_person_reads() {
     let Some(desk) = Desk::open(None, 20.0) else { return };
     desk.apply(APPLICATION);
-    desk.ok("rollout status deployment/shop --timeout=120s");
+    desk.ok("rollout status deployment/shop --timeout=60s");
     let wide = desk.ok("get pods -o wide");
     for heading in ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE"] {
         assert!(wide.contains(heading), "{heading} in:\n{wide}");
@@ -229,7 +229,7 @@ fn kubectl_watches_and_follows_logs() {
     let pod = desk.json("get pods -l app=shop")["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
     let previous = desk.refused(&format!("logs {pod} --previous"));
     assert!(previous.contains(&format!("previous terminated container \"web\" in pod \"{pod}\" not found")), "{previous}");
-    desk.ok(&format!("delete pod {pod} --timeout=120s"));
+    desk.ok(&format!("delete pod {pod} --timeout=60s"));
     watching.expect(&[&pod, "Terminating"]);
     let until_gone = desk.refused(&format!("get pod {pod}"));
     assert!(until_gone.contains("NotFound"), "{until_gone}");
@@ -275,7 +275,7 @@ fn kubectl_creates_edits_and_applies_on_the_server() {
     assert_eq!(desk.json("get deployment shop -n work")["spec"]["replicas"], 2);
     let tried = desk.ok("delete deployment shop -n work --dry-run=server");
     assert!(tried.contains("server dry run") && desk.run("get deployment shop -n work").0, "{tried}");
-    desk.ok("delete namespace work --timeout=120s");
+    desk.ok("delete namespace work --timeout=60s");
     until("the namespace and all in it are gone", || {
         !desk.run("get namespace work").0
             && desk.json("get deployments,pods,secrets -n work")["items"].as_array().unwrap().is_empty()
