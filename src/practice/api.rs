@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -81,20 +81,29 @@ impl Call<'_> {
 /// Serves one request.
 pub async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let labels = Labels::of(&api.store, &request);
+    // A request that is under way when watches are dropped was let in by the old rules: its watch ends as well.
+    let (begun, is_watch) = (api.faults.watch_generation(), is_watch(&request));
     tokio::time::sleep(api.faults.current_delay()).await;
     api.faults.until_it_answers().await;
-    let response = if let Some(answer) = api.faults.take_answer() {
+    let mut response = if let Some(answer) = api.faults.take_answer() {
         fault(answer)
     } else {
         let prefers_protobuf = request::prefers_protobuf(request.headers());
         serve(&api, request).await.unwrap_or_else(|status| reply::error_in(&status, prefers_protobuf))
     };
+    if is_watch && response.status().is_success() && begun.has_changed().unwrap_or_default() {
+        *response.body_mut() = Body::empty();
+    }
     api.requests.count(labels, response.status());
     let mut response = api.faults.gate(response);
     // The cluster's clock, not this machine's: clients may judge ages by it.
     let date = api.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     response.headers_mut().extend(http::HeaderValue::try_from(date).ok().map(|date| (http::header::DATE, date)));
     response
+}
+
+fn is_watch(request: &Request) -> bool {
+    request.uri().query().is_some_and(|query| Query::parse(query).is_true("watch"))
 }
 
 fn fault(answer: Answer) -> Response {

@@ -408,6 +408,29 @@ async fn kube_rs_follows_through_dropped_watches_restarts_and_expired_versions()
 }
 
 #[tokio::test]
+async fn a_watch_that_is_being_opened_is_dropped_with_the_others() {
+    let cluster = cluster();
+    let client = client(&cluster).await;
+    let (_, list) = get(&client, MAPS).await;
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    cluster.faults().delay(Duration::from_secs(3), None);
+    let path = format!("{MAPS}?watch=true&resourceVersion={version}&timeoutSeconds=3000");
+    for _ in 0..10 {
+        // The one drop comes while the request waits; on a machine that stands still it may come before, and is tried again.
+        let dropping = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cluster.faults().drop_watches();
+        };
+        let watching = tokio::time::timeout(Duration::from_secs(6), watch(&client, &path, 9));
+        if let (Ok(watched), ()) = tokio::join!(watching, dropping) {
+            assert!(watched.is_empty(), "{watched:?}");
+            return;
+        }
+    }
+    panic!("it was opened and left open");
+}
+
+#[tokio::test]
 async fn faults_answer_instead_of_the_server_and_objects_survive_a_restart() {
     let cluster = cluster();
     let client_before = client(&cluster).await;
